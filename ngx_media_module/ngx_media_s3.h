@@ -1,0 +1,96 @@
+
+/*
+ * S3 operations of the gateway over ngx_media_http, signed by libmedia.
+ * One call = one S3 request. Streams PUT and UploadPart bodies through, adding
+ * aws-chunked framing and the checksum trailer where configured.
+ */
+
+#ifndef _NGX_MEDIA_S3_H_INCLUDED_
+#define _NGX_MEDIA_S3_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_media_http.h"
+#include "media/s3req.h"
+#include "media/s3resp.h"
+
+
+typedef enum {
+    NGX_MEDIA_S3_TRAILER = 0,   /* sha256 trailer, the default */
+    NGX_MEDIA_S3_SIGNED,        /* x-amz-content-sha256 of the whole payload:
+                                   the caller must know it beforehand */
+    NGX_MEDIA_S3_UNSIGNED
+} ngx_media_s3_payload_e;
+
+typedef struct {
+    ngx_media_http_peer_t       peer;
+    ngx_str_t                   host;       /* Host header */
+    ngx_str_t                   bucket;
+    ngx_str_t                   region;
+    ngx_str_t                   access_key;
+    ngx_str_t                   secret_key;
+    ngx_str_t                   session_token;
+    ngx_uint_t                  payload;    /* ngx_media_s3_payload_e */
+    ngx_flag_t                  ssl;
+} ngx_media_s3_conf_t;
+
+
+typedef struct ngx_media_s3_call_s  ngx_media_s3_call_t;
+
+/*
+ * verdict: 0 done; MEDIA_E_RETRY our or S3's trouble (unreachable, timeout, 5xx,
+ * SlowDown); MEDIA_E_GONE 404; MEDIA_E_AUTH 403; MEDIA_E_REJECT any other
+ * refusal; unknown is 1 when the request may have taken effect all the same
+ * (the connection broke after it was sent).
+ */
+typedef struct {
+    ngx_int_t                   verdict;
+    ngx_uint_t                  unknown;
+    ngx_uint_t                  status;     /* 0: no response */
+    media_s3_error_t            error;
+    ngx_str_t                   etag;       /* without quotes */
+    ngx_str_t                   upload_id;  /* CREATE_MULTIPART */
+    off_t                       size;       /* HEAD: Content-Length, else -1 */
+    const char                 *cause;      /* for the log */
+} ngx_media_s3_result_t;
+
+typedef void (*ngx_media_s3_done_pt)(void *data, ngx_media_s3_result_t *res);
+typedef void (*ngx_media_s3_ready_pt)(void *data);
+
+typedef struct {
+    ngx_media_s3_conf_t        *conf;
+    enum media_s3_op            op;
+    ngx_str_t                   key;
+    ngx_str_t                   upload_id;
+    ngx_uint_t                  part_number;
+    ngx_str_t                   content_type;
+    off_t                       length;     /* decoded bytes of the body */
+    u_char                     *sha256;     /* 32 bytes, payload SIGNED only */
+    ngx_str_t                   body;       /* COMPLETE: whole body, borrowed
+                                               until done */
+    ngx_media_s3_done_pt        done;
+    ngx_media_s3_ready_pt       ready;      /* PUT and UPLOAD_PART with a
+                                               streamed body */
+    void                       *data;
+    ngx_log_t                  *log;
+} ngx_media_s3_request_t;
+
+
+/* As ngx_media_http_call(). [loop] */
+ngx_media_s3_call_t *ngx_media_s3_call(ngx_media_s3_request_t *req);
+
+/* Streams decoded body bytes, as ngx_media_http_write(): moves pos, NGX_OK /
+ * NGX_AGAIN (ready() follows) / NGX_ERROR (done() follows). Exactly `length`
+ * bytes in sum, then ngx_media_s3_finish(). [loop] */
+ngx_int_t ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in);
+
+/* All bytes were written; sha256 of exactly these bytes goes into the trailer
+ * (ignored in the other modes). Sends the rest by itself; done() follows. */
+void ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32]);
+
+void ngx_media_s3_hold(ngx_media_s3_call_t *call, ngx_uint_t hold);
+void ngx_media_s3_cancel(ngx_media_s3_call_t *call);
+
+
+#endif

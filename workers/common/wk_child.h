@@ -1,0 +1,67 @@
+/* The decoder child: untrusted bytes are read only in a process that holds one socket pair, no
+ * secret, no network, no file, under seccomp and rlimits.
+ *
+ * The parent starts it by fork + exec of its own binary (--decoder-child), with an empty environment and
+ * every descriptor but 0 (/dev/null), 2 (a pipe the parent reads) and 3 (the socket pair) closed. The child
+ * asks for byte ranges of the input and hands over output blocks, progress, result: frames of
+ * { uint32 type; uint32 len; int64 off; } + payload, host byte order, see enum wk_frame. */
+#ifndef WK_CHILD_H
+#define WK_CHILD_H
+
+#include <jansson.h>
+#include "wk_run.h"
+
+#define WK_CHILD_FLAG "--decoder-child"
+#define WK_FRAME_MAX (4u << 20) /* payload bytes of one frame */
+
+enum wk_frame {
+    /* parent -> child */
+    WK_F_START, /* JSON {"size":n,"params":{...},"name":...,"range":...} */
+    WK_F_DATA,  /* off, bytes (fewer than asked only at the end of the input) */
+    /* child -> parent */
+    WK_F_READ,     /* off, payload = uint32 length wanted */
+    WK_F_WRITE,    /* off, bytes of the current output; random access */
+    WK_F_OUTPUT,   /* JSON meta of the output just written: closes it, the next WRITE starts another */
+    WK_F_PROGRESS, /* payload = double 0..1 */
+    WK_F_RESULT,   /* JSON: success, e.g. {"probe":{...}} */
+    WK_F_ERROR     /* JSON {"code","detail","retry":bool}: failure with a cause */
+};
+
+typedef struct {
+    int64_t memory_bytes;     /* RLIMIT_AS */
+    int64_t output_bytes;     /* all outputs together */
+    int cpu_s;                /* RLIMIT_CPU */
+    int wall_s;
+    int stall_s;              /* no frame from the child this long: killed */
+} wk_child_limits_t;
+
+/* [thread] Runs the child on the job's input and uploads its outputs; fills out like an engine's run().
+ * Death by signal, limit or stall becomes an outcome with a cause, never our own death. */
+enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                         wk_outcome_t *out);
+
+/* ---- inside the child ---- */
+
+typedef struct wk_peer_s wk_peer_t; /* the child's end of the socket pair */
+
+/* Called by main() when argv[1] is WK_CHILD_FLAG: reads START, warms libraries up by `warm` (may be NULL), locks
+ * the process down, runs `work`, exits. Never returns. */
+typedef struct {
+    int64_t size;
+    const char *name;
+    json_t *params;
+    json_t *range;
+} wk_child_input_t;
+void wk_child_main(void (*warm)(void), int (*work)(wk_peer_t *peer, const wk_child_input_t *in))
+    __attribute__((noreturn));
+
+ssize_t wk_peer_read(wk_peer_t *p, int64_t off, void *dst, size_t len); /* 0 at the end, negative: parent gone */
+int wk_peer_write(wk_peer_t *p, int64_t off, const void *src, size_t len);
+int wk_peer_output(wk_peer_t *p, json_t *meta); /* takes meta */
+int wk_peer_progress(wk_peer_t *p, double progress);
+/* The last call of work(): return its value from work. */
+int wk_peer_result(wk_peer_t *p, json_t *result); /* takes result */
+int wk_peer_error(wk_peer_t *p, const char *code, int retry, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif
