@@ -27,7 +27,7 @@ typedef struct {
     /* private */
     int head_request;
     int state;
-    int chunked;
+    int interim; /* 1xx heads skipped */
     int64_t left;
     size_t head_len;
     size_t line_len;

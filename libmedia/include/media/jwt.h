@@ -27,11 +27,14 @@ enum media_jwt_alg {
 typedef struct media_jwt_key_s media_jwt_key_t; /* immutable once made; may be shared by threads */
 
 /* A key from the bytes of a key file. HS256: the raw secret, 32 bytes at least, one trailing newline
- * is not part of it. RS256: a PEM public key (verify) or private key (verify and issue), 2048 bits
- * at least. `kid` may be empty. Owned result in *out. MEDIA_E_REJECT with the cause. [conf] */
+ * is not part of it; a PEM text is refused, it would be a public key taken for a secret. RS256: a PEM
+ * public key (verify) or unencrypted private key (verify and issue), 2048 to 8192 bits. `kid` may be
+ * empty, which matches tokens without a kid only. Owned result in *out. MEDIA_E_REJECT with the cause. [conf] */
 int media_jwt_key_new(enum media_jwt_alg alg, media_str_t kid, media_str_t material,
                       media_jwt_key_t **out, media_err_t *ei);
 void media_jwt_key_free(media_jwt_key_t *key);
+/* 1 if the key can sign: a secret or a private key. [any] */
+int media_jwt_key_can_issue(const media_jwt_key_t *key);
 /* "HS256" -> MEDIA_JWT_HS256; MEDIA_E_REJECT for any other text, "none" first of all. [any] */
 int media_jwt_alg_parse(media_str_t name);
 
@@ -53,8 +56,10 @@ typedef struct {
 enum media_jwt_why { MEDIA_JWT_OK, MEDIA_JWT_MALFORMED, MEDIA_JWT_SIGNATURE, MEDIA_JWT_EXPIRED, MEDIA_JWT_CLAIMS };
 
 /* Verifies a compact JWS and its exp (required, NumericDate), nbf, iat, iss, aud. 0 and owned claims;
- * MEDIA_E_AUTH with *why and a cause without any part of the token; `crit` and `b64` headers and
- * unknown algs are refused. now_s is unix time. [any] */
+ * MEDIA_E_AUTH with *why and a cause without any part of the token; `crit` and `b64` headers,
+ * unknown algs and types other than JWT and at+jwt are refused. Fractions of a second are rounded
+ * against the token. now_s is unix time. MEDIA_E_NOMEM and MEDIA_E_BUG say nothing about the token.
+ * OpenSSL's error queue is left as it was. [any] */
 int media_jwt_verify(media_str_t token, const media_jwt_policy_t *policy, int64_t now_s,
                      media_jwt_claims_t *out, enum media_jwt_why *why, media_err_t *ei);
 void media_jwt_claims_free(media_jwt_claims_t *c);

@@ -20,10 +20,10 @@
     /* user id -> JSON {id,email,roles,quota:{used,limit,uploads}}; no row: gone */                 \
     X(ME, 1, "SELECT me FROM media.me($1::uuid)")                                                  \
     /* id, owner, object key, name, declared type|null, declared size|null, pipeline|null,          \
-     * params JSON|null, idempotency key|null, request id|null, no_replace t|f -> code, detail */   \
-    X(UPLOAD_OPEN, 11,                                                                             \
+     * params JSON|null, request id|null, no_replace t|f -> code, detail */                         \
+    X(UPLOAD_OPEN, 10,                                                                             \
       "SELECT code, detail FROM media.upload_open($1::uuid, $2::uuid, $3, $4, $5, $6::bigint, $7, "  \
-      "$8::jsonb, $9, $10, $11::boolean)")                                                         \
+      "$8::jsonb, $9, $10::boolean)")                                                              \
     /* id, S3 upload id -> code ('ok', or 'gone' when the janitor has given the upload up) */       \
     X(UPLOAD_S3ID, 2, "SELECT code FROM media.upload_s3id($1::uuid, $2)")                          \
     /* array of ids "{a,b}" -> id of each that is no longer open */                                 \
@@ -132,7 +132,7 @@ enum media_stmt {
 };
 
 typedef struct {
-    const char *name; /* lower-case, usable as a prepared statement's name */
+    const char *name; /* the X name, usable as the name of a prepared statement */
     const char *text;
     int nparams;
 } media_stmt_t;

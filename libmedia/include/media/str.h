@@ -44,6 +44,8 @@ ssize_t media_pct_decode(media_str_t s, char *dst, size_t cap);
 
 /* 1 if `s` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). [any] */
 int media_utf8_valid(media_str_t s);
+/* Length (1..4) of the well-formed UTF-8 sequence `s` begins with, 0 if it begins with none. [any] */
+size_t media_utf8_next(media_str_t s);
 
 /* An HTTP date (RFC 9110 5.6.7, IMF-fixdate) and RFC 3339 UTC time of unix seconds. `dst` holds at
  * least 32 bytes. Returns the length. [any] */

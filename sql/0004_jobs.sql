@@ -1,0 +1,243 @@
+-- Functions of the workers (media_worker, media_notifier): claim under a lease and
+-- a fence, report, finish. Signatures: libmedia/include/media/stmt.h.
+
+-- The best due job of a queue: highest priority first, among equals the owner who
+-- has the fewest jobs running, then the oldest.
+CREATE FUNCTION media.job_pick(p_queue text, p_steps text[]) RETURNS uuid
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+DECLARE
+  v_owner uuid;
+  v_id uuid;
+BEGIN
+  FOR v_owner IN
+    WITH RECURSIVE owners AS (      -- loose index scan over jobs_due
+      (SELECT owner_id FROM jobs WHERE state = 'queued' AND queue = p_queue ORDER BY owner_id LIMIT 1)
+      UNION ALL
+      SELECT (SELECT j.owner_id FROM jobs j WHERE j.state = 'queued' AND j.queue = p_queue
+                 AND j.owner_id > o.owner_id ORDER BY j.owner_id LIMIT 1)
+        FROM owners o WHERE o.owner_id IS NOT NULL)
+    SELECT o.owner_id FROM owners o
+      JOIN LATERAL (SELECT j.priority, j.id FROM jobs j
+                     WHERE j.state = 'queued' AND j.queue = p_queue AND j.owner_id = o.owner_id
+                       AND j.not_before <= now() AND j.step = ANY (p_steps)
+                     ORDER BY j.priority DESC, j.id LIMIT 1) head ON true
+     ORDER BY head.priority DESC,
+              (SELECT count(*) FROM jobs r WHERE r.state = 'running' AND r.owner_id = o.owner_id), head.id
+  LOOP
+    SELECT j.id INTO v_id FROM jobs j
+     WHERE j.state = 'queued' AND j.queue = p_queue AND j.owner_id = v_owner
+       AND j.not_before <= now() AND j.step = ANY (p_steps)
+     ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+      RETURN v_id;
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION media.job_claim(p_queue text, p_worker text, p_lease_s int, p_steps text[])
+RETURNS TABLE (id uuid, media_id uuid, step text, attempt int, max_attempts int, fence bigint, params text,
+               range text, object_key text, size bigint, name text, content_type text, owner_id uuid,
+               request_id text, traceparent text, created bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_id uuid := job_pick(p_queue, p_steps);
+BEGIN
+  IF v_id IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+  WITH claimed AS (
+    UPDATE jobs j SET state = 'running', attempt = j.attempt + 1, fence = j.fence + 1, worker = p_worker,
+           lease_until = now() + make_interval(secs => p_lease_s), started_at = now(), progress = 0,
+           eta_seconds = NULL, error_code = NULL, error_detail = NULL
+     WHERE j.id = v_id RETURNING j.*)
+  SELECT c.id, c.media_id, c.step, c.attempt, c.max_attempts, c.fence, c.params::text, c.range::text,
+         m.object_key, m.size_bytes, m.name, m.content_type, m.owner_id, m.request_id, m.traceparent,
+         floor(extract(epoch FROM c.created_at))::bigint
+    FROM claimed c JOIN media m ON m.id = c.media_id;
+END $$;
+
+CREATE FUNCTION media.job_fence_code(p_job media.jobs, p_fence bigint) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = media, pg_temp AS $$
+  SELECT CASE WHEN p_job.state = 'running' AND p_job.fence = p_fence THEN 'ok'
+              WHEN p_job.state = 'canceled' THEN 'canceled' ELSE 'lost' END
+$$;
+
+CREATE FUNCTION media.job_heartbeat(p_id uuid, p_fence bigint, p_lease_s int, p_progress double precision,
+                                    p_eta double precision)
+RETURNS TABLE (code text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_job jobs;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  UPDATE jobs SET lease_until = now() + make_interval(secs => p_lease_s),
+         progress = least(greatest(coalesce(p_progress, progress), 0), 1), eta_seconds = p_eta
+   WHERE id = p_id AND state = 'running' AND fence = p_fence;
+  IF FOUND THEN
+    RETURN QUERY SELECT 'ok';
+    RETURN;
+  END IF;
+  SELECT * INTO v_job FROM jobs WHERE id = p_id;
+  RETURN QUERY SELECT job_fence_code(v_job, p_fence);
+END $$;
+
+-- Registers a key before it is written to S3.
+CREATE FUNCTION media.job_object(p_id uuid, p_fence bigint, p_object_key text) RETURNS TABLE (code text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_job jobs;
+BEGIN
+  SELECT * INTO v_job FROM jobs WHERE id = p_id FOR UPDATE;
+  IF job_fence_code(v_job, p_fence) <> 'ok' THEN
+    RETURN QUERY SELECT job_fence_code(v_job, p_fence);
+    RETURN;
+  END IF;
+  INSERT INTO objects (object_key, media_id, job_id, fence) VALUES (p_object_key, v_job.media_id, p_id, p_fence)
+    ON CONFLICT ON CONSTRAINT objects_pkey DO NOTHING;
+  RETURN QUERY SELECT CASE WHEN EXISTS (SELECT FROM objects WHERE object_key = p_object_key AND job_id = p_id
+                                           AND fence = p_fence AND state = 'pending') THEN 'ok' ELSE 'lost' END;
+END $$;
+
+CREATE FUNCTION media.job_object_s3id(p_object_key text, p_s3_upload_id text) RETURNS TABLE (code text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+BEGIN
+  UPDATE objects SET s3_upload_id = p_s3_upload_id
+   WHERE object_key = p_object_key AND state = 'pending' AND job_id IS NOT NULL;
+  RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'lost' END;
+END $$;
+
+-- Locks a job's media, then the job: the order everybody keeps.
+CREATE FUNCTION media.job_lock(p_id uuid) RETURNS media.jobs
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+DECLARE
+  v_job jobs;
+BEGIN
+  PERFORM FROM media m WHERE m.id = (SELECT j.media_id FROM jobs j WHERE j.id = p_id) FOR UPDATE;
+  SELECT * INTO v_job FROM jobs WHERE id = p_id FOR UPDATE;
+  RETURN v_job;
+END $$;
+
+-- The commit of a job's work: winners named, losers doomed, next steps enabled.
+CREATE FUNCTION media.job_finish(p_id uuid, p_fence bigint, p_result jsonb)
+RETURNS TABLE (code text, outbox text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_job jobs := job_lock(p_id);
+  v_out jsonb;
+  v_outbox jsonb;
+BEGIN
+  IF v_job.state = 'succeeded' AND v_job.fence = p_fence THEN
+    RETURN QUERY SELECT 'ok', '[]';      -- said before, the answer was lost
+    RETURN;
+  END IF;
+  IF job_fence_code(v_job, p_fence) <> 'ok' THEN
+    RETURN QUERY SELECT job_fence_code(v_job, p_fence), '[]';
+    RETURN;
+  END IF;
+  FOR v_out IN SELECT * FROM jsonb_array_elements(coalesce(p_result -> 'outputs', '[]')) LOOP
+    UPDATE objects SET state = 'live', s3_upload_id = NULL
+     WHERE object_key = v_out ->> 'object_key' AND job_id = p_id AND fence = p_fence AND state = 'pending';
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'job % never registered object %', p_id, v_out ->> 'object_key'
+        USING ERRCODE = 'check_violation';
+    END IF;
+    UPDATE objects SET state = 'doomed', retry_at = now() WHERE object_key = (
+      SELECT o.object_key FROM outputs o WHERE o.media_id = v_job.media_id AND o.name = v_out ->> 'name');
+    INSERT INTO outputs AS o (media_id, name, job_id, kind, content_type, size_bytes, sha256, etag, object_key,
+                              width, height, duration, bitrate)
+    VALUES (v_job.media_id, v_out ->> 'name', p_id, v_out ->> 'kind', v_out ->> 'content_type',
+            (v_out ->> 'size')::bigint, v_out ->> 'sha256', v_out ->> 'etag', v_out ->> 'object_key',
+            (v_out ->> 'width')::int, (v_out ->> 'height')::int, (v_out ->> 'duration')::double precision,
+            (v_out ->> 'bitrate')::bigint)
+    ON CONFLICT ON CONSTRAINT outputs_pkey DO UPDATE SET
+      job_id = excluded.job_id, kind = excluded.kind, content_type = excluded.content_type,
+      size_bytes = excluded.size_bytes, sha256 = excluded.sha256, etag = excluded.etag,
+      object_key = excluded.object_key, width = excluded.width, height = excluded.height,
+      duration = excluded.duration, bitrate = excluded.bitrate, created_at = now();
+  END LOOP;
+  UPDATE objects SET state = 'doomed', retry_at = now() + object_grace()
+   WHERE job_id = p_id AND state = 'pending';
+  UPDATE jobs SET state = 'succeeded', lease_until = NULL, progress = 1, eta_seconds = NULL, finished_at = now(),
+         result = p_result - 'outputs' - 'probe'
+   WHERE id = p_id;
+  IF p_result ? 'probe' THEN
+    UPDATE media SET probe = p_result -> 'probe' WHERE id = v_job.media_id;
+  END IF;
+  INSERT INTO jobs (media_id, owner_id, step, ordinal, range, queue, depends_on, max_attempts, priority, params)
+  SELECT v_job.media_id, v_job.owner_id, s.step,
+         row_number() OVER (PARTITION BY s.step ORDER BY f.n) - 1
+           + (SELECT coalesce(max(x.ordinal) + 1, 0) FROM jobs x WHERE x.media_id = v_job.media_id AND x.step = s.step),
+         f.job -> 'range', s.queue, s.depends_on, s.max_attempts, s.priority, step_params(s, m.params)
+    FROM jsonb_array_elements(coalesce(p_result -> 'fan_out', '[]')) WITH ORDINALITY AS f(job, n)
+    JOIN media m ON m.id = v_job.media_id
+    JOIN pipeline_steps s ON s.pipeline = m.pipeline AND s.step = f.job ->> 'step' AND s.fan_out;
+  v_outbox := media_advance(v_job.media_id);
+  v_outbox := v_outbox || media_settle(v_job.media_id);
+  RETURN QUERY SELECT 'ok', v_outbox::text;
+END $$;
+
+-- A failed attempt. Kept apart so that lost leases fail the same way.
+CREATE FUNCTION media.job_end_attempt(p_job media.jobs, p_may_retry boolean, p_code text, p_detail text)
+RETURNS TABLE (code text, outbox jsonb)
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_job jobs;
+  v_outbox jsonb;
+BEGIN
+  UPDATE objects SET state = 'doomed', retry_at = now() + object_grace()
+   WHERE job_id = p_job.id AND state = 'pending';
+  IF p_may_retry AND p_job.attempt < p_job.max_attempts THEN
+    -- 2, 4, 8 ... 300 seconds, spread by a quarter so that a crowd does not come back at once
+    UPDATE jobs SET state = 'queued', lease_until = NULL, error_code = p_code, error_detail = left(p_detail, 1000),
+           not_before = now() + make_interval(secs => least(300, 2 ^ p_job.attempt) * (0.875 + random() / 4)),
+           announced_at = NULL
+     WHERE id = p_job.id;
+    RETURN QUERY SELECT 'retried', '[]'::jsonb;      -- the janitor announces it when it is due
+    RETURN;
+  END IF;
+  UPDATE jobs SET state = 'failed', lease_until = NULL, error_code = p_code, error_detail = left(p_detail, 1000),
+         eta_seconds = NULL, finished_at = now()
+   WHERE id = p_job.id RETURNING * INTO v_job;
+  v_outbox := job_dead_letter(v_job);
+  IF v_job.essential THEN
+    v_outbox := v_outbox || media_settle(v_job.media_id);
+  END IF;
+  RETURN QUERY SELECT 'failed', v_outbox;
+END $$;
+
+CREATE FUNCTION media.job_fail(p_id uuid, p_fence bigint, p_may_retry boolean, p_code text, p_detail text)
+RETURNS TABLE (code text, outbox text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_job jobs := job_lock(p_id);
+BEGIN
+  IF job_fence_code(v_job, p_fence) <> 'ok' THEN
+    RETURN QUERY SELECT job_fence_code(v_job, p_fence), '[]';
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT e.code, e.outbox::text FROM job_end_attempt(v_job, p_may_retry, p_code, p_detail) e;
+END $$;
+
+CREATE FUNCTION media.job_release(p_id uuid, p_fence bigint) RETURNS TABLE (code text, outbox text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_job jobs := job_lock(p_id);
+BEGIN
+  IF job_fence_code(v_job, p_fence) <> 'ok' THEN
+    RETURN QUERY SELECT job_fence_code(v_job, p_fence), '[]';
+    RETURN;
+  END IF;
+  UPDATE objects SET state = 'doomed', retry_at = now() + object_grace()
+   WHERE job_id = p_id AND state = 'pending';
+  UPDATE jobs SET state = 'queued', lease_until = NULL, worker = NULL, attempt = attempt - 1, progress = 0,
+         not_before = now()
+   WHERE id = p_id RETURNING * INTO v_job;
+  RETURN QUERY SELECT 'ok', job_announce(v_job)::text;
+END $$;
