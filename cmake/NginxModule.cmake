@@ -48,7 +48,7 @@ char *ngx_module_order[] = { NULL };
   target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   # nginx's callbacks leave parameters unused by design
   target_compile_options(${name} PRIVATE
-    -Wall -Wextra -Wno-unused-parameter -Wshadow -Wvla -Wpointer-arith -Wwrite-strings -Werror)
+    -Wall -Wextra -Wno-unused-parameter -Wshadow -Wvla -Wpointer-arith -Werror)
   target_link_options(${name} PRIVATE
     -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/${name}.ld)
   set_target_properties(${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}

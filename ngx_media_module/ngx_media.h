@@ -49,10 +49,14 @@ enum ngx_media_counter {
     NGX_MEDIA_COUNTER_COUNT
 };
 
+#define NGX_MEDIA_LOGIN_SLOTS  1024     /* ngx_media_login_limit.c */
+
 typedef struct {
     ngx_atomic_t                counters[NGX_MEDIA_COUNTER_COUNT];
     ngx_atomic_t                uploads_active;     /* gauge */
     ngx_atomic_t                memory_used;        /* gauge, bytes */
+    ngx_atomic_t                login_salt;
+    ngx_atomic_t                login_failures[NGX_MEDIA_LOGIN_SLOTS];
 } ngx_media_shm_t;
 
 
@@ -106,6 +110,11 @@ typedef struct {
     ngx_str_t                   sha256;     /* hex, may be empty */
     off_t                       size;
     time_t                      modified;
+    struct ngx_media_signed_s  *signature[2];   /* GET, HEAD; made on demand by
+                                                   ngx_media_var.c */
+    unsigned                    play:1;     /* by playback token */
+    unsigned                    jump:1;     /* authorised: the next pass of the
+                                               access phase lets it through */
 } ngx_media_object_t;
 
 
@@ -125,6 +134,9 @@ typedef struct {
     ngx_msec_t                  commit_time;
     off_t                       size;       /* $media_size */
     unsigned                    has_size:1;
+    unsigned                    has_denied:1;
+    enum media_problem          denied;     /* why access said 401 where core
+                                               has the last word: satisfy any */
 } ngx_media_ctx_t;
 
 
@@ -135,6 +147,11 @@ extern ngx_module_t  ngx_http_media_module;
 ngx_media_ctx_t *ngx_media_ctx(ngx_http_request_t *r);
 ngx_media_main_conf_t *ngx_media_main_conf(ngx_http_request_t *r);
 ngx_media_loc_conf_t *ngx_media_loc_conf(ngx_http_request_t *r);
+
+/* X-Request-Id or X-Correlation-ID of the client if sane, else a new UUIDv7;
+ * made once per request (traceparent is taken over at the same time). Borrowed
+ * from r->pool. NGX_ERROR only when out of memory. [loop] */
+ngx_int_t ngx_media_request_id(ngx_http_request_t *r, ngx_str_t *id);
 
 /* Counters; a no-op before the zone exists. [any thread] */
 void ngx_media_count(enum ngx_media_counter c, ngx_uint_t n);

@@ -51,14 +51,19 @@ typedef struct {
     media_http1_t              *h1;     /* NULL unless OK */
     ngx_str_t                   body;   /* up to body_max bytes */
     const char                 *cause;  /* for the log */
+    ngx_uint_t                  sent;   /* 1: the whole request has left us, it
+                                           may have taken effect */
+    ngx_uint_t                  replayed;   /* 1: sent a second time because
+                                               the reused connection was dead */
 } ngx_media_http_response_t;
 
 /* Exactly once, unless the call was canceled; res lives until it returns. The
  * response may come before the whole body was written (S3 refuses early). */
 typedef void (*ngx_media_http_done_pt)(void *data,
     ngx_media_http_response_t *res);
-/* After ngx_media_http_write() said NGX_AGAIN: write again. Also called once
- * when the head has been sent and the first body byte may be written. */
+/* After ngx_media_http_write() said NGX_AGAIN: write again. Also called when
+ * the head has been sent and the first body byte may be written: once, and once
+ * more if the connection was replaced before it was. */
 typedef void (*ngx_media_http_ready_pt)(void *data);
 
 typedef struct {
@@ -67,6 +72,8 @@ typedef struct {
     ngx_uint_t                  head_request;   /* 1: method HEAD */
     off_t                       body_length;    /* bytes the caller will write;
                                                    0: none */
+    ngx_str_t                   body;       /* or: the whole body, borrowed
+                                               until done, sent unasked */
     size_t                      body_max;   /* of the response body kept */
     ngx_media_http_done_pt      done;
     ngx_media_http_ready_pt     ready;      /* NULL when body_length == 0 */
@@ -79,8 +86,9 @@ typedef struct {
 void ngx_media_http_peer_init(ngx_media_http_peer_t *peer);
 
 /* Starts a call; NULL when out of memory (no callback then). A cached
- * connection that turns out dead before the first body byte was taken is
- * replaced by a fresh one unseen. [loop] */
+ * connection that turns out dead before the first byte of a streamed body was
+ * taken is replaced by a fresh one, once and unseen; without a streamed body,
+ * before the first byte of the response (a POST: only at once). [loop] */
 ngx_media_http_call_t *ngx_media_http_call(ngx_media_http_request_t *req);
 
 /* Sends from the chain, moving buf->pos past what was taken (memory buffers
@@ -91,6 +99,9 @@ ngx_int_t ngx_media_http_write(ngx_media_http_call_t *call, ngx_chain_t *in);
 /* The caller waits for its own client, not for the peer: stops (1) or restarts
  * (0) the send timer. [loop] */
 void ngx_media_http_hold(ngx_media_http_call_t *call, ngx_uint_t hold);
+
+/* Ends the call with BROKEN and this static cause: done() follows. [loop] */
+void ngx_media_http_abort(ngx_media_http_call_t *call, const char *cause);
 
 /* Ends the call without callback and closes its connection. NULL is allowed.
  * [loop] */

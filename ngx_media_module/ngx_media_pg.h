@@ -1,7 +1,7 @@
 
 /*
  * Asynchronous PostgreSQL: a pool of libpq connections per worker process on
- * nginx's event loop. The only file that includes libpq is ngx_media_pg.c.
+ * nginx's event loop. Only ngx_media_pg*.c include libpq.
  *
  * A query is one row of media/stmt.h with text parameters, run as a prepared
  * statement. It waits in a bounded FIFO for a connection, has a deadline over
@@ -76,9 +76,11 @@ ngx_str_t ngx_media_pg_value(ngx_media_pg_result_t *res, ngx_uint_t row,
 /* 1 while at least one connection is usable. [loop] */
 ngx_uint_t ngx_media_pg_ready(void);
 
-/* Checks a conninfo at configuration time: NGX_OK, or NGX_ERROR and a reason.
- * A host name (not an address, not a socket directory) is refused: resolving
- * would block the loop. [conf] */
+/* Checks a conninfo at configuration time: NGX_OK, or NGX_ERROR and a reason
+ * (static, without any part of the conninfo). A host name (not an address, not
+ * a socket directory) is refused: resolving would block the loop. What the PG*
+ * environment adds is written into *conninfo (from the pool), since nginx
+ * takes the environment away from its workers. [conf] */
 ngx_int_t ngx_media_pg_check(ngx_str_t *conninfo, ngx_pool_t *pool,
     ngx_str_t *reason);
 

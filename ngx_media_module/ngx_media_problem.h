@@ -21,8 +21,17 @@
  */
 ngx_int_t ngx_media_send_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
+/* fmt: nginx's format, or NULL for no detail. 401 and 403 bring their own
+ * WWW-Authenticate, 429 and 503 a Retry-After unless one is set. */
 ngx_int_t ngx_media_send_problem(ngx_http_request_t *r, enum media_problem p,
     const char *fmt, ...);
+
+/* WWW-Authenticate of a 401 or 403 problem; nothing for others. */
+ngx_int_t ngx_media_challenge(ngx_http_request_t *r, enum media_problem p);
+
+/* The problem that fits a plain HTTP error status (nginx's own codes above 493
+ * included): what core or a body reader returned. */
+ngx_int_t ngx_media_send_status(ngx_http_request_t *r, ngx_uint_t status);
 
 /* As the first, with another Content-Type; body is copied into r->pool. */
 ngx_int_t ngx_media_send(ngx_http_request_t *r, ngx_uint_t status,

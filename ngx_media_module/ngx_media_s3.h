@@ -39,10 +39,11 @@ typedef struct {
 typedef struct ngx_media_s3_call_s  ngx_media_s3_call_t;
 
 /*
- * verdict: 0 done; MEDIA_E_RETRY our or S3's trouble (unreachable, timeout, 5xx,
- * SlowDown); MEDIA_E_GONE 404; MEDIA_E_AUTH 403; MEDIA_E_REJECT any other
- * refusal; unknown is 1 when the request may have taken effect all the same
- * (the connection broke after it was sent).
+ * verdict: 0 done; MEDIA_E_RETRY our or S3's trouble (unreachable, timeout,
+ * 5xx, SlowDown); MEDIA_E_GONE 404; MEDIA_E_AUTH 403; MEDIA_E_REJECT any other
+ * refusal; unknown is 1 when the request may have taken effect all the same:
+ * the connection broke after it was sent, a 5xx other than 503, an answer we
+ * cannot read, or a Complete sent twice that found no upload.
  */
 typedef struct {
     ngx_int_t                   verdict;
@@ -82,7 +83,9 @@ ngx_media_s3_call_t *ngx_media_s3_call(ngx_media_s3_request_t *req);
 
 /* Streams decoded body bytes, as ngx_media_http_write(): moves pos, NGX_OK /
  * NGX_AGAIN (ready() follows) / NGX_ERROR (done() follows). Exactly `length`
- * bytes in sum, then ngx_media_s3_finish(). [loop] */
+ * bytes in sum, then ngx_media_s3_finish(). With length 0 finish() may come at
+ * once; in the modes without trailer there is no ready() then, and done() does
+ * not wait for it. [loop] */
 ngx_int_t ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in);
 
 /* All bytes were written; sha256 of exactly these bytes goes into the trailer

@@ -2,9 +2,9 @@
  * secret, no network, no file, under seccomp and rlimits.
  *
  * The parent starts it by fork + exec of its own binary (--decoder-child), with an empty environment and
- * every descriptor but 0 (/dev/null), 2 (a pipe the parent reads) and 3 (the socket pair) closed. The child
- * asks for byte ranges of the input and hands over output blocks, progress, result: frames of
- * { uint32 type; uint32 len; int64 off; } + payload, host byte order, see enum wk_frame. */
+ * every descriptor but 0 (/dev/null), 1 and 2 (a pipe the parent reads) and 3 (the socket pair) closed. The
+ * child asks for byte ranges of the input and hands over output blocks, progress, result: frames of
+ * wk_frame_head_t + payload, host byte order, see enum wk_frame. */
 #ifndef WK_CHILD_H
 #define WK_CHILD_H
 
@@ -16,23 +16,30 @@
 
 enum wk_frame {
     /* parent -> child */
-    WK_F_START, /* JSON {"size":n,"params":{...},"name":...,"range":...} */
-    WK_F_DATA,  /* off, bytes (fewer than asked only at the end of the input) */
+    WK_F_START, /* JSON {"size":n,"params":{...},"name":...,"range":...}; off = uid to become, -1: none */
+    WK_F_DATA,  /* off, bytes (fewer than asked only at the end of the input or output) */
     /* child -> parent */
-    WK_F_READ,     /* off, payload = uint32 length wanted */
+    WK_F_READ,     /* off, payload = uint32 length wanted of the input */
+    WK_F_REREAD,   /* the same of the current output (moving an MP4's index to its front) */
     WK_F_WRITE,    /* off, bytes of the current output; random access */
     WK_F_OUTPUT,   /* JSON meta of the output just written: closes it, the next WRITE starts another */
     WK_F_PROGRESS, /* payload = double 0..1 */
-    WK_F_RESULT,   /* JSON: success, e.g. {"probe":{...}} */
+    WK_F_RESULT,   /* JSON: success, {"probe":{...}} */
     WK_F_ERROR     /* JSON {"code","detail","retry":bool}: failure with a cause */
 };
 
 typedef struct {
-    int64_t memory_bytes;     /* RLIMIT_AS */
-    int64_t output_bytes;     /* all outputs together */
-    int cpu_s;                /* RLIMIT_CPU */
-    int wall_s;
-    int stall_s;              /* no frame from the child this long: killed */
+    uint32_t type;
+    uint32_t len;
+    int64_t off;
+} wk_frame_head_t;
+
+typedef struct {
+    int64_t memory_bytes; /* RLIMIT_DATA: private writable memory (code and libraries do not count) */
+    int64_t output_bytes; /* all outputs together */
+    int cpu_s;            /* RLIMIT_CPU */
+    int wall_s;           /* time the child itself takes; waiting for S3 does not count */
+    int stall_s;          /* no frame from the child this long: killed */
 } wk_child_limits_t;
 
 /* [thread] Runs the child on the job's input and uploads its outputs; fills out like an engine's run().
@@ -44,8 +51,8 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
 
 typedef struct wk_peer_s wk_peer_t; /* the child's end of the socket pair */
 
-/* Called by main() when argv[1] is WK_CHILD_FLAG: reads START, warms libraries up by `warm` (may be NULL), locks
- * the process down, runs `work`, exits. Never returns. */
+/* Called by main() when argv[1] is WK_CHILD_FLAG: gives up privileges, warms libraries up by `warm` (may be
+ * NULL), locks the process down, reads the START document, runs `work`, exits. Never returns. */
 typedef struct {
     int64_t size;
     const char *name;
@@ -57,6 +64,8 @@ void wk_child_main(void (*warm)(void), int (*work)(wk_peer_t *peer, const wk_chi
 
 ssize_t wk_peer_read(wk_peer_t *p, int64_t off, void *dst, size_t len); /* 0 at the end, negative: parent gone */
 int wk_peer_write(wk_peer_t *p, int64_t off, const void *src, size_t len);
+/* As wk_peer_read, of the output being written. */
+ssize_t wk_peer_reread(wk_peer_t *p, int64_t off, void *dst, size_t len);
 int wk_peer_output(wk_peer_t *p, json_t *meta); /* takes meta */
 int wk_peer_progress(wk_peer_t *p, double progress);
 /* The last call of work(): return its value from work. */

@@ -69,7 +69,8 @@ int wk_run(const wk_engine_t *engine, const wk_conf_t *conf);
 int wk_job_beat(wk_ctx_t *ctx, const wk_job_t *job, double progress, double eta_s);
 
 /* Registers an output key, uploads fd under it and appends the output's JSON object (with etag, sha256, size,
- * object_key added to `meta`, which is taken over) to outputs. 0; MEDIA_E_GONE lease lost; MEDIA_E_RETRY. */
+ * object_key added to `meta`, which is taken over) to outputs. Beats meanwhile. 0; MEDIA_E_GONE lease lost;
+ * MEDIA_E_AGAIN drain time over; MEDIA_E_RETRY. */
 int wk_job_output(wk_ctx_t *ctx, const wk_job_t *job, int fd, int64_t size, json_t *meta,
                   json_t *outputs, media_err_t *ei);
 

@@ -13,6 +13,11 @@ typedef struct wk_s3_s wk_s3_t;
 wk_s3_t *wk_s3_new(const wk_conf_t *conf);
 void wk_s3_free(wk_s3_t *s);
 
+/* From now on `tick` (NULL: none) is called at least once a second while a request runs or waits for its
+ * next try. What it returns other than 0, a negative code, ends the request with that code. */
+typedef int (*wk_s3_tick_pt)(void *data);
+void wk_s3_on_tick(wk_s3_t *s, wk_s3_tick_pt tick, void *data);
+
 /* Reads bytes off..off+len-1 of an object into dst; fewer only at the object's end (returns the count).
  * Codes: as media_s3_verdict, MEDIA_E_RETRY also when unreachable. Three tries with back-off inside. */
 ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, void *dst, media_err_t *ei);

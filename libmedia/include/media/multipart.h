@@ -31,6 +31,7 @@ typedef struct {
     media_str_t value;        /* FIELD */
     media_str_t filename;     /* FILE_BEGIN; filename* (RFC 8187) decoded and preferred; raw, not yet safe */
     media_str_t content_type; /* FILE_BEGIN; may be empty */
+    media_str_t sha256;       /* FILE_BEGIN; value of a part header "sha256", may be empty */
     media_str_t data;         /* FILE_DATA */
 } media_mp_event_t;           /* every view is valid until the next call */
 

@@ -6,7 +6,8 @@
 #include "media/err.h"
 #include "media/str.h"
 
-#define MEDIA_S3_BODY_MAX 65536 /* larger answers are refused (listings have a page size of their own) */
+#define MEDIA_S3_BODY_MAX 65536       /* larger answers are refused */
+#define MEDIA_S3_LIST_MAX (1024 * 1024) /* a listing of 1000 entries, S3's page */
 
 typedef struct {
     char code[64]; /* "NoSuchUpload"; empty: the document is no <Error> */
@@ -17,7 +18,8 @@ typedef struct {
  * <Error>; MEDIA_E_REJECT when it is garbage. [any] */
 int media_s3_error_parse(media_str_t body, media_s3_error_t *out);
 /* What an HTTP status and an error code ask the caller to do: 0 success, MEDIA_E_RETRY (5xx, SlowDown,
- * RequestTimeout, 429), MEDIA_E_GONE (404, NoSuchUpload, NoSuchKey), MEDIA_E_AUTH (403), MEDIA_E_REJECT. [any] */
+ * RequestTimeout, 408, 429, damage on the way: BadDigest and its like), MEDIA_E_GONE (404, NoSuchUpload,
+ * NoSuchKey), MEDIA_E_AUTH (401, 403), MEDIA_E_REJECT. `e` may be NULL. [any] */
 int media_s3_verdict(int status, const media_s3_error_t *e);
 
 /* UploadId of an InitiateMultipartUploadResult, decoded and NUL-terminated; length or negative. [any] */
@@ -27,7 +29,8 @@ ssize_t media_s3_create_parse(media_str_t body, char *dst, size_t cap, media_err
 ssize_t media_s3_complete_parse(media_str_t body, char *dst, size_t cap, media_s3_error_t *e,
                                 media_err_t *ei);
 /* Calls `each` for every <Upload> (key, upload id) of a ListMultipartUploadsResult, resp. for every <Contents>
- * (key, "") of a ListBucketResult; `each` returns 0 to go on. Returns the count or negative. [any] */
+ * (key, "") of a ListBucketResult; `each` returns 0 to go on, a positive value to stop, a negative one to
+ * fail with. Returns the count or negative. The views are valid during the call. [any] */
 typedef int (*media_s3_each_pt)(void *data, media_str_t key, media_str_t upload_id);
 int media_s3_list_parse(media_str_t body, media_s3_each_pt each, void *data, media_err_t *ei);
 

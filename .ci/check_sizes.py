@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""File, function and line lengths, trailing white space, tabs, and marks of unfinished work."""
+import re
+
+from source import code, files, read, report
+
+FILE_LINES = 600
+FUNCTION_LINES = 90
+TEXT = (".c", ".h", ".cc", ".sh", ".py", ".pl", ".t", ".sql", ".cmake", ".in", ".conf", ".txt")
+COLUMNS = [(r"ngx_media_module/.*\.[ch]$", 80), (r"(libmedia|workers)/.*\.[ch]$", 100), (r".*", 125)]
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+
+
+def columns(path):
+    return next(width for pattern, width in COLUMNS if re.match(pattern, path))
+
+
+def functions(text):
+    """Bodies, told by the house style: the braces of a function stand in column 0."""
+    start = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("{"):
+            start = number
+        elif line.startswith("}") and start is not None:
+            yield start, number - start - 1
+            start = None
+
+
+def check(path):
+    text = read(path)
+    lines = text.splitlines()
+    if len(lines) > FILE_LINES:
+        yield f"{path}: {len(lines)} lines, more than {FILE_LINES}"
+    if text and not text.endswith("\n"):
+        yield f"{path}: no newline at its end"
+    for number, line in enumerate(lines, 1):
+        if len(line) > columns(path):
+            yield f"{path}:{number}: {len(line)} columns, more than {columns(path)}"
+        if line != line.rstrip():
+            yield f"{path}:{number}: trailing white space"
+        if "\t" in line and not path.endswith((".t", ".pl")):
+            yield f"{path}:{number}: tab"
+        if UNFINISHED.search(line):
+            yield f"{path}:{number}: unfinished"
+    if path.endswith((".c", ".cc")):
+        for number, length in functions(code(text)):
+            if length > FUNCTION_LINES:
+                yield f"{path}:{number}: function of {length} lines, more than {FUNCTION_LINES}"
+
+
+def main():
+    report([p for path in files(*TEXT) if "/vectors/" not in path for p in check(path)])
+
+
+main()

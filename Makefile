@@ -1,0 +1,47 @@
+# The front door. `make help` lists the targets; the work is done by CMake and the scripts of dev/.
+.DEFAULT_GOAL := help
+.PHONY: help deps build up down status logs demo test bench lint fuzz clean
+MAKEFLAGS += --no-print-directory
+
+# variables of the command line reach the scripts by the environment: make up WORKERS=4 MEDIA_PORT=9090
+PRESET ?= release
+export PRESET
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
+
+deps: ## install what building, running and testing needs (Debian; root or sudo)
+	@dev/deps.sh go minio run test
+
+build: ## compile module and workers into build/release (PRESET=dev|release|asan|tsan)
+	@dev/build.sh
+
+up: ## build, then start the whole system on loopback; WORKERS=n transcoders, ports by MEDIA_*_PORT
+	@dev/up.sh $(ONLY)
+
+down: ## stop it and keep the data; PURGE=1 leaves nothing
+	@dev/down.sh
+
+status: ## what runs, and what /readyz says
+	@dev/status.sh
+
+logs: ## follow the logs of everything
+	@dev/logs.sh
+
+demo: ## install, build, start, then upload a video (FILE=path) and fetch its mp3 by the mail's link
+	@dev/demo.sh
+
+test: build ## units, SQL, t/ plain and under ASAN, end to end, 30 s of each fuzz target
+	@dev/test.sh
+
+bench: build ## the figures of bench/RESULTS.md
+	@bench/run.sh
+
+lint: ## format, banned functions, include directions, file sizes, shellcheck, cppcheck
+	@.ci/lint.sh
+
+fuzz: ## every fuzz target for SECONDS_EACH (60)
+	@dev/fuzz.sh
+
+clean: ## remove build/ (make down PURGE=1 removes the data)
+	@rm -rf build

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# make demo: from a bare Debian to the mp3 of a video, each step with the line a user would type.
+#   FILE=path      this video instead of the sample clip
+#   DEMO_WAIT=600  seconds to wait for the mail
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$ROOT/dev/minio.sh"
+. "$ROOT/dev/clip.sh"
+
+EMAIL=demo@example.com
+DEMO=$RUN/demo
+
+# Ctrl-C leaves no process; a step that fails leaves the system up for a look at its logs.
+finish() {
+    local rc=$?
+    trap - EXIT
+    trap '' INT TERM HUP
+    minio_build_stop
+    if [ "$rc" -ge 128 ]; then
+        STOP_LIMIT=10 "$ROOT/dev/down.sh"
+    fi
+    exit "$rc"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+step() { # TITLE COMMAND: shows the line and runs just that line
+    printf '\n\033[1m%s\033[0m\n$ %s\n' "$1" "$2"
+    eval "$2"
+}
+
+prepare() {
+    "$ROOT/dev/deps.sh" go
+    minio_build_start
+    "$ROOT/dev/deps.sh" run
+    if [ -z "${FILE-}" ]; then
+        clip_fetch
+        FILE=$CLIP
+    fi
+    if [ ! -f "$FILE" ] || [ ! -r "$FILE" ]; then
+        die "FILE=$FILE: no such file"
+    fi
+    FILE=$(realpath "$FILE")
+    "$ROOT/dev/up.sh"
+    minio_build_wait
+    # shellcheck disable=SC1091
+    . "$RUN/env"
+    mkdir -p "$DEMO"
+}
+
+# curl reads the password from a netrc file, so that it is no argument of a program
+account() {
+    local password
+    password=$(secret demo-password 12)
+    printf 'machine 127.0.0.1 login %s password %s\n' "$EMAIL" "$password" | put_secret demo-netrc
+    if mediactl user list --json | jq -e --arg email "$EMAIL" 'any(.[]; .email == $email)' >/dev/null; then
+        return 0
+    fi
+    step "An account" "mediactl user add $EMAIL --password-stdin <'$RUN/secrets/demo-password'"
+}
+
+wait_for_mail() { # ID: prints progress; sets MAIL
+    local id=$1 end=$((SECONDS + ${DEMO_WAIT:-600})) seen='' now
+    until MAIL=$("$ROOT/dev/mail.py" find "$MEDIA_MAIL_DIR" "$id"); do
+        now=$(curl -sS -H "Authorization: Bearer $TOKEN" "$MEDIA_URL/media/$id" |
+            jq -r '"\(.state) \((.progress // 0) * 100 | floor) %"')
+        if [ "$now" != "$seen" ]; then
+            note "$now"
+            seen=$now
+        fi
+        [ "$SECONDS" -lt "$end" ] || die "no mail after ${DEMO_WAIT:-600} s; make status and $RUN/log tell more"
+        sleep 0.2
+    done
+}
+
+prepare
+account
+step "Log in" \
+    "TOKEN=\$(curl -fsS -X POST --netrc-file '$RUN/secrets/demo-netrc' \$MEDIA_URL/login | jq -r .access_token)"
+step "Upload the video: nginx streams it to S3 while it arrives" \
+    "curl -fsS -T '$FILE' -H \"Authorization: Bearer \$TOKEN\" \$MEDIA_URL/upload/ | tee '$DEMO/upload.json' | jq ."
+ID=$(jq -r .id "$DEMO/upload.json")
+
+printf '\n\033[1mWait for the mail\033[0m (%s)\n' "$MEDIA_MAIL_DIR"
+wait_for_mail "$ID"
+"$ROOT/dev/mail.py" show "$MAIL" | sed 's/^/    /'
+LINK=$("$ROOT/dev/mail.py" link "$MAIL") || die "the mail holds no link: the video could not be converted"
+
+MP3=$DEMO/$(basename "${FILE%.*}").mp3
+step "Fetch the mp3 by the mail's link (it needs no header, a browser will do)" \
+    "curl -fsS -o '$MP3' '$LINK'"
+[ -s "$MP3" ] || die "the mp3 is empty"
+
+say ""
+say "The mp3:    $MP3 ($(stat -c %s "$MP3") bytes)"
+say "The mail:   $MAIL"
+say "The system: $MEDIA_URL stays up; make status, make logs, make down"

@@ -1,0 +1,142 @@
+# shellcheck shell=bash disable=SC2034
+# What every script of dev/ shares: paths, settings, secrets, messages. Sourced.
+#
+# A setting is, in this order: the caller's environment, what the last `make up` was given
+# (.run/settings), the default. So `MEDIA_PORT=9090 make up` is remembered until PURGE=1.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+RUN=${MEDIA_RUN:-$ROOT/.run}
+CACHE=${MEDIA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ngx_media}
+PRESET=${PRESET:-release}
+BUILD=$ROOT/build/$PRESET
+# what a dot-command of Debian's root may lack
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+PG_ROLES=(media_owner media_gateway media_worker media_notifier media_janitor media_ctl)
+SERVERS=(postgres rabbitmq s3 smtp nginx workers)
+
+say() { printf '%s\n' "$*"; }
+note() { printf '  %s\n' "$*"; }
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# Where servers that give up root keep their files. A checkout below a 0700 home is out of reach for
+# them, so for root .run/data points to a directory of its own below /var/lib.
+data_home() {
+    if is_root; then
+        printf '/var/lib/ngx_media-%s' "$(printf '%s' "$RUN" | sha256sum | cut -c1-12)"
+    else
+        printf '%s' "$RUN/data"
+    fi
+}
+
+run_dirs() {
+    if ! mkdir -p "$RUN" 2>/dev/null || [ ! -w "$RUN" ]; then
+        die "$RUN is not writable for $(id -un)"
+    fi
+    chmod 0755 "$RUN"
+    mkdir -p "$RUN"/{pid,log,conf,mail,health,tmp,secrets}
+    chmod 0700 "$RUN/secrets"
+    local home
+    home=$(data_home)
+    if is_root && [ ! -L "$RUN/data" ]; then
+        # left over from a .run/ that was deleted by hand: its passwords are gone with it
+        rm -rf "$home"
+        ln -s "$home" "$RUN/data"
+    fi
+    mkdir -p "$home"
+    if is_root; then
+        chmod 0711 "$home"
+    fi
+}
+
+# ---- settings ----
+
+SETTINGS=(MEDIA_PORT MEDIA_PG_PORT MEDIA_AMQP_PORT MEDIA_DIST_PORT MEDIA_EPMD_PORT MEDIA_S3_PORT
+    MEDIA_SMTP_PORT MEDIA_S3_BUCKET WORKERS)
+
+setting() { # NAME DEFAULT: fixes the global NAME
+    local name=$1 value=${!1-}
+    if [ -z "$value" ] && [ -f "$RUN/settings" ]; then
+        value=$(sed -n "s/^$name=//p" "$RUN/settings")
+    fi
+    printf -v "$name" '%s' "${value:-$2}"
+}
+
+load_settings() {
+    setting MEDIA_PORT 8080
+    setting MEDIA_PG_PORT 15432
+    setting MEDIA_AMQP_PORT 15673
+    setting MEDIA_DIST_PORT 15674
+    setting MEDIA_EPMD_PORT 15675
+    setting MEDIA_S3_PORT 19000
+    setting MEDIA_SMTP_PORT 12525
+    setting MEDIA_S3_BUCKET media
+    setting WORKERS 2
+    local name
+    for name in "${SETTINGS[@]}"; do
+        case $name in
+        MEDIA_S3_BUCKET) [[ ${!name} =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$ ]] ;;
+        *) [[ ${!name} =~ ^[0-9]{1,5}$ && ${!name} -le 65535 ]] ;;
+        esac || die "$name: bad value \"${!name}\""
+    done
+    load_s3
+}
+
+save_settings() {
+    local name
+    for name in "${SETTINGS[@]}"; do
+        printf '%s=%s\n' "$name" "${!name}"
+    done >"$RUN/settings.new"
+    mv "$RUN/settings.new" "$RUN/settings"
+}
+
+# ---- secrets: made once, 0600, never an argument of a program ----
+
+random_hex() { head -c "$1" /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
+
+secret() { # NAME [BYTES]: makes .run/secrets/NAME if needed and prints its text
+    local file=$RUN/secrets/$1
+    if [ ! -s "$file" ]; then
+        (umask 077 && random_hex "${2:-24}" >"$file.new" && mv "$file.new" "$file")
+    fi
+    cat "$file"
+}
+
+put_secret() { # NAME: stdin becomes .run/secrets/NAME
+    (umask 077 && cat >"$RUN/secrets/$1.new" && mv "$RUN/secrets/$1.new" "$RUN/secrets/$1")
+}
+
+# ---- S3: our MinIO, or the one the caller names ----
+
+# Sets S3_URL, S3_KEY, S3_SECRET, S3_OWN (1: MinIO is ours to start). The caller's AWS_* count only when
+# they name another S3 than ours: a shell that sourced .run/env must change nothing.
+load_s3() {
+    local own=http://127.0.0.1:$MEDIA_S3_PORT url=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL-}}
+    S3_REGION=${AWS_REGION:-us-east-1}
+    if [ -n "$url" ] && [ "${AWS_ACCESS_KEY_ID-}" != "$(cat "$RUN/secrets/s3-key" 2>/dev/null)" ]; then
+        if [ -z "${AWS_ACCESS_KEY_ID-}" ] || [ -z "${AWS_SECRET_ACCESS_KEY-}" ]; then
+            die "AWS_ENDPOINT_URL is set: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be, too"
+        fi
+        [[ $url =~ ^https?://[^/?#@]+/?$ ]] || die "AWS_ENDPOINT_URL: not http[s]://host[:port]: \"$url\""
+        S3_OWN=0 S3_URL=${url%/} S3_KEY=$AWS_ACCESS_KEY_ID S3_SECRET=$AWS_SECRET_ACCESS_KEY
+    elif [ -z "${AWS_ENDPOINT_URL-unset}" ] || [ ! -f "$RUN/secrets/s3-other" ]; then
+        S3_OWN=1 S3_URL=$own S3_KEY='' S3_SECRET=''
+    else
+        { read -r S3_URL && read -r S3_KEY && read -r S3_SECRET && read -r S3_REGION; } <"$RUN/secrets/s3-other"
+        S3_OWN=0
+    fi
+}
+
+save_s3() {
+    if [ "$S3_OWN" = 1 ]; then
+        rm -f "$RUN/secrets/s3-other"
+        S3_KEY=$(secret s3-key 10) S3_SECRET=$(secret s3-secret 20)
+    else
+        printf '%s\n' "$S3_URL" "$S3_KEY" "$S3_SECRET" "$S3_REGION" | put_secret s3-other
+    fi
+}

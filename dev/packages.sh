@@ -1,0 +1,23 @@
+# shellcheck shell=bash disable=SC2034
+# Debian packages, by what they are for. Sourced by dev/deps.sh.
+
+PACKAGES_RUN=(
+    # tools of these scripts
+    ca-certificates curl jq procps python3 python3-pip
+    # build
+    build-essential cmake ninja-build pkg-config nginx-dev
+    libssl-dev libjansson-dev libjwt-dev libcrypt-dev libseccomp-dev
+    libpq-dev librabbitmq-dev libcurl4-openssl-dev
+    libavformat-dev libavcodec-dev libavutil-dev libavfilter-dev libswresample-dev
+    # servers
+    nginx postgresql rabbitmq-server python3-aiosmtpd
+)
+
+PACKAGES_TEST=(
+    # lint
+    clang-format shellcheck cppcheck
+    # the ASAN nginx, fuzz targets
+    dpkg-dev clang libpcre2-dev zlib1g-dev
+    # t/ (Test::Nginx itself: dev/deps.sh), end to end, bench
+    perl libjson-perl ffmpeg openssl inotify-tools python3-psycopg2
+)

@@ -1,0 +1,70 @@
+/* Object keys. Ids are UUIDs in one spelling (lower case), so one object has one key. */
+#include <stdio.h>
+
+#include "media/objkey.h"
+#include "out.h"
+
+static int out_uuid(out_t *o, media_str_t id)
+{
+    char low[MEDIA_UUID_LEN];
+
+    if (!media_uuid_valid(id)) {
+        return MEDIA_E_REJECT;
+    }
+    for (size_t i = 0; i < sizeof(low); i++) {
+        low[i] = id.p[i] >= 'A' && id.p[i] <= 'F' ? (char)(id.p[i] | 0x20) : id.p[i];
+    }
+    out_str(o, (media_str_t){low, sizeof(low)});
+    return 0;
+}
+
+int media_output_name_valid(media_str_t name)
+{
+    if (name.len == 0 || name.len > MEDIA_OUTPUT_NAME_MAX || name.p[0] == '.') {
+        return 0;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.p[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
+            c != '-') {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+ssize_t media_objkey_original(media_str_t media_id, char *dst, size_t cap)
+{
+    out_t o = {dst, 0, cap};
+
+    out_cstr(&o, "media/");
+    if (out_uuid(&o, media_id) != 0) {
+        return MEDIA_E_REJECT;
+    }
+    out_cstr(&o, "/original");
+    return out_end(&o);
+}
+
+ssize_t media_objkey_output(media_str_t media_id, media_str_t job_id, int64_t fence,
+                            media_str_t name, char *dst, size_t cap)
+{
+    out_t o = {dst, 0, cap};
+    char num[24];
+
+    if (fence < 0 || !media_output_name_valid(name)) {
+        return MEDIA_E_REJECT;
+    }
+    out_cstr(&o, "media/");
+    if (out_uuid(&o, media_id) != 0) {
+        return MEDIA_E_REJECT;
+    }
+    out_cstr(&o, "/");
+    if (out_uuid(&o, job_id) != 0) {
+        return MEDIA_E_REJECT;
+    }
+    snprintf(num, sizeof(num), "/%lld/", (long long)fence);
+    out_cstr(&o, num);
+    out_str(&o, name);
+    return out_end(&o);
+}

@@ -1,0 +1,55 @@
+
+/*
+ * Configuration: the directives' setters, creation, merging and checks. Every
+ * wrong value fails `nginx -t` with file and line. [conf]
+ */
+
+#ifndef _NGX_MEDIA_CONF_H_INCLUDED_
+#define _NGX_MEDIA_CONF_H_INCLUDED_
+
+
+#include "ngx_media.h"
+
+
+extern ngx_command_t  ngx_media_commands[];
+
+
+void *ngx_media_create_main_conf(ngx_conf_t *cf);
+char *ngx_media_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_media_create_loc_conf(ngx_conf_t *cf);
+char *ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+
+/* What the main configuration says as a whole; run in postconfiguration. */
+ngx_int_t ngx_media_check_conf(ngx_conf_t *cf);
+
+/* Setters with files, environment or addresses behind them
+ * (ngx_media_conf_set.c). */
+char *ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_amqp_url_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_shm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_login_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_pipeline(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_enabled(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* The zone of the counters (ngx_media_shm.c). */
+#define NGX_MEDIA_SHM_MIN  (8 * ngx_pagesize)
+
+char *ngx_media_add_zone(ngx_conf_t *cf, ngx_media_main_conf_t *mcf,
+    size_t size);
+void ngx_media_use_zone(ngx_shm_zone_t *zone);      /* [loop] init_process */
+
+/* An environment variable copied into cf->pool with a NUL behind it; empty when
+ * unset. */
+ngx_int_t ngx_media_conf_env(ngx_conf_t *cf, const char *name,
+    ngx_str_t *value);
+
+
+#endif

@@ -1,0 +1,523 @@
+
+/*
+ * Directives with files, the environment or addresses behind them. Secrets
+ * come from files or the environment, never from the configuration. [conf]
+ */
+
+#include <ngx_thread_pool.h>
+#include "ngx_media_conf.h"
+
+
+#define NGX_MEDIA_SECRET_MAX  65536
+
+
+ngx_int_t
+ngx_media_conf_env(ngx_conf_t *cf, const char *name, ngx_str_t *value)
+{
+    char  *env;
+
+    env = getenv(name);
+    if (env == NULL) {
+        ngx_str_null(value);
+        return NGX_OK;
+    }
+
+    value->len = ngx_strlen(env);
+    value->data = ngx_pnalloc(cf->pool, value->len + 1);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(value->data, env, value->len + 1);
+
+    return NGX_OK;
+}
+
+
+/* A whole small file, NUL-terminated. */
+
+static char *
+ngx_media_conf_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *content)
+{
+    char             *rv;
+    size_t            size;
+    ssize_t           n;
+    ngx_str_t         name;
+    ngx_file_t        file;
+    ngx_file_info_t   fi;
+
+    name = *path;
+    if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+    file.name = name;
+    file.log = cf->log;
+
+    file.fd = ngx_open_file(name.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", &name);
+        return NGX_CONF_ERROR;
+    }
+
+    rv = NGX_CONF_ERROR;
+
+    if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_fd_info_n " \"%V\" failed", &name);
+        goto done;
+    }
+
+    if (ngx_file_size(&fi) > NGX_MEDIA_SECRET_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" has %O bytes, at most %d are allowed",
+                           &name, ngx_file_size(&fi), NGX_MEDIA_SECRET_MAX);
+        goto done;
+    }
+
+    size = (size_t) ngx_file_size(&fi);
+
+    content->data = ngx_pnalloc(cf->pool, size + 1);
+    if (content->data == NULL) {
+        goto done;
+    }
+
+    n = ngx_read_file(&file, content->data, size, 0);
+    if (n == NGX_ERROR) {
+        goto done;
+    }
+
+    content->len = n;
+    content->data[n] = '\0';
+    rv = NGX_CONF_OK;
+
+done:
+
+    (void) ngx_close_file(file.fd);
+
+    return rv;
+}
+
+
+static void
+ngx_media_key_cleanup(void *data)
+{
+    media_jwt_key_free(data);
+}
+
+
+/* A key out of a file; freed with the configuration. */
+
+static media_jwt_key_t *
+ngx_media_conf_key(ngx_conf_t *cf, enum media_jwt_alg alg, ngx_str_t *path,
+    ngx_str_t *kid)
+{
+    int                  rc;
+    ngx_str_t            text;
+    media_str_t          material, id;
+    media_err_t          err;
+    media_jwt_key_t     *key;
+    ngx_pool_cleanup_t  *cln;
+
+    if (ngx_media_conf_file(cf, path, &text) != NGX_CONF_OK) {
+        return NULL;
+    }
+
+    material.p = (char *) text.data;
+    material.len = text.len;
+    id.p = (char *) kid->data;
+    id.len = kid->len;
+
+    rc = media_jwt_key_new(alg, id, material, &key, &err);
+
+    ngx_explicit_memzero(text.data, text.len);
+
+    if (rc != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", path,
+                           err.text);
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        media_jwt_key_free(key);
+        return NULL;
+    }
+
+    cln->handler = ngx_media_key_cleanup;
+    cln->data = key;
+
+    return key;
+}
+
+
+char *
+ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_main_conf_t  *mcf = conf;
+
+    int                alg;
+    ngx_str_t         *value, kid;
+    media_str_t        name;
+    media_jwt_key_t   *key, **slot;
+
+    value = cf->args->elts;
+
+    name.p = (char *) value[1].data;
+    name.len = value[1].len;
+
+    alg = media_jwt_alg_parse(name);
+    if (alg < 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown algorithm \"%V\" in \"%V\", known are "
+#define X(id, text)  text " "
+                           MEDIA_JWT_ALGS(X)
+#undef X
+                           , &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_str_null(&kid);
+
+    if (cf->args->nelts == 4) {
+        kid = value[3];
+    }
+
+    key = ngx_media_conf_key(cf, alg, &value[2], &kid);
+    if (key == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->keys == NULL) {
+        mcf->keys = ngx_array_create(cf->pool, 2, sizeof(media_jwt_key_t *));
+        if (mcf->keys == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    slot = ngx_array_push(mcf->keys);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = key;
+
+    if (mcf->issue_key == NULL && media_jwt_key_can_issue(key)) {
+        mcf->issue_key = key;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_main_conf_t  *mcf = conf;
+
+    ngx_str_t  *value, kid;
+
+    if (mcf->play_key != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    ngx_str_null(&kid);
+
+    mcf->play_key = ngx_media_conf_key(cf, MEDIA_JWT_HS256, &value[1], &kid);
+
+    return mcf->play_key == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_main_conf_t  *mcf = conf;
+
+    ngx_url_t   u;
+    ngx_str_t  *value;
+
+    if (mcf->s3.host.len != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+    u.url = value[1];
+
+    if (ngx_strncasecmp(u.url.data, (u_char *) "http://", 7) == 0) {
+        u.url.data += 7;
+        u.url.len -= 7;
+        u.default_port = 80;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" must start with http://",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (u.url.len > 0 && u.url.data[u.url.len - 1] == '/') {
+        u.url.len--;
+    }
+
+    mcf->s3.host = u.url;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\" of \"%V\"",
+                           u.err ? u.err : "no address", &value[1],
+                           &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (u.naddrs == 0 || u.uri.len != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" must be scheme://host[:port]",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->s3.peer.name = mcf->s3.host;
+    mcf->s3.peer.addrs = u.addrs;
+    mcf->s3.peer.naddrs = u.naddrs;
+
+    ngx_media_http_peer_init(&mcf->s3.peer);
+
+    if (ngx_media_conf_env(cf, "AWS_ACCESS_KEY_ID", &mcf->s3.access_key)
+        != NGX_OK
+        || ngx_media_conf_env(cf, "AWS_SECRET_ACCESS_KEY",
+                              &mcf->s3.secret_key)
+           != NGX_OK
+        || ngx_media_conf_env(cf, "AWS_SESSION_TOKEN",
+                              &mcf->s3.session_token)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_main_conf_t  *mcf = conf;
+
+    ngx_str_t  *value, reason;
+
+    if (mcf->pg.conninfo.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strstr(value[1].data, "password") != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"media_pg\" must not hold a password, use "
+                           "PGPASSFILE or PGPASSWORD in nginx's environment");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_media_pg_check(&value[1], cf->pool, &reason) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V in \"media_pg\"",
+                           &reason);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->pg.conninfo = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_amqp_url_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_main_conf_t  *mcf = conf;
+
+    char       *rv;
+    ngx_str_t  *value, *url;
+
+    if (mcf->amqp.url.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    url = &mcf->amqp.url;
+
+    rv = ngx_media_conf_file(cf, &value[1], url);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    while (url->len > 0 && url->data[url->len - 1] <= ' ') {
+        url->data[--url->len] = '\0';
+    }
+
+    if (ngx_strncmp(url->data, "amqp://", 7) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" does not hold an amqp:// URL", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_login_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_main_conf_t  *mcf = conf;
+
+    ngx_str_t  *value;
+
+    if (mcf->login_pool != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    mcf->login_pool = ngx_thread_pool_add(cf, &value[1]);
+
+    return mcf->login_pool == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_loc_conf_t  *lcf = conf;
+
+    ngx_str_t   *value, *type;
+    ngx_uint_t   i;
+
+    if (lcf->types != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    lcf->types = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+    if (lcf->types == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '/')
+            == NULL)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" in \"%V\" is neither a type "
+                               "(video/mp4) nor a family (video/)",
+                               &value[i], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        type = ngx_array_push(lcf->types);
+        if (type == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *type = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_pipeline(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_loc_conf_t  *lcf = conf;
+
+    u_char      ch;
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    if (lcf->pipeline.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; i < value[1].len; i++) {
+        ch = value[1].data[i];
+
+        if (!(ch >= 'a' && ch <= 'z') && !(ch >= '0' && ch <= '9')
+            && ch != '-' && ch != '_')
+        {
+            break;
+        }
+    }
+
+    if (i == 0 || i < value[1].len || i > 63) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" is not a pipeline name "
+                           "([a-z0-9_-], at most 63)", &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->pipeline = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+/* A flag that makes this location ours. */
+
+static char *
+ngx_media_set_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf,
+    ngx_flag_t *flag, ngx_http_handler_pt handler)
+{
+    char                      *rv;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || !*flag) {
+        return rv;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_enabled(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_loc_conf_t   *lcf = conf;
+
+    ngx_media_main_conf_t  *mcf;
+
+    if (cf->cmd_type != NGX_HTTP_LOC_CONF) {
+        return "belongs into a location";
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_media_module);
+    mcf->enabled = 1;
+
+    return ngx_media_set_handler(cf, cmd, conf, &lcf->enabled,
+                                 ngx_media_route_handler);
+}
+
+
+char *
+ngx_media_set_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_loc_conf_t  *lcf = conf;
+
+    if (cf->cmd_type != NGX_HTTP_LOC_CONF) {
+        return "belongs into a location";
+    }
+
+    return ngx_media_set_handler(cf, cmd, conf, &lcf->problem,
+                                 ngx_media_problem_handler);
+}

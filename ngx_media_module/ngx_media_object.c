@@ -1,0 +1,392 @@
+
+/*
+ * An authorised object on its way out: its row becomes ctx->object, conditions
+ * are answered here, bytes come through the named location @media_object.
+ */
+
+
+#include "ngx_media_object.h"
+#include "ngx_media_request.h"
+#include "media/filename.h"
+
+
+#define NGX_MEDIA_DISPOSITION_MAX  2048
+
+/* columns of MEDIA_OBJECT and PLAY_OBJECT */
+enum {
+    NGX_MEDIA_COL_CODE = 0,
+    NGX_MEDIA_COL_DETAIL,
+    NGX_MEDIA_COL_KEY,
+    NGX_MEDIA_COL_SIZE,
+    NGX_MEDIA_COL_ETAG,
+    NGX_MEDIA_COL_TYPE,
+    NGX_MEDIA_COL_NAME,
+    NGX_MEDIA_COL_SHA256,
+    NGX_MEDIA_COL_MODIFIED,
+    NGX_MEDIA_COL_OUTPUT
+};
+
+
+static ngx_int_t ngx_media_object_answer(ngx_http_request_t *r,
+    ngx_media_pg_result_t *res, void *data);
+static ngx_int_t ngx_media_object_fill(ngx_http_request_t *r,
+    ngx_media_pg_result_t *res, enum ngx_media_serve how,
+    ngx_media_object_t *object);
+static ngx_int_t ngx_media_object_type(ngx_http_request_t *r,
+    ngx_str_t *type, ngx_str_t *out);
+static ngx_int_t ngx_media_object_disposition(ngx_http_request_t *r,
+    ngx_media_pg_result_t *res, enum ngx_media_serve how,
+    ngx_media_object_t *object);
+static ngx_int_t ngx_media_object_not_modified(ngx_http_request_t *r,
+    ngx_media_object_t *object);
+static ngx_int_t ngx_media_object_unsatisfiable(ngx_http_request_t *r,
+    ngx_media_object_t *object);
+static ngx_int_t ngx_media_object_digest(ngx_http_request_t *r,
+    ngx_media_object_t *object);
+
+
+static ngx_str_t  ngx_media_object_location = ngx_string("@media_object");
+static ngx_str_t  ngx_media_octet_stream =
+    ngx_string("application/octet-stream");
+
+static ngx_str_t  ngx_media_cache_private = ngx_string("private, no-cache");
+static ngx_str_t  ngx_media_cache_play = ngx_string("private, max-age=60");
+static ngx_str_t  ngx_media_nosniff = ngx_string("nosniff");
+static ngx_str_t  ngx_media_no_referrer = ngx_string("no-referrer");
+
+
+ngx_int_t
+ngx_media_object_serve(ngx_http_request_t *r, enum media_stmt stmt,
+    ngx_str_t *params, enum ngx_media_serve how)
+{
+    /* proxy_pass would announce a body that nobody sends */
+
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        return ngx_media_send_problem(r, MEDIA_PROBLEM_BAD_REQUEST,
+                                      "a download has no request body");
+    }
+
+    return ngx_media_query(r, stmt, params, ngx_media_object_answer,
+                           (void *) (uintptr_t) how);
+}
+
+
+static ngx_int_t
+ngx_media_object_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
+    void *data)
+{
+    ngx_int_t            rc;
+    ngx_str_t            code, detail;
+    ngx_media_ctx_t     *ctx;
+    ngx_media_object_t  *object;
+
+    ctx = ngx_media_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (res->nrows == 0) {
+        return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
+    }
+
+    code = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_CODE);
+
+    if (!media_str_eq(ngx_media_view(&code), MEDIA_STR("ok"))) {
+        detail = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_DETAIL);
+        return ngx_media_send_code(r, &code, &detail);
+    }
+
+    object = ngx_pcalloc(r->pool, sizeof(ngx_media_object_t));
+    if (object == NULL
+        || ngx_media_object_fill(r, res, (uintptr_t) data, object) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_media_object_conditions(r, object);
+
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_HTTP_NOT_MODIFIED:
+        return ngx_media_object_not_modified(r, object);
+
+    case NGX_HTTP_PRECONDITION_FAILED:
+        return ngx_media_send_problem(r, MEDIA_PROBLEM_PRECONDITION_FAILED,
+                                      NULL);
+
+    case NGX_HTTP_RANGE_NOT_SATISFIABLE:
+        return ngx_media_object_unsatisfiable(r, object);
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_media_count(NGX_MEDIA_C_DOWNLOADS, 1);
+
+    object->jump = 1;
+    ctx->object = object;
+    ctx->phase = "serve";
+
+    return ngx_http_named_location(r, &ngx_media_object_location);
+}
+
+
+static ngx_int_t
+ngx_media_object_fill(ngx_http_request_t *r, ngx_media_pg_result_t *res,
+    enum ngx_media_serve how, ngx_media_object_t *object)
+{
+    int64_t    size, modified;
+    ngx_str_t  v;
+
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_KEY);
+    if (v.len == 0
+        || ngx_media_strdup(r->pool, &object->key, v.data, v.len) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_ETAG);
+    if (ngx_media_strdup(r->pool, &object->etag, v.data, v.len) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_SHA256);
+    if (ngx_media_strdup(r->pool, &object->sha256, v.data, v.len) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_TYPE);
+    if (ngx_media_object_type(r, &v, &object->content_type) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_SIZE);
+    if (media_str_to_i64(ngx_media_view(&v), &size) != 0) {
+        return NGX_ERROR;
+    }
+
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_MODIFIED);
+    if (media_str_to_i64(ngx_media_view(&v), &modified) != 0) {
+        return NGX_ERROR;
+    }
+
+    object->size = size;
+    object->modified = modified;
+    object->play = (how == NGX_MEDIA_SERVE_PLAY);
+
+    return ngx_media_object_disposition(r, res, how, object);
+}
+
+
+/* The type is the uploader's word: nothing that could end a header line. */
+
+static ngx_int_t
+ngx_media_object_type(ngx_http_request_t *r, ngx_str_t *type, ngx_str_t *out)
+{
+    size_t  i;
+
+    for (i = 0; i < type->len; i++) {
+        if (type->data[i] < 0x20 || type->data[i] >= 0x7f) {
+            break;
+        }
+    }
+
+    if (type->len == 0 || i < type->len) {
+        *out = ngx_media_octet_stream;
+        return NGX_OK;
+    }
+
+    return ngx_media_strdup(r->pool, out, type->data, type->len);
+}
+
+
+/* Shown in the browser: sound, video and pictures made by us, in types that
+ * carry no script. Everything else is saved. */
+
+static ngx_int_t
+ngx_media_object_disposition(ngx_http_request_t *r,
+    ngx_media_pg_result_t *res, enum ngx_media_serve how,
+    ngx_media_object_t *object)
+{
+    char         text[NGX_MEDIA_DISPOSITION_MAX];
+    u_char      *type;
+    size_t       len;
+    ssize_t      n;
+    ngx_str_t    name, output;
+    ngx_uint_t   original, safe;
+    media_str_t  ext;
+
+    name = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_NAME);
+    output = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_OUTPUT);
+
+    original = media_str_eq(ngx_media_view(&output), MEDIA_STR("original"));
+
+    ext = MEDIA_STR("");
+
+    if (!original) {
+        for (len = output.len; len > 1; len--) {
+            if (output.data[len - 1] == '.') {
+                ext.p = (char *) output.data + len - 1;
+                ext.len = output.len - (len - 1);
+                break;
+            }
+        }
+    }
+
+    type = object->content_type.data;
+    len = object->content_type.len;
+
+    safe = (len > 6 && (ngx_strncasecmp(type, (u_char *) "audio/", 6) == 0
+                        || ngx_strncasecmp(type, (u_char *) "video/", 6) == 0
+                        || ngx_strncasecmp(type, (u_char *) "image/", 6) == 0))
+           && !(len >= 9
+                && ngx_strncasecmp(type, (u_char *) "image/svg", 9) == 0);
+
+    n = media_content_disposition(
+                       (safe && !original && how != NGX_MEDIA_SERVE_DOWNLOAD)
+                       ? "inline" : "attachment",
+                       ngx_media_view(&name), ext, text, sizeof(text));
+    if (n < 0) {
+        return NGX_ERROR;
+    }
+
+    return ngx_media_strdup(r->pool, &object->disposition, text, n);
+}
+
+
+static ngx_int_t
+ngx_media_object_not_modified(ngx_http_request_t *r,
+    ngx_media_object_t *object)
+{
+    ngx_int_t  rc;
+
+    if (ngx_media_object_headers(r, object) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
+    r->headers_out.status_line.len = 0;
+    r->headers_out.content_type.len = 0;
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+    r->header_only = 1;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_send_special(r, NGX_HTTP_LAST);
+}
+
+
+static ngx_int_t
+ngx_media_object_unsatisfiable(ngx_http_request_t *r,
+    ngx_media_object_t *object)
+{
+    ngx_str_t  range;
+
+    range.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN + sizeof("bytes */"));
+    if (range.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    range.len = ngx_sprintf(range.data, "bytes */%O", object->size)
+                - range.data;
+
+    if (ngx_media_add_header(r, "Content-Range", &range) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_media_send_problem(r, MEDIA_PROBLEM_RANGE_NOT_SATISFIABLE,
+                                  "the object has %O bytes", object->size);
+}
+
+
+ngx_int_t
+ngx_media_object_headers(ngx_http_request_t *r, ngx_media_object_t *object)
+{
+    ngx_str_t         etag;
+    ngx_table_elt_t  *h;
+
+    etag.len = object->etag.len + 2;
+    etag.data = ngx_pnalloc(r->pool, etag.len);
+    if (etag.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(etag.data, "\"%V\"", &object->etag);
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "ETag");
+    h->value = etag;
+
+    r->headers_out.etag = h;
+
+    r->headers_out.last_modified_time = object->modified;
+
+    if (ngx_media_add_header(r, "Cache-Control",
+                             object->play ? &ngx_media_cache_play
+                                          : &ngx_media_cache_private)
+           != NGX_OK
+        || ngx_media_add_header(r, "Content-Disposition",
+                                &object->disposition)
+           != NGX_OK
+        || ngx_media_add_header(r, "X-Content-Type-Options",
+                                &ngx_media_nosniff)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (object->play
+        && ngx_media_add_header(r, "Referrer-Policy", &ngx_media_no_referrer)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_media_object_digest(r, object);
+}
+
+
+/* RFC 9530: of the whole representation, whatever range is sent */
+
+static ngx_int_t
+ngx_media_object_digest(ngx_http_request_t *r, ngx_media_object_t *object)
+{
+    char       base64[64], text[96];
+    ssize_t    n;
+    uint8_t    sha256[32];
+    ngx_str_t  value;
+
+    n = media_hex_decode(ngx_media_view(&object->sha256), sha256,
+                         sizeof(sha256));
+    if (n != sizeof(sha256)) {
+        return NGX_OK;
+    }
+
+    if (media_b64_encode(sha256, sizeof(sha256), base64, sizeof(base64)) < 0)
+    {
+        return NGX_ERROR;
+    }
+
+    n = ngx_snprintf((u_char *) text, sizeof(text), "sha-256=:%s:", base64)
+        - (u_char *) text;
+
+    if (ngx_media_strdup(r->pool, &value, text, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_media_add_header(r, "Repr-Digest", &value);
+}

@@ -1,0 +1,117 @@
+
+/*
+ * Counters in shared memory: summed over worker processes and kept over
+ * reloads. [any thread] for counting, [conf] for the zone.
+ */
+
+#include "ngx_media_conf.h"
+
+
+static ngx_shm_zone_t  *ngx_media_zone;
+
+static ngx_int_t ngx_media_init_zone(ngx_shm_zone_t *zone, void *data);
+
+
+/* Without "media_shm_size" the zone has its least size. */
+
+char *
+ngx_media_add_zone(ngx_conf_t *cf, ngx_media_main_conf_t *mcf, size_t size)
+{
+    ngx_str_t  name;
+
+    ngx_str_set(&name, "ngx_media");
+
+    mcf->shm_zone = ngx_shared_memory_add(cf, &name, size,
+                                          &ngx_http_media_module);
+    if (mcf->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->shm_zone->init = ngx_media_init_zone;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_media_set_shm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_main_conf_t  *mcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (mcf->shm_zone != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[1]);
+    if (size == NGX_ERROR || size < (ssize_t) NGX_MEDIA_SHM_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" is not a size of at least %uz",
+                           &value[1], &value[0], NGX_MEDIA_SHM_MIN);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_media_add_zone(cf, mcf, size);
+}
+
+
+/* A failed reload must not leave a pointer into freed configuration behind,
+ * so the zone is known from here on only. */
+
+void
+ngx_media_use_zone(ngx_shm_zone_t *zone)
+{
+    ngx_media_zone = zone;
+}
+
+
+static ngx_int_t
+ngx_media_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_slab_pool_t  *shpool;
+
+    if (data != NULL) {
+        zone->data = data;      /* reload: the counters go on */
+        return NGX_OK;
+    }
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (zone->shm.exists) {
+        zone->data = shpool->data;
+        return NGX_OK;
+    }
+
+    zone->data = ngx_slab_calloc(shpool, sizeof(ngx_media_shm_t));
+    if (zone->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    shpool->data = zone->data;
+
+    return NGX_OK;
+}
+
+
+ngx_media_shm_t *
+ngx_media_shm(void)
+{
+    return ngx_media_zone == NULL ? NULL : ngx_media_zone->data;
+}
+
+
+void
+ngx_media_count(enum ngx_media_counter c, ngx_uint_t n)
+{
+    ngx_media_shm_t  *shm;
+
+    shm = ngx_media_shm();
+
+    if (shm != NULL) {
+        (void) ngx_atomic_fetch_add(&shm->counters[c], n);
+    }
+}

@@ -1,0 +1,340 @@
+
+/*
+ * Sink for files of known length: the client's buffers go straight to S3, in
+ * one PUT or, above single_max, in a multipart upload whose parts pass
+ * through one after the other. Nothing is held but the sniffed head, so a
+ * request that fails cannot be repeated: the client has to come again.
+ */
+
+#include "ngx_media_upload.h"
+
+
+#define NGX_MEDIA_MAX_PARTS  10000
+
+
+static ngx_int_t ngx_media_stream_part(ngx_media_upload_t *u);
+static ngx_int_t ngx_media_stream_flush(ngx_media_upload_t *u);
+static void ngx_media_stream_ready(void *data);
+static void ngx_media_stream_done(void *data, ngx_media_s3_result_t *res);
+
+
+static ngx_int_t
+ngx_media_stream_open(ngx_media_upload_t *u)
+{
+    ngx_media_stream_t  *s = &u->stream;
+
+    s->head.pos = u->head;
+    s->head.last = u->head + u->head_len;
+    s->head.memory = 1;
+    s->rest = u->declared;
+
+    if (u->declared <= u->mcf->single_max) {
+        return ngx_media_stream_part(u);
+    }
+
+    /* equal parts, as few as S3's 10 000 parts allow with our part size */
+
+    s->part_size = u->mcf->part_size;
+
+    while (s->part_size * NGX_MEDIA_MAX_PARTS < u->declared) {
+        s->part_size *= 2;
+    }
+
+    s->sha = EVP_MD_CTX_new();
+    if (s->sha == NULL) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    return ngx_media_multi_create(u, ngx_media_stream_part);
+}
+
+
+/* Starts the S3 request for the next (or only) piece of the file. */
+
+static ngx_int_t
+ngx_media_stream_part(ngx_media_upload_t *u)
+{
+    ngx_media_stream_t      *s = &u->stream;
+
+    ngx_media_s3_request_t   req;
+
+    s->left = s->part_size == 0 ? s->rest : ngx_min(s->rest, s->part_size);
+    s->rest -= s->left;
+    s->writable = 0;
+    s->finished = 0;
+
+    if (s->sha != NULL
+        && EVP_DigestInit_ex(s->sha, EVP_sha256(), NULL) != 1)
+    {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
+
+    req.conf = &u->mcf->s3;
+    req.op = s->part_size == 0 ? MEDIA_S3_PUT : MEDIA_S3_UPLOAD_PART;
+    req.key = u->key;
+    req.upload_id = u->multi.upload_id;
+    req.part_number = ++s->part;
+    req.length = s->left;
+    req.done = ngx_media_stream_done;
+    req.ready = ngx_media_stream_ready;
+    req.data = u;
+    req.log = u->log;
+
+    if (s->part_size == 0) {
+        req.content_type.data = (u_char *) u->sniff.content_type;
+        req.content_type.len = ngx_strlen(u->sniff.content_type);
+    }
+
+    s->call = ngx_media_s3_call(&req);
+
+    if (s->call == NULL) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Sends of b what the current request takes. */
+
+static ngx_int_t
+ngx_media_stream_send(ngx_media_upload_t *u, ngx_buf_t *b)
+{
+    ngx_media_stream_t  *s = &u->stream;
+
+    u_char       *last, *pos;
+    ngx_int_t     rc;
+    ngx_chain_t   out;
+
+    last = b->last;
+    pos = b->pos;
+
+    if (last - pos > s->left) {
+        b->last = pos + s->left;
+    }
+
+    out.buf = b;
+    out.next = NULL;
+
+    rc = ngx_media_s3_write(s->call, &out);
+
+    b->last = last;
+    s->left -= b->pos - pos;
+
+    if (s->sha != NULL && EVP_DigestUpdate(s->sha, pos, b->pos - pos) != 1) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    /* NGX_ERROR: stream_done() brings the cause */
+
+    return rc == NGX_OK ? NGX_OK : NGX_AGAIN;
+}
+
+
+/* The head of the file, then the end of a request whose bytes are all out. */
+
+static ngx_int_t
+ngx_media_stream_flush(ngx_media_upload_t *u)
+{
+    ngx_media_stream_t  *s = &u->stream;
+
+    ngx_int_t   rc;
+    unsigned    n;
+    u_char      sha256[32];
+
+    if (s->call == NULL || !s->writable || s->finished) {
+        return NGX_AGAIN;
+    }
+
+    if (s->left > 0 && s->head.pos < s->head.last) {
+        rc = ngx_media_stream_send(u, &s->head);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (s->left > 0) {
+        return NGX_OK;
+    }
+
+    if (s->sha == NULL) {
+
+        /* one PUT: the digest of the file, known once the body is over */
+
+        if (u->state != NGX_MEDIA_UPLOAD_STORING) {
+            return NGX_OK;
+        }
+
+        s->finished = 1;
+        ngx_media_s3_finish(s->call, u->sha256);
+
+        return NGX_AGAIN;
+    }
+
+    if (EVP_DigestFinal_ex(s->sha, sha256, &n) != 1) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    s->finished = 1;
+    ngx_media_s3_finish(s->call, sha256);
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_media_stream_write(ngx_media_upload_t *u, ngx_buf_t *b)
+{
+    ngx_int_t  rc;
+
+    while (b->pos < b->last) {
+
+        rc = ngx_media_stream_flush(u);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (u->stream.left == 0) {
+
+            /* the client sent more than it declared; core never lets it */
+
+            return ngx_media_upload_fail(u, MEDIA_PROBLEM_BAD_REQUEST,
+                                         "the body is longer than declared");
+        }
+
+        rc = ngx_media_stream_send(u, b);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    /* a full part ends at once, its answer is needed for the next one */
+
+    if (u->stream.sha != NULL && u->stream.left == 0
+        && ngx_media_stream_flush(u) == NGX_DONE)
+    {
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_media_stream_can_read(ngx_media_upload_t *u)
+{
+    ngx_media_stream_t  *s = &u->stream;
+
+    /* while a head is being sent, a part answered or a multipart upload
+     * created, the client waits */
+
+    return s->call != NULL && s->writable && !s->finished
+           && s->head.pos == s->head.last ? NGX_OK : NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_media_stream_finish(ngx_media_upload_t *u)
+{
+    return ngx_media_stream_flush(u) == NGX_DONE ? NGX_DONE : NGX_OK;
+}
+
+
+static void
+ngx_media_stream_hold(ngx_media_upload_t *u, ngx_uint_t hold)
+{
+    if (u->stream.call != NULL) {
+        ngx_media_s3_hold(u->stream.call, hold);
+    }
+}
+
+
+static void
+ngx_media_stream_ready(void *data)
+{
+    ngx_media_upload_t  *u = data;
+
+    u->stream.writable = 1;
+
+    if (ngx_media_stream_flush(u) == NGX_DONE) {
+        return;
+    }
+
+    (void) ngx_media_upload_pump(u);
+}
+
+
+static void
+ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
+{
+    ngx_media_upload_t  *u = data;
+
+    ngx_media_stream_t  *s = &u->stream;
+
+    s->call = NULL;
+
+    if (res->verdict != 0) {
+        (void) ngx_media_upload_s3_failed(u, res, "put");
+        return;
+    }
+
+    if (!s->finished) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
+                                     "the object store answered before it had "
+                                     "the whole file");
+        return;
+    }
+
+    if (s->part_size == 0) {
+        u->etag.data = ngx_pstrdup(u->pool, &res->etag);
+        u->etag.len = res->etag.len;
+
+        if (u->etag.data == NULL) {
+            (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+            return;
+        }
+
+        (void) ngx_media_upload_stored(u);
+        return;
+    }
+
+    if (ngx_media_multi_etag(u, s->part, &res->etag) != NGX_OK) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+        return;
+    }
+
+    if (s->rest == 0) {
+        (void) ngx_media_multi_complete(u);
+        return;
+    }
+
+    if (ngx_media_stream_part(u) == NGX_OK) {
+        (void) ngx_media_upload_pump(u);
+    }
+}
+
+
+static void
+ngx_media_stream_close(ngx_media_upload_t *u)
+{
+    ngx_media_s3_cancel(u->stream.call);
+    u->stream.call = NULL;
+
+    EVP_MD_CTX_free(u->stream.sha);
+    u->stream.sha = NULL;
+}
+
+
+const ngx_media_sink_t  ngx_media_stream_sink = {
+    ngx_media_stream_open,
+    ngx_media_stream_write,
+    ngx_media_stream_can_read,
+    ngx_media_stream_finish,
+    ngx_media_stream_hold,
+    ngx_media_stream_close
+};

@@ -1,0 +1,724 @@
+
+/*
+ * The upload state machine, see ngx_media_upload.h: admission, the pump that
+ * moves bytes from the client to S3, and every way an upload can end.
+ */
+
+#include "ngx_media_upload.h"
+#include "ngx_media_request.h"
+#include <openssl/rand.h>
+
+
+static ngx_queue_t  ngx_media_uploads;
+static ngx_event_t  ngx_media_heartbeat;
+
+
+static ngx_media_upload_t *ngx_media_upload_create(ngx_http_request_t *r);
+static ngx_int_t ngx_media_upload_open(ngx_media_upload_t *u);
+static void ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res);
+static void ngx_media_upload_read(ngx_media_upload_t *u);
+static void ngx_media_upload_readable(ngx_http_request_t *r);
+static ngx_int_t ngx_media_upload_next(ngx_media_upload_t *u);
+static ngx_int_t ngx_media_upload_take(ngx_media_upload_t *u);
+static void ngx_media_upload_cancel(ngx_media_op_t *op);
+static void ngx_media_upload_release(ngx_media_upload_t *u);
+static void ngx_media_heartbeat_handler(ngx_event_t *ev);
+static void ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res);
+
+
+ngx_int_t
+ngx_media_upload_init_process(ngx_cycle_t *cycle, ngx_media_main_conf_t *mcf)
+{
+    ngx_queue_init(&ngx_media_uploads);
+    ngx_media_mem_init(mcf->memory);
+
+    ngx_media_heartbeat.handler = ngx_media_heartbeat_handler;
+    ngx_media_heartbeat.log = cycle->log;
+    ngx_media_heartbeat.data = &ngx_media_heartbeat;
+    ngx_media_heartbeat.cancelable = 1;
+
+    ngx_add_timer(&ngx_media_heartbeat, NGX_MEDIA_HEARTBEAT);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_media_upload_handler(ngx_http_request_t *r)
+{
+    ngx_int_t            rc;
+    ngx_media_upload_t  *u;
+
+    u = ngx_media_upload_create(r);
+    if (u == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_media_upload_parse(u, r);
+
+    if (rc != NGX_OK) {
+        if (rc >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+            ngx_media_count(NGX_MEDIA_C_UPLOADS_FAILED, 1);
+
+        } else {
+            ngx_media_count(NGX_MEDIA_C_UPLOADS_REFUSED, 1);
+        }
+
+        ngx_media_upload_free(u);
+        return rc;
+    }
+
+    if (ngx_media_op_begin(&u->op, r, ngx_media_upload_cancel) != NGX_OK) {
+        ngx_media_upload_free(u);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_media_upload_open(u) != NGX_OK) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_media_upload_t *
+ngx_media_upload_create(ngx_http_request_t *r)
+{
+    ngx_pool_t          *pool;
+    media_str_t          id;
+    ngx_media_upload_t  *u;
+    ngx_media_shm_t     *shm;
+    uint8_t              rnd[10];
+    char                 uuid[MEDIA_UUID_LEN + 1], key[MEDIA_OBJKEY_MAX];
+    ngx_time_t          *tp;
+    ssize_t              n;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    u = ngx_pcalloc(pool, sizeof(ngx_media_upload_t));
+    if (u == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    u->pool = pool;
+    u->log = ngx_cycle->log;
+    u->mcf = ngx_media_main_conf(r);
+    u->lcf = ngx_media_loc_conf(r);
+    u->began_at = ngx_current_msec;
+    ngx_queue_init(&u->parts.full);
+
+    ngx_queue_insert_tail(&ngx_media_uploads, &u->link);
+
+    shm = ngx_media_shm();
+    if (shm != NULL) {
+        (void) ngx_atomic_fetch_add(&shm->uploads_active, 1);
+    }
+
+    u->sha = EVP_MD_CTX_new();
+
+    if (u->sha == NULL
+        || EVP_DigestInit_ex(u->sha, EVP_sha256(), NULL) != 1
+        || RAND_bytes(rnd, sizeof(rnd)) != 1)
+    {
+        ngx_media_upload_free(u);
+        return NULL;
+    }
+
+    tp = ngx_timeofday();
+    media_uuid7((int64_t) tp->sec * 1000 + tp->msec, rnd, uuid);
+
+    id.p = uuid;
+    id.len = MEDIA_UUID_LEN;
+    n = media_objkey_original(id, key, sizeof(key));
+
+    if (n < 0
+        || ngx_media_strdup(pool, &u->id, uuid, MEDIA_UUID_LEN) != NGX_OK
+        || ngx_media_strdup(pool, &u->key, key, n) != NGX_OK)
+    {
+        ngx_media_upload_free(u);
+        return NULL;
+    }
+
+    return u;
+}
+
+
+/* The intent row, before anything is read or sent. */
+
+static ngx_int_t
+ngx_media_upload_open(ngx_media_upload_t *u)
+{
+    u_char           size[NGX_OFF_T_LEN];
+    ngx_str_t        p[10];
+    ngx_media_ctx_t *ctx;
+
+    ngx_memzero(p, sizeof(p));
+
+    p[0] = u->id;
+    p[1] = u->owner;
+    p[2] = u->key;
+    p[3] = u->name;
+    p[4] = u->type;
+
+    if (u->declared >= 0) {
+        p[5].data = size;
+        p[5].len = ngx_sprintf(size, "%O", u->declared) - size;
+    }
+
+    p[6] = u->pipeline;
+    p[7] = u->params;
+    p[8] = u->request_id;
+
+    if (u->no_replace) {
+        ngx_str_set(&p[9], "t");
+
+    } else {
+        ngx_str_set(&p[9], "f");
+    }
+
+    ctx = ngx_media_ctx(u->op.r);
+    ctx->phase = "open";
+    ctx->media_id = u->id;
+
+    u->query = ngx_media_pg_query(MEDIA_STMT_UPLOAD_OPEN, p,
+                                  ngx_media_upload_opened, u);
+
+    return u->query == NULL ? NGX_ERROR : NGX_OK;
+}
+
+
+static void
+ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res)
+{
+    ngx_media_upload_t  *u = data;
+
+    int          problem;
+    ngx_str_t    code, detail;
+    media_str_t  view;
+
+    u->query = NULL;
+
+    if (res->rc != NGX_OK || res->nrows != 1) {
+
+        /* NGX_ABORT: it may have been written after all; the janitor sees a
+         * row without heart-beat */
+
+        if (res->rc == NGX_ERROR) {
+            ngx_log_error(NGX_LOG_ERR, u->log, 0,
+                          "media upload open failed, sqlstate=%s media=%V",
+                          res->sqlstate, &u->id);
+            (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+            return;
+        }
+
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_DATABASE_UNAVAILABLE,
+                                     NULL);
+        return;
+    }
+
+    code = ngx_media_pg_value(res, 0, 0);
+
+    if (code.len != 2 || ngx_strncmp(code.data, "ok", 2) != 0) {
+        detail = ngx_media_pg_value(res, 0, 1);
+
+        view.p = (char *) code.data;
+        view.len = code.len;
+        problem = media_problem_parse(view);
+
+        (void) ngx_media_upload_fail(u, problem < 0 ? MEDIA_PROBLEM_INTERNAL
+                                                    : (ngx_uint_t) problem,
+                                     "%V", &detail);
+        return;
+    }
+
+    u->opened = 1;
+    u->state = NGX_MEDIA_UPLOAD_READING;
+    ngx_media_count(NGX_MEDIA_C_UPLOADS_STARTED, 1);
+
+    ngx_media_upload_read(u);
+}
+
+
+/*
+ * Starts nginx's body reader from a foreign event. The reader takes a
+ * reference for the content handler that called it; that is us, and the
+ * finalization with NGX_DONE gives it back.
+ */
+
+static void
+ngx_media_upload_read(ngx_media_upload_t *u)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = u->op.r;
+    c = r->connection;
+
+    ngx_media_ctx(r)->phase = "body";
+
+    r->request_body_no_buffering = 1;
+    r->request_body_in_file_only = 0;
+
+    rc = ngx_http_read_client_request_body(r, ngx_media_upload_body);
+
+    /* u may be gone by now, r is not */
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_BAD_REQUEST,
+                                     "the body cannot be read");
+        return;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_media_upload_t *
+ngx_media_upload_of(ngx_http_request_t *r)
+{
+    return (ngx_media_upload_t *) ngx_media_op_find(r,
+                                                    ngx_media_upload_cancel);
+}
+
+
+void
+ngx_media_upload_body(ngx_http_request_t *r)
+{
+    ngx_media_upload_t  *u;
+
+    u = ngx_media_upload_of(r);
+    if (u == NULL) {
+        return;
+    }
+
+    r->read_event_handler = ngx_media_upload_readable;
+
+    if (ngx_media_upload_take(u) != NGX_OK) {
+        return;
+    }
+
+    (void) ngx_media_upload_pump(u);
+}
+
+
+/* The client sent more, left, or was too slow. */
+
+static void
+ngx_media_upload_readable(ngx_http_request_t *r)
+{
+    ngx_media_upload_t  *u;
+
+    u = ngx_media_upload_of(r);
+    if (u == NULL) {
+        return;
+    }
+
+    if (r->connection->read->timedout) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
+                                     "no byte of the body came in time");
+        return;
+    }
+
+    (void) ngx_media_upload_pump(u);
+}
+
+
+ngx_int_t
+ngx_media_upload_pump(ngx_media_upload_t *u)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
+
+    if (u->state != NGX_MEDIA_UPLOAD_READING) {
+        return NGX_OK;
+    }
+
+    if (u->dead) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL,
+                                     "the upload was given up");
+    }
+
+    for ( ;; ) {
+
+        while (u->in != NULL) {
+            cl = u->in;
+
+            rc = ngx_media_ingest(u, cl->buf);
+
+            if (rc != NGX_OK) {
+                return rc == NGX_AGAIN ? NGX_OK : rc;
+            }
+
+            u->in = cl->next;
+            ngx_free_chain(u->op.r->pool, cl);
+        }
+
+        if (u->body_done) {
+            u->state = NGX_MEDIA_UPLOAD_STORING;
+
+            if (u->op.r != NULL) {
+                u->op.r->read_event_handler = ngx_http_test_reading;
+                ngx_media_ctx(u->op.r)->phase = "store";
+            }
+
+            return ngx_media_ingest_end(u);
+        }
+
+        if (u->typed) {
+            rc = u->sink->ready(u);
+
+            if (rc != NGX_OK) {
+                return rc == NGX_AGAIN ? NGX_OK : rc;
+            }
+        }
+
+        rc = ngx_media_upload_next(u);
+
+        if (rc == NGX_AGAIN) {
+            if (u->typed) {
+                u->sink->hold(u, 1);
+            }
+
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (u->typed) {
+            u->sink->hold(u, 0);
+        }
+    }
+}
+
+
+/* The next bytes of the client: NGX_OK something came or the body is over,
+ * NGX_AGAIN nothing yet, NGX_DONE. */
+
+static ngx_int_t
+ngx_media_upload_next(ngx_media_upload_t *u)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = u->op.r;
+
+    rc = ngx_http_read_unbuffered_request_body(r);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+
+        if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+            return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE, NULL);
+        }
+
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_BAD_REQUEST,
+                                     "the body ended early or its framing "
+                                     "is broken");
+    }
+
+    if (ngx_media_upload_take(u) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    return u->in != NULL || u->body_done ? NGX_OK : NGX_AGAIN;
+}
+
+
+/* Takes over what nginx's reader has; NGX_OK or NGX_DONE. */
+
+static ngx_int_t
+ngx_media_upload_take(ngx_media_upload_t *u)
+{
+    ngx_int_t            rc;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = u->op.r;
+
+    u->body_done = !r->reading_body;
+
+    if (r->request_body == NULL) {
+        return NGX_OK;
+    }
+
+    u->in = r->request_body->bufs;
+    r->request_body->bufs = NULL;
+
+    for (cl = u->in; cl != NULL && u->form == NULL; cl = cl->next) {
+        rc = ngx_media_ingest_account(u, cl->buf->pos,
+                                      cl->buf->last - cl->buf->pos);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_media_upload_noop(void *data, ngx_media_pg_result_t *res)
+{
+    /* a row that could not be closed is the janitor's */
+}
+
+
+/* Tells the database that this upload will never commit. */
+
+static void
+ngx_media_upload_release(ngx_media_upload_t *u)
+{
+    ngx_str_t  p[2];
+
+    if (!u->opened) {
+        return;
+    }
+
+    u->opened = 0;
+    p[0] = u->id;
+
+    if (u->touched) {
+        ngx_str_set(&p[1], "f");
+
+    } else {
+        ngx_str_set(&p[1], "t");
+    }
+
+    (void) ngx_media_pg_query(MEDIA_STMT_UPLOAD_ABORT, p,
+                              ngx_media_upload_noop, NULL);
+}
+
+
+ngx_int_t
+ngx_media_upload_fail(ngx_media_upload_t *u, enum media_problem p,
+    const char *fmt, ...)
+{
+    u_char                 *last;
+    va_list                 args;
+    ngx_int_t               rc;
+    ngx_str_t               detail;
+    ngx_media_op_t          op;
+    ngx_http_request_t     *r;
+    const media_problem_t  *row;
+    u_char                  text[512];
+
+    detail.data = text;
+    detail.len = 0;
+
+    if (fmt != NULL) {
+        va_start(args, fmt);
+        last = ngx_vslprintf(text, text + sizeof(text), fmt, args);
+        va_end(args);
+        detail.len = last - text;
+    }
+
+    row = media_problem_get(p);
+
+    ngx_media_count(row->status >= 500 ? NGX_MEDIA_C_UPLOADS_FAILED
+                                       : NGX_MEDIA_C_UPLOADS_REFUSED, 1);
+
+    ngx_log_error((row->status >= 500 ? NGX_LOG_ERR : NGX_LOG_INFO), u->log, 0,
+                  "media upload refused: media=%V req=%V code=%s received=%O "
+                  "detail=\"%V\"", &u->id, &u->request_id, row->code,
+                  u->received, &detail);
+
+    ngx_media_upload_release(u);
+
+    op = u->op;
+    r = op.r;
+
+    if (r == NULL) {
+        ngx_media_upload_free(u);
+        return NGX_DONE;
+    }
+
+    rc = ngx_media_send_problem(r, p, detail.len ? "%V" : NULL, &detail);
+
+    /* the upload goes first: finishing may run other requests */
+
+    u->op.r = NULL;
+    ngx_media_upload_free(u);
+    ngx_media_op_finish(&op, rc);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_media_upload_s3_failed(ngx_media_upload_t *u, ngx_media_s3_result_t *res,
+    const char *what)
+{
+    ngx_log_error(NGX_LOG_ERR, u->log, 0,
+                  "media s3 failed: %s media=%V status=%ui code=%s cause=%s",
+                  what, &u->id, res->status, res->error.code,
+                  res->cause ? res->cause : "-");
+
+    if (res->status == 507
+        || ngx_strcmp(res->error.code, "XMinioStorageFull") == 0
+        || ngx_strcmp(res->error.code, "InsufficientStorage") == 0)
+    {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_FULL, NULL);
+    }
+
+    return ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_UNAVAILABLE, NULL);
+}
+
+
+/* The client is gone: before the commit nothing was promised. */
+
+static void
+ngx_media_upload_cancel(ngx_media_op_t *op)
+{
+    ngx_media_upload_t  *u = (ngx_media_upload_t *) op;
+
+    u->in = NULL;
+
+    if (u->state == NGX_MEDIA_UPLOAD_COMMITTING) {
+        return;
+    }
+
+    ngx_media_count(NGX_MEDIA_C_UPLOADS_ABORTED, 1);
+
+    ngx_log_error(NGX_LOG_INFO, u->log, 0,
+                  "media upload aborted: media=%V received=%O", &u->id,
+                  u->received);
+
+    ngx_media_upload_release(u);
+    ngx_media_upload_free(u);
+}
+
+
+void
+ngx_media_upload_free(ngx_media_upload_t *u)
+{
+    ngx_media_shm_t  *shm;
+
+    ngx_queue_remove(&u->link);
+
+    shm = ngx_media_shm();
+    if (shm != NULL) {
+        (void) ngx_atomic_fetch_add(&shm->uploads_active, -1);
+    }
+
+    if (u->query != NULL) {
+        ngx_media_pg_detach(u->query);
+    }
+
+    if (u->sink != NULL) {
+        u->sink->close(u);
+    }
+
+    ngx_media_multi_close(u);
+
+    if (u->retry.timer_set) {
+        ngx_del_timer(&u->retry);
+    }
+
+    media_multipart_free(u->form);
+    EVP_MD_CTX_free(u->sha);
+
+    ngx_destroy_pool(u->pool);
+}
+
+
+/* One statement renews every intent of this process. */
+
+static void
+ngx_media_heartbeat_handler(ngx_event_t *ev)
+{
+    u_char              *p;
+    size_t               n;
+    ngx_str_t            param;
+    ngx_queue_t         *q;
+    ngx_media_upload_t  *u;
+
+    ngx_add_timer(ev, NGX_MEDIA_HEARTBEAT);
+
+    n = 0;
+
+    for (q = ngx_queue_head(&ngx_media_uploads);
+         q != ngx_queue_sentinel(&ngx_media_uploads);
+         q = ngx_queue_next(q))
+    {
+        n++;
+    }
+
+    if (n == 0) {
+        return;
+    }
+
+    param.data = ngx_alloc(n * (MEDIA_UUID_LEN + 1) + 2, ev->log);
+    if (param.data == NULL) {
+        return;
+    }
+
+    p = param.data;
+    *p++ = '{';
+
+    for (q = ngx_queue_head(&ngx_media_uploads);
+         q != ngx_queue_sentinel(&ngx_media_uploads);
+         q = ngx_queue_next(q))
+    {
+        u = ngx_queue_data(q, ngx_media_upload_t, link);
+
+        if (u->opened) {
+            if (p[-1] != '{') {
+                *p++ = ',';
+            }
+
+            p = ngx_cpymem(p, u->id.data, u->id.len);
+        }
+    }
+
+    *p++ = '}';
+    param.len = p - param.data;
+
+    if (param.len > 2) {
+        (void) ngx_media_pg_query(MEDIA_STMT_UPLOAD_HEARTBEAT, &param,
+                                  ngx_media_heartbeat_done, NULL);
+    }
+
+    ngx_free(param.data);
+}
+
+
+/* The answer names intents that are open no more; an upload that committed
+ * meanwhile is not among ours any longer. */
+
+static void
+ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res)
+{
+    ngx_str_t            id;
+    ngx_uint_t           i;
+    ngx_queue_t         *q;
+    ngx_media_upload_t  *u;
+
+    if (res->rc != NGX_OK) {
+        return;
+    }
+
+    for (i = 0; i < res->nrows; i++) {
+        id = ngx_media_pg_value(res, i, 0);
+
+        for (q = ngx_queue_head(&ngx_media_uploads);
+             q != ngx_queue_sentinel(&ngx_media_uploads);
+             q = ngx_queue_next(q))
+        {
+            u = ngx_queue_data(q, ngx_media_upload_t, link);
+
+            if (u->id.len == id.len
+                && ngx_strncmp(u->id.data, id.data, id.len) == 0)
+            {
+                u->dead = 1;
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,432 @@
+
+/*
+ * Variables: what is known about a request, and the signed headers with which
+ * proxy_pass fetches an authorised object from S3.
+ */
+
+
+#include "ngx_media.h"
+#include "ngx_media_request.h"
+#include "ngx_media_var.h"
+
+
+#define NGX_MEDIA_SIGNATURE_AGE  60     /* seconds; S3 takes 15 minutes */
+#define NGX_MEDIA_URI_MAX        2048
+
+enum {
+    NGX_MEDIA_VAR_SUB = 0,
+    NGX_MEDIA_VAR_ROLES,
+    NGX_MEDIA_VAR_ID,
+    NGX_MEDIA_VAR_REQUEST_ID,
+    NGX_MEDIA_VAR_TRACEPARENT
+};
+
+enum {
+    NGX_MEDIA_VAR_S3_DATE = 0,
+    NGX_MEDIA_VAR_S3_SHA256,
+    NGX_MEDIA_VAR_S3_AUTHORIZATION
+};
+
+
+struct ngx_media_signed_s {
+    media_s3_signed_t           values;
+    time_t                      made;
+};
+
+typedef struct ngx_media_signed_s  ngx_media_signed_t;
+
+
+static ngx_int_t ngx_media_var_text(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_email(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_phase(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_size(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_uri(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_host(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_session_token(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_signed(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_set(ngx_http_variable_value_t *v,
+    const void *data, size_t len);
+static ngx_int_t ngx_media_s3_request(ngx_http_request_t *r,
+    media_s3_target_t *t, media_s3_req_t *req);
+
+
+#define NGX_MEDIA_FRESH  NGX_HTTP_VAR_NOCACHEABLE
+
+static ngx_http_variable_t  ngx_media_variables[] = {
+
+    { ngx_string("media_sub"), NULL, ngx_media_var_text,
+      NGX_MEDIA_VAR_SUB, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_roles"), NULL, ngx_media_var_text,
+      NGX_MEDIA_VAR_ROLES, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_email"), NULL, ngx_media_var_email,
+      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_id"), NULL, ngx_media_var_text,
+      NGX_MEDIA_VAR_ID, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_request_id"), NULL, ngx_media_var_text,
+      NGX_MEDIA_VAR_REQUEST_ID, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_traceparent"), NULL, ngx_media_var_text,
+      NGX_MEDIA_VAR_TRACEPARENT, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_phase"), NULL, ngx_media_var_phase,
+      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_size"), NULL, ngx_media_var_size,
+      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_time"), NULL, ngx_media_var_time,
+      offsetof(ngx_media_ctx_t, s3_time), NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_commit_time"), NULL, ngx_media_var_time,
+      offsetof(ngx_media_ctx_t, commit_time), NGX_MEDIA_FRESH, 0 },
+
+    { ngx_string("media_object_uri"), NULL, ngx_media_var_uri,
+      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_host"), NULL, ngx_media_var_host,
+      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_security_token"), NULL,
+      ngx_media_var_session_token, 0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_date"), NULL, ngx_media_var_signed,
+      NGX_MEDIA_VAR_S3_DATE, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_content_sha256"), NULL, ngx_media_var_signed,
+      NGX_MEDIA_VAR_S3_SHA256, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_authorization"), NULL, ngx_media_var_signed,
+      NGX_MEDIA_VAR_S3_AUTHORIZATION, NGX_MEDIA_FRESH, 0 },
+
+    ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_media_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_media_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_media_var_set(ngx_http_variable_value_t *v, const void *data, size_t len)
+{
+    if (len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = (u_char *) data;
+    v->len = len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_media_var_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_str_t         text;
+    ngx_media_ctx_t  *ctx;
+
+    ctx = ngx_media_ctx(r);
+
+    if (ctx == NULL || ngx_media_request_id(r, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    switch (data) {
+
+    case NGX_MEDIA_VAR_SUB:
+        text = ctx->sub;
+        break;
+
+    case NGX_MEDIA_VAR_ROLES:
+        text = ctx->roles;
+        break;
+
+    case NGX_MEDIA_VAR_ID:
+        text = ctx->media_id;
+        break;
+
+    case NGX_MEDIA_VAR_TRACEPARENT:
+        text = ctx->traceparent;
+        break;
+
+    default:
+        break;
+    }
+
+    return ngx_media_var_set(v, text.data, text.len);
+}
+
+
+static ngx_int_t
+ngx_media_var_email(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    media_str_t       email;
+    ngx_media_ctx_t  *ctx;
+
+    ctx = ngx_media_ctx(r);
+
+    if (ctx == NULL || ctx->claims.claims == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    email = media_jwt_claim(&ctx->claims, "email");
+
+    return ngx_media_var_set(v, email.p, email.len);
+}
+
+
+static ngx_int_t
+ngx_media_var_phase(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_media_ctx_t  *ctx;
+
+    ctx = ngx_media_ctx(r);
+
+    if (ctx == NULL || ctx->phase == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_media_var_set(v, ctx->phase, ngx_strlen(ctx->phase));
+}
+
+
+static ngx_int_t
+ngx_media_var_size(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char           *p;
+    ngx_media_ctx_t  *ctx;
+
+    ctx = ngx_media_ctx(r);
+
+    if (ctx == NULL || (!ctx->has_size && ctx->object == NULL)) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_OFF_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_media_var_set(v, p,
+                             ngx_sprintf(p, "%O",
+                                         ctx->has_size ? ctx->size
+                                                       : ctx->object->size)
+                             - p);
+}
+
+
+/* Seconds with milliseconds, as $request_time */
+
+static ngx_int_t
+ngx_media_var_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char           *p;
+    ngx_msec_t        ms;
+    ngx_media_ctx_t  *ctx;
+
+    ctx = ngx_media_ctx(r);
+
+    if (ctx == NULL || !ctx->has_size) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ms = *(ngx_msec_t *) ((char *) ctx + data);
+
+    return ngx_media_var_set(v, p,
+                             ngx_sprintf(p, "%T.%03M", (time_t) (ms / 1000),
+                                         ms % 1000)
+                             - p);
+}
+
+
+/* The request to S3 as signed: its method is proxy_pass's, which makes a GET
+ * of a HEAD when it fills a cache. */
+
+static ngx_int_t
+ngx_media_s3_request(ngx_http_request_t *r, media_s3_target_t *t,
+    media_s3_req_t *req)
+{
+    ngx_str_t             *method;
+    ngx_media_ctx_t       *ctx;
+    ngx_media_s3_conf_t   *s3;
+
+    ctx = ngx_media_ctx(r);
+
+    if (ctx == NULL || ctx->object == NULL) {
+        return NGX_DECLINED;
+    }
+
+    s3 = &ngx_media_main_conf(r)->s3;
+
+    ngx_memzero(t, sizeof(*t));
+    t->host = ngx_media_view(&s3->host);
+    t->bucket = ngx_media_view(&s3->bucket);
+    t->cred.access_key = ngx_media_view(&s3->access_key);
+    t->cred.secret_key = ngx_media_view(&s3->secret_key);
+    t->cred.session_token = ngx_media_view(&s3->session_token);
+    t->cred.region = ngx_media_view(&s3->region);
+    t->cred.service = MEDIA_STR("s3");
+
+    method = (r->upstream && r->upstream->method.len) ? &r->upstream->method
+                                                      : &r->method_name;
+
+    ngx_memzero(req, sizeof(*req));
+    req->op = (method->len == 4) ? MEDIA_S3_HEAD : MEDIA_S3_GET;
+    req->key = ngx_media_view(&ctx->object->key);
+    req->content_length = -1;
+    req->now_s = ngx_time();
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_media_var_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    char                uri[NGX_MEDIA_URI_MAX];
+    ssize_t             n;
+    ngx_str_t           copy;
+    media_s3_req_t      req;
+    media_s3_target_t   t;
+
+    if (ngx_media_s3_request(r, &t, &req) != NGX_OK) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    n = media_s3_uri(&t, &req, uri, sizeof(uri));
+
+    if (n < 0 || ngx_media_strdup(r->pool, &copy, uri, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_media_var_set(v, copy.data, copy.len);
+}
+
+
+static ngx_int_t
+ngx_media_var_host(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_str_t  *host;
+
+    host = &ngx_media_main_conf(r)->s3.host;
+
+    return ngx_media_var_set(v, host->data, host->len);
+}
+
+
+static ngx_int_t
+ngx_media_var_session_token(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t        *token;
+    ngx_media_ctx_t  *ctx;
+
+    ctx = ngx_media_ctx(r);
+
+    if (ctx == NULL || ctx->object == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    token = &ngx_media_main_conf(r)->s3.session_token;
+
+    return ngx_media_var_set(v, token->data, token->len);
+}
+
+
+/* Date and signature belong together, so they are made together and kept; a
+ * long download in slices outlives one signature and gets another. */
+
+static ngx_int_t
+ngx_media_var_signed(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    const char           *text;
+    ngx_int_t             rc;
+    ngx_uint_t            slot;
+    media_s3_req_t        req;
+    ngx_media_object_t   *object;
+    ngx_media_signed_t   *s;
+    media_s3_target_t     t;
+
+    rc = ngx_media_s3_request(r, &t, &req);
+
+    if (rc != NGX_OK) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    object = ngx_media_ctx(r)->object;
+    slot = (req.op == MEDIA_S3_HEAD);
+    s = object->signature[slot];
+
+    if (s == NULL || req.now_s - s->made > NGX_MEDIA_SIGNATURE_AGE) {
+
+        /* values handed out before stay as they are */
+
+        s = ngx_palloc(r->pool, sizeof(ngx_media_signed_t));
+        if (s == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (media_s3_sign(&t, &req, &s->values) != 0) {
+            return NGX_ERROR;
+        }
+
+        s->made = req.now_s;
+        object->signature[slot] = s;
+    }
+
+    switch (data) {
+
+    case NGX_MEDIA_VAR_S3_DATE:
+        text = s->values.date;
+        break;
+
+    case NGX_MEDIA_VAR_S3_SHA256:
+        text = s->values.content_sha256;
+        break;
+
+    default:
+        text = s->values.authorization;
+    }
+
+    return ngx_media_var_set(v, text, ngx_strlen(text));
+}

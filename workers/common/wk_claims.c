@@ -1,0 +1,156 @@
+/* What a decoder child says about its work. The child may be in the hands of whoever made the file:
+ * everything is checked and copied member by member. */
+#include "wk_host.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "media/json.h"
+#include "media/objkey.h"
+
+#define TEXT_MAX 127
+
+static const char *const kinds[] = {"audio",  "video",  "image", "playlist", "manifest",
+                                    "poster", "sprite", "vtt",   "report",   NULL};
+
+static int in_list(media_str_t s, const char *const *list)
+{
+    for (; *list != NULL; list++) {
+        if (media_str_eq(s, media_str(*list))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* type "/" subtype of RFC 9110 tokens, without parameters */
+static int content_type_valid(media_str_t s)
+{
+    int slashes = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+        if (c == '/') {
+            slashes++;
+        } else if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '+' &&
+                   c != '.') {
+            return 0;
+        }
+    }
+    return slashes == 1 && s.len > 2 && s.p[0] != '/' && s.p[s.len - 1] != '/';
+}
+
+static int copy_string(json_t *to, const json_t *from, const char *name,
+                       int (*valid)(media_str_t s), media_err_t *ei)
+{
+    media_str_t s;
+    int rc = media_json_str(from, name, TEXT_MAX, &s, ei);
+
+    if (rc == 0 && !valid(s)) {
+        rc = MEDIA_E_REJECT;
+    }
+    if (rc == 0 && json_object_set_new(to, name, json_stringn(s.p, s.len)) != 0) {
+        rc = MEDIA_E_REJECT;
+    }
+    return rc == 0 ? 0 : media_err_set(ei, MEDIA_E_REJECT, "bad member \"%s\"", name);
+}
+
+/* An optional number, integer or real, within 0..hi. */
+static int copy_number(json_t *to, json_t *from, const char *name, int integer, double hi,
+                       media_err_t *ei)
+{
+    json_t *v = json_object_get(from, name);
+    double d = json_number_value(v);
+
+    if (v == NULL) {
+        return 0;
+    }
+    if (!json_is_number(v) || (integer && !json_is_integer(v)) || !isfinite(d) || d < 0 || d > hi) {
+        return media_err_set(ei, MEDIA_E_REJECT, "bad member \"%s\"", name);
+    }
+    return json_object_set(to, name, v) == 0 ? 0 : MEDIA_E_NOMEM;
+}
+
+static int kind_valid(media_str_t s)
+{
+    return in_list(s, kinds);
+}
+
+json_t *wk_claims_output(media_str_t text, media_err_t *ei)
+{
+    static const char *const members[] = {"name",   "kind",     "content_type", "width",
+                                          "height", "duration", "bitrate",      NULL};
+    json_t *said = NULL;
+    json_t *meta = json_object();
+
+    if (meta == NULL || media_json_parse(text, &said, ei) != 0 ||
+        media_json_only(said, members, ei) != 0 ||
+        copy_string(meta, said, "name", media_output_name_valid, ei) != 0 ||
+        copy_string(meta, said, "kind", kind_valid, ei) != 0 ||
+        copy_string(meta, said, "content_type", content_type_valid, ei) != 0 ||
+        copy_number(meta, said, "width", 1, 1 << 20, ei) != 0 ||
+        copy_number(meta, said, "height", 1, 1 << 20, ei) != 0 ||
+        copy_number(meta, said, "duration", 0, 1e9, ei) != 0 ||
+        copy_number(meta, said, "bitrate", 1, 1e12, ei) != 0) {
+        json_decref(meta);
+        meta = NULL;
+    }
+    json_decref(said);
+    return meta;
+}
+
+json_t *wk_claims_result(media_str_t text, media_err_t *ei)
+{
+    static const char *const members[] = {"probe", NULL};
+    json_t *said = NULL;
+
+    if (media_json_parse(text, &said, ei) == 0 && media_json_only(said, members, ei) == 0 &&
+        json_is_object(json_object_get(said, "probe"))) {
+        return said;
+    }
+    json_decref(said);
+    return NULL;
+}
+
+static int code_valid(media_str_t s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9' && i > 0) && c != '_') {
+            return 0;
+        }
+    }
+    return s.len > 0;
+}
+
+static int is_text(media_str_t s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
+            return 0;
+        }
+    }
+    return media_utf8_valid(s);
+}
+
+int wk_claims_error(media_str_t text, wk_outcome_t *out, int *retry, media_err_t *ei)
+{
+    static const char *const members[] = {"code", "detail", "retry", NULL};
+    json_t *said = NULL;
+    media_str_t code, detail;
+    int rc = MEDIA_E_REJECT;
+
+    if (media_json_parse(text, &said, ei) == 0 && media_json_only(said, members, ei) == 0 &&
+        media_json_str(said, "code", sizeof(out->code) - 1, &code, ei) == 0 &&
+        media_json_str(said, "detail", sizeof(out->detail) - 1, &detail, ei) == 0 &&
+        code_valid(code) && is_text(detail)) {
+        memcpy(out->code, code.p, code.len);
+        out->code[code.len] = '\0';
+        memcpy(out->detail, detail.p, detail.len);
+        out->detail[detail.len] = '\0';
+        *retry = json_is_true(json_object_get(said, "retry"));
+        rc = 0;
+    }
+    json_decref(said);
+    return rc;
+}

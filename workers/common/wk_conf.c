@@ -1,0 +1,315 @@
+/* Configuration of a worker. Every entry is one row of the table below: environment variable, flag,
+ * type, place in wk_conf_t, default, limits, help. Strings are borrowed from environ and argv,
+ * which live as long as the program. */
+#include "wk_conf.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "media/log.h"
+
+enum conf_type { CONF_STR, CONF_INT, CONF_SWITCH };
+
+/* Returns NULL when the value is fine, else what it should have been. */
+typedef const char *(*conf_check_pt)(const char *value);
+
+typedef struct {
+    const char *env;  /* NULL: flag only */
+    const char *flag; /* NULL: a secret, environment only */
+    enum conf_type type;
+    size_t offset;
+    const char *fallback; /* NULL: stays unset */
+    int lo, hi;
+    conf_check_pt check;
+    const char *help;
+} conf_entry_t;
+
+static int has_prefix(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static const char *check_http_url(const char *v)
+{
+    int ok =
+        (has_prefix(v, "http://") && v[7] != '\0') || (has_prefix(v, "https://") && v[8] != '\0');
+    return ok ? NULL : "http://host:port or https://host:port";
+}
+
+static const char *check_amqp_url(const char *v)
+{
+    return has_prefix(v, "amqp://") && v[7] != '\0' ? NULL : "amqp://user:pass@host:port/vhost";
+}
+
+static const char *check_smtp_url(const char *v)
+{
+    static const char *const schemes[] = {"smtp://", "smtps://", "smtp+starttls://"};
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (has_prefix(v, schemes[i]) && v[strlen(schemes[i])] != '\0') {
+            return NULL;
+        }
+    }
+    return "smtp://host:port, smtp+starttls://host:port or smtps://user:pass@host:port";
+}
+
+static const char *check_level(const char *v)
+{
+    return media_log_level_parse(media_str(v)) < 0 ? "debug, info, warn or error" : NULL;
+}
+
+static const char *check_addr(const char *v)
+{
+    const char *colon = strrchr(v, ':');
+    int64_t port;
+
+    if (colon == NULL || colon == v || media_str_to_i64(media_str(colon + 1), &port) != 0 ||
+        port > 65535) {
+        return "host:port";
+    }
+    return NULL;
+}
+
+static const char *check_path(const char *v)
+{
+    return v[0] == '/' ? NULL : "an absolute path";
+}
+
+static const char *check_line(const char *v)
+{
+    if (strlen(v) > 200) {
+        return "at most 200 bytes";
+    }
+    for (; *v != '\0'; v++) {
+        if ((unsigned char)*v < 0x20 || *v == 0x7f) {
+            return "a text without control characters";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_mail(const char *v)
+{
+    const char *at = strrchr(v, '@');
+
+    if (check_line(v) != NULL || at == NULL || at == v || at[1] == '\0' ||
+        strpbrk(v, " <>\"(),;:\\") != NULL) {
+        return "one plain address, user@host";
+    }
+    return NULL;
+}
+
+#define STR_ENTRY(env, flag, field, fallback, check, help)                                         \
+    {                                                                                              \
+        env, flag, CONF_STR, offsetof(wk_conf_t, field), fallback, 0, 0, check, help               \
+    }
+#define INT_ENTRY(env, flag, field, fallback, lo, hi, help)                                        \
+    {                                                                                              \
+        env, flag, CONF_INT, offsetof(wk_conf_t, field), fallback, lo, hi, NULL, help              \
+    }
+
+/* clang-format off */
+static const conf_entry_t conf_table[] = {
+    /* the more specific variable follows, so it wins */
+    STR_ENTRY("AWS_ENDPOINT_URL", NULL, s3_endpoint, NULL, check_http_url, "S3 endpoint"),
+    STR_ENTRY("AWS_ENDPOINT_URL_S3", "s3-endpoint", s3_endpoint, NULL, check_http_url,
+              "S3 endpoint (over AWS_ENDPOINT_URL)"),
+    STR_ENTRY("AWS_ACCESS_KEY_ID", NULL, s3_access_key, NULL, check_line, "S3 access key"),
+    STR_ENTRY("AWS_SECRET_ACCESS_KEY", NULL, s3_secret_key, NULL, check_line, "S3 secret key"),
+    STR_ENTRY("AWS_SESSION_TOKEN", NULL, s3_session_token, NULL, NULL, "S3 session token"),
+    STR_ENTRY("AWS_REGION", "s3-region", s3_region, "us-east-1", check_line, "S3 region"),
+    STR_ENTRY("MEDIA_S3_BUCKET", "s3-bucket", s3_bucket, "media", check_line, "S3 bucket"),
+    STR_ENTRY("AMQP_URL", NULL, amqp_url, NULL, check_amqp_url, "RabbitMQ"),
+    STR_ENTRY("MEDIA_LOG_LEVEL", "log-level", log_level, "info", check_level,
+              "debug, info, warn or error"),
+    STR_ENTRY("MEDIA_HEALTH_ADDR", "health-addr", health_addr, "127.0.0.1:0", check_addr,
+              "host:port of /healthz, /readyz, /metrics; port 0: any free one"),
+    STR_ENTRY("MEDIA_HEALTH_FILE", "health-file", health_file, NULL, check_path,
+              "where the chosen host:port is written"),
+    STR_ENTRY("MEDIA_TMPDIR", "tmpdir", tmpdir, "/var/tmp", check_path,
+              "private files of a job, unlinked at creation"),
+    STR_ENTRY("MEDIA_WORKER_NAME", "worker-name", worker_name, NULL, check_line,
+              "in rows and logs; default hostname:pid"),
+    INT_ENTRY("MEDIA_LEASE_S", "lease-s", lease_s, "30", 3, 3600, "lease of a running job"),
+    INT_ENTRY("MEDIA_POLL_S", "poll-s", poll_s, "10", 1, 3600,
+              "an idle worker asks the database at least this often"),
+    INT_ENTRY("MEDIA_DRAIN_S", "drain-s", drain_s, "25", 0, 86400,
+              "how long SIGTERM lets a running job finish"),
+    INT_ENTRY("MEDIA_CHILD_UID", "child-uid", child_uid, "65534", 1, INT_MAX,
+              "uid of decoder children when the worker is root"),
+    STR_ENTRY("MEDIA_SMTP_URL", NULL, smtp_url, NULL, check_smtp_url, "mail server"),
+    STR_ENTRY("MEDIA_MAIL_FROM", "mail-from", mail_from, "media@localhost", check_mail, "sender"),
+    STR_ENTRY("MEDIA_PUBLIC_URL", "public-url", public_url, "http://127.0.0.1:8080",
+              check_http_url, "base of links in mails"),
+    STR_ENTRY("MEDIA_PLAY_KEY_FILE", "play-key-file", play_key_file, NULL, check_path,
+              "HS256 secret of playback tokens"),
+    INT_ENTRY("MEDIA_LINK_TTL_S", "link-ttl-s", link_ttl_s, "604800", 60, 315360000,
+              "life of a mail's link"),
+    INT_ENTRY("MEDIA_SWEEP_S", "sweep-s", sweep_s, "5", 1, 86400, "pause between sweeps"),
+    INT_ENTRY("MEDIA_UPLOAD_STALE_S", "upload-stale-s", upload_stale_s, "60", 1, 86400,
+              "an upload without heart-beat this long is dead"),
+    INT_ENTRY("MEDIA_OUTBOX_AGE_S", "outbox-age-s", outbox_age_s, "5", 0, 86400,
+              "unsent this long is published by the janitor"),
+    {NULL, "once", CONF_SWITCH, offsetof(wk_conf_t, once), NULL, 0, 0, NULL,
+     "janitor: one sweep, then exit"},
+};
+/* clang-format on */
+
+#define CONF_COUNT (sizeof(conf_table) / sizeof(conf_table[0]))
+
+static void *entry_place(wk_conf_t *conf, const conf_entry_t *e)
+{
+    return (char *)conf + e->offset;
+}
+
+/* `from` is the variable or flag as the user wrote it. The value itself is shown only where it can
+ * be no secret, that is where a flag exists. */
+static void bad_value(const char *prog, const conf_entry_t *e, const char *from, const char *value,
+                      const char *want)
+{
+    if (e->flag != NULL) {
+        fprintf(stderr, "%s: %s: \"%.100s\" is not valid, expected %s\n", prog, from, value, want);
+    } else {
+        fprintf(stderr, "%s: %s: the value is not valid, expected %s\n", prog, from, want);
+    }
+    exit(2);
+}
+
+static void entry_set(wk_conf_t *conf, const conf_entry_t *e, const char *prog, const char *from,
+                      const char *value)
+{
+    char want[80];
+    const char *cause;
+    int64_t n;
+
+    switch (e->type) {
+    case CONF_STR:
+        cause = e->check != NULL ? e->check(value) : NULL;
+        if (cause != NULL) {
+            bad_value(prog, e, from, value, cause);
+        }
+        memcpy(entry_place(conf, e), &value, sizeof(value));
+        break;
+    case CONF_INT:
+        if (media_str_to_i64(media_str(value), &n) != 0 || n < e->lo || n > e->hi) {
+            (void)snprintf(want, sizeof(want), "a whole number from %d to %d", e->lo, e->hi);
+            bad_value(prog, e, from, value, want);
+        } else {
+            int i = (int)n;
+            memcpy(entry_place(conf, e), &i, sizeof(i));
+        }
+        break;
+    case CONF_SWITCH: {
+        int on = 1;
+        memcpy(entry_place(conf, e), &on, sizeof(on));
+        break;
+    }
+    }
+}
+
+static void usage(const char *prog)
+{
+    char left[64];
+
+    printf("usage: %s [--flag value]...\n\n", prog);
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        const conf_entry_t *e = &conf_table[i];
+        (void)snprintf(left, sizeof(left), "%s%s%s%s", e->flag != NULL ? "--" : "",
+                       e->flag != NULL ? e->flag : "",
+                       e->flag != NULL && e->env != NULL ? ", " : "", e->env != NULL ? e->env : "");
+        printf("  %-40s %s", left, e->help);
+        if (e->fallback != NULL) {
+            printf(" [%s]", e->fallback);
+        }
+        printf("\n");
+    }
+    printf("  %-40s %s\n", "PGHOST, PGPORT, PGDATABASE, PGUSER ...", "PostgreSQL, libpq's own");
+    printf("\nA flag wins over its variable. Entries without a flag are read from the environment\n"
+           "only, because other users see the arguments of a process.\n");
+}
+
+static const conf_entry_t *flag_find(const char *name, size_t len)
+{
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        const char *flag = conf_table[i].flag;
+        if (flag != NULL && strlen(flag) == len && memcmp(flag, name, len) == 0) {
+            return &conf_table[i];
+        }
+    }
+    return NULL;
+}
+
+static void load_flags(wk_conf_t *conf, const char *prog, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        const char *eq = strchr(arg, '=');
+        size_t len = eq != NULL ? (size_t)(eq - arg) : strlen(arg);
+        const conf_entry_t *e;
+        const char *value = NULL;
+        char from[64];
+
+        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+            usage(prog);
+            exit(0);
+        }
+        e = len > 2 && has_prefix(arg, "--") ? flag_find(arg + 2, len - 2) : NULL;
+        if (e == NULL) {
+            /* without the value: somebody may have tried to pass a secret */
+            fprintf(stderr, "%s: unknown flag \"%.*s\" (see --help)\n", prog,
+                    (int)(len > 60 ? 60 : len), arg);
+            exit(2);
+        }
+        (void)snprintf(from, sizeof(from), "--%s", e->flag);
+        if (e->type == CONF_SWITCH) {
+            if (eq != NULL) {
+                fprintf(stderr, "%s: %s takes no value\n", prog, from);
+                exit(2);
+            }
+        } else if (eq != NULL) {
+            value = eq + 1;
+        } else if (i + 1 < argc) {
+            value = argv[++i];
+        } else {
+            fprintf(stderr, "%s: %s needs a value\n", prog, from);
+            exit(2);
+        }
+        entry_set(conf, e, prog, from, value);
+    }
+}
+
+static const char *default_name(void)
+{
+    static char name[160]; /* as long-lived as environ and argv */
+    char host[128];
+
+    if (gethostname(host, sizeof(host)) != 0) {
+        host[0] = '\0';
+    }
+    host[sizeof(host) - 1] = '\0';
+    (void)snprintf(name, sizeof(name), "%s:%ld", host[0] != '\0' ? host : "localhost",
+                   (long)getpid());
+    return name;
+}
+
+void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv)
+{
+    memset(conf, 0, sizeof(*conf));
+    conf->worker_name = default_name();
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        const conf_entry_t *e = &conf_table[i];
+        const char *value = e->env != NULL ? getenv(e->env) : NULL;
+
+        if (e->fallback != NULL) {
+            entry_set(conf, e, prog, e->flag, e->fallback);
+        }
+        /* an empty variable is an unset one, as the usual env files write it */
+        if (value != NULL && value[0] != '\0') {
+            entry_set(conf, e, prog, e->env, value);
+        }
+    }
+    load_flags(conf, prog, argc, argv);
+}

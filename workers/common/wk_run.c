@@ -1,0 +1,225 @@
+/* The loop of a worker.
+ *
+ *   state   does                                       next
+ *   claim   asks the database for the best due job     job: run; none: wait; no database: rest
+ *   run     the engine, then the commit                claim
+ *   wait    one message of the queue, or poll_s         claim (the message is acknowledged after
+ * it) rest    a growing pause                            claim
+ *
+ * SIGTERM or SIGINT makes stop_fd readable: wait and rest end at once, a running job may go on for
+ * drain_s and is then given back. Neither a missing database, broker nor object store ends the
+ * loop. */
+#include "wk_run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "wk_log.h"
+#include "wk_runner.h"
+
+#define REST_MIN_MS 250
+#define REST_MAX_MS 5000
+
+typedef struct {
+    wk_runner_t r;
+    int64_t rest_ms;  /* the next pause */
+    int held;         /* a message waits for its acknowledgement */
+    int s3_suspected; /* the last job ended for want of the object store */
+} loop_t;
+
+/* Blocks the stop signals for this and every later thread and makes them a descriptor. */
+static int stop_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
+        return -1;
+    }
+    /* never read: it stays readable from the first signal on */
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void rest(loop_t *l)
+{
+    struct pollfd p = {.fd = l->r.ctx.stop_fd, .events = POLLIN};
+
+    if (l->r.ctx.amqp != NULL) {
+        wk_amqp_tick(l->r.ctx.amqp);
+    }
+    (void)poll(&p, 1, (int)l->rest_ms);
+    l->rest_ms = l->rest_ms * 2 < REST_MAX_MS ? l->rest_ms * 2 : REST_MAX_MS;
+}
+
+static void acknowledge(loop_t *l)
+{
+    if (l->held) {
+        (void)wk_amqp_ack(l->r.ctx.amqp); /* lost: it comes again and finds nothing to do */
+        l->held = 0;
+    }
+}
+
+static void wait_message(loop_t *l)
+{
+    int timeout_ms = l->r.ctx.conf->poll_s * 1000;
+    struct pollfd p = {.fd = l->r.ctx.stop_fd, .events = POLLIN};
+    media_jobmsg_t message;
+
+    if (l->r.ctx.amqp == NULL) {
+        (void)poll(&p, 1, timeout_ms);
+        return;
+    }
+    l->held = wk_amqp_wait(l->r.ctx.amqp, l->r.engine->queue, timeout_ms, l->r.ctx.stop_fd,
+                           &message) == 0;
+    wk_health_dep(l->r.ctx.health, WK_DEP_RABBITMQ, wk_amqp_ready(l->r.ctx.amqp));
+}
+
+static const char *end_name(enum wk_end end)
+{
+    switch (end) {
+    case WK_DONE:
+        return "done";
+    case WK_RETRY:
+        return "retry";
+    case WK_REJECT:
+        return "reject";
+    case WK_LOST:
+        return "lost";
+    case WK_RELEASE:
+        return "released";
+    }
+    return "unknown";
+}
+
+static void log_job(const wk_job_t *job, enum wk_end end, const wk_outcome_t *out,
+                    const char *committed, int64_t ms)
+{
+    char attempt[16], took[24];
+
+    wk_log(MEDIA_LOG_INFO, "job", "job", job->id, "req", job->request_id, "media", job->media_id,
+           "step", job->step, "attempt", wk_fmt(attempt, sizeof(attempt), "%d", job->attempt),
+           "end", end_name(end), "committed", committed, "code", out->code, "detail", out->detail,
+           "ms", wk_fmt(took, sizeof(took), "%lld", (long long)ms), "trace", job->traceparent,
+           NULL);
+}
+
+static void run_job(loop_t *l, const wk_job_t *job)
+{
+    wk_outcome_t out = {0};
+    int64_t started_ms = wk_mono_ms();
+    const char *committed;
+    enum wk_end end;
+
+    wk_health_count(l->r.ctx.health, WK_C_JOBS_CLAIMED, 1);
+    end = l->r.engine->run(&l->r.ctx, job, &out);
+    committed = wk_job_commit(&l->r, job, end, &out);
+    l->s3_suspected = end == WK_RETRY && strcmp(out.code, "storage_unavailable") == 0;
+    log_job(job, end, &out, committed, wk_mono_ms() - started_ms);
+    json_decref(out.result);
+}
+
+/* 0 while the object store is known to be away: a job started now would only lose an attempt. */
+static int storage_ready(loop_t *l)
+{
+    media_err_t ei = {""};
+
+    if (!l->s3_suspected || l->r.ctx.s3 == NULL) {
+        return 1;
+    }
+    l->s3_suspected = wk_s3_ready(l->r.ctx.s3, &ei) != 0;
+    wk_health_dep(l->r.ctx.health, WK_DEP_S3, !l->s3_suspected);
+    if (l->s3_suspected) {
+        wk_log(MEDIA_LOG_WARN, "object store not ready, no job is claimed", "cause", ei.text, NULL);
+    }
+    return !l->s3_suspected;
+}
+
+static void turn(loop_t *l)
+{
+    wk_job_t job;
+    int rc;
+
+    if (!storage_ready(l)) {
+        rest(l);
+        return;
+    }
+    rc = wk_job_claim(&l->r, &job);
+    if (rc == 0) {
+        l->rest_ms = REST_MIN_MS;
+        acknowledge(l);
+        run_job(l, &job);
+        wk_job_clear(&job);
+    } else if (rc == MEDIA_E_AGAIN) {
+        l->rest_ms = REST_MIN_MS;
+        acknowledge(l);
+        wait_message(l);
+    } else {
+        rest(l);
+    }
+}
+
+static int loop_open(loop_t *l, const wk_engine_t *engine, const wk_conf_t *conf)
+{
+    wk_ctx_t *ctx = &l->r.ctx;
+
+    l->r.engine = engine;
+    l->rest_ms = REST_MIN_MS;
+    ctx->conf = conf;
+    ctx->stop_fd = stop_signals();
+    if (ctx->stop_fd < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        wk_log(MEDIA_LOG_ERROR, "cannot start", "cause", strerror(errno), NULL);
+        return -1;
+    }
+    ctx->pg = wk_pg_new(engine->name);
+    ctx->amqp = conf->amqp_url != NULL ? wk_amqp_new(conf->amqp_url) : NULL;
+    ctx->s3 = conf->s3_endpoint != NULL ? wk_s3_new(conf) : NULL;
+    ctx->health = wk_health_start(conf, engine->name);
+    if (ctx->pg == NULL || ctx->health == NULL || (conf->amqp_url != NULL && ctx->amqp == NULL) ||
+        (conf->s3_endpoint != NULL && ctx->s3 == NULL)) {
+        wk_log(MEDIA_LOG_ERROR, "cannot start", NULL);
+        return -1;
+    }
+    return 0;
+}
+
+static void loop_close(loop_t *l)
+{
+    wk_health_stop(l->r.ctx.health);
+    wk_s3_free(l->r.ctx.s3);
+    wk_amqp_free(l->r.ctx.amqp);
+    wk_pg_free(l->r.ctx.pg);
+    if (l->r.ctx.stop_fd >= 0) {
+        (void)close(l->r.ctx.stop_fd);
+    }
+    curl_global_cleanup();
+}
+
+int wk_run(const wk_engine_t *engine, const wk_conf_t *conf)
+{
+    loop_t l = {0};
+    int level = media_log_level_parse(media_str(conf->log_level));
+    int rc = 1;
+
+    wk_log_init(engine->name, level < 0 ? MEDIA_LOG_INFO : (enum media_level)level);
+    if (loop_open(&l, engine, conf) == 0) {
+        wk_log(MEDIA_LOG_INFO, "started", "worker", conf->worker_name, "queue",
+               media_queue_name(engine->queue), "steps", engine->steps, NULL);
+        while (!wk_stopping(&l.r)) {
+            turn(&l);
+        }
+        wk_log(MEDIA_LOG_INFO, "stopped", "worker", conf->worker_name, NULL);
+        rc = 0;
+    }
+    loop_close(&l);
+    return rc;
+}

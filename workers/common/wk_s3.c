@@ -1,0 +1,387 @@
+/* S3 operations of the workers, each one or a few signed requests (wk_s3_call.c). */
+#include "wk_s3.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "wk_log.h"
+#include "wk_s3_call.h"
+
+#define S3_PUT_MAX (64ll << 20) /* larger files go in parts */
+#define S3_PART_SIZE (16ll << 20)
+#define S3_PARTS_MAX 10000
+#define S3_COMPLETE_MAX (2u << 20) /* S3_PARTS_MAX times one part's XML */
+#define S3_SWEEPS_MAX 16
+
+/* "http://host:port/" -> base without the slash, host as it goes into the Host header. */
+static int endpoint_parse(wk_s3_t *s, const char *endpoint)
+{
+    size_t len = strlen(endpoint);
+    const char *host = strstr(endpoint, "://");
+
+    while (len > 0 && endpoint[len - 1] == '/') {
+        len--;
+    }
+    if (host == NULL || len >= sizeof(s->base)) {
+        return MEDIA_E_REJECT;
+    }
+    memcpy(s->base, endpoint, len);
+    s->base[len] = '\0';
+    s->target.host = media_str(s->base + (host + 3 - endpoint));
+    /* curl would leave a default port out of the Host header it is asked to send as given, but the
+     * signature must cover what the server sees: we always send ours */
+    return s->target.host.len > 0 ? 0 : MEDIA_E_REJECT;
+}
+
+wk_s3_t *wk_s3_new(const wk_conf_t *conf)
+{
+    wk_s3_t *s = calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        return NULL;
+    }
+    s->conf = conf;
+    s->curl = curl_easy_init();
+    if (s->curl == NULL || endpoint_parse(s, conf->s3_endpoint != NULL ? conf->s3_endpoint
+                                                                       : "http://127.0.0.1:9000")) {
+        wk_s3_free(s);
+        return NULL;
+    }
+    s->target.bucket = media_str(conf->s3_bucket);
+    s->target.cred.access_key = media_str(conf->s3_access_key);
+    s->target.cred.secret_key = media_str(conf->s3_secret_key);
+    s->target.cred.session_token = media_str(conf->s3_session_token);
+    s->target.cred.region = media_str(conf->s3_region);
+    s->target.cred.service = MEDIA_STR("s3");
+    return s;
+}
+
+void wk_s3_free(wk_s3_t *s)
+{
+    if (s != NULL) {
+        if (s->curl != NULL) {
+            curl_easy_cleanup(s->curl);
+        }
+        free(s);
+    }
+}
+
+void wk_s3_on_tick(wk_s3_t *s, wk_s3_tick_pt tick, void *data)
+{
+    s->tick = tick;
+    s->tick_data = data;
+    s->ticked_ms = wk_mono_ms();
+}
+
+ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, void *dst,
+                        media_err_t *ei)
+{
+    wk_s3_call_t c;
+    char range[64];
+    ssize_t rc;
+
+    if (len == 0 || off < 0) {
+        return len == 0 ? 0 : media_err_set(ei, MEDIA_E_BUG, "object store: negative offset");
+    }
+    wk_s3_call_init(&c, MEDIA_S3_GET, key);
+    c.req.range = media_str(wk_fmt(range, sizeof(range), "bytes=%lld-%lld", (long long)off,
+                                   (long long)(off + (int64_t)len - 1)));
+    c.dst = dst;
+    c.dst_cap = len;
+    rc = wk_s3_call(s, &c, ei);
+    if (rc == 0 && c.status != 206 && off > 0) {
+        rc = media_err_set(ei, MEDIA_E_RETRY, "object store: the range was ignored");
+    } else if (rc == 0) {
+        rc = (ssize_t)c.dst_len;
+    } else if (c.status == 416) {
+        rc = 0; /* at or behind the end */
+    }
+    wk_s3_call_free(&c);
+    return rc;
+}
+
+/* Hex SHA-256 of a window of fd. */
+static int window_sha256(int fd, int64_t off, int64_t len, char hex[65])
+{
+    static const size_t chunk = 256 * 1024;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    char *buf = malloc(chunk);
+    unsigned char digest[32];
+    int rc = MEDIA_E_NOMEM;
+
+    if (md == NULL || buf == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1) {
+        goto done;
+    }
+    while (len > 0) {
+        ssize_t n = pread(fd, buf, len < (int64_t)chunk ? (size_t)len : chunk, off);
+        if (n <= 0) {
+            rc = MEDIA_E_RETRY;
+            goto done;
+        }
+        if (EVP_DigestUpdate(md, buf, (size_t)n) != 1) {
+            goto done;
+        }
+        off += n;
+        len -= n;
+    }
+    if (EVP_DigestFinal_ex(md, digest, NULL) == 1) {
+        rc = media_hex_encode(digest, sizeof(digest), hex, 65) > 0 ? 0 : MEDIA_E_BUG;
+    }
+done:
+    EVP_MD_CTX_free(md);
+    free(buf);
+    return rc;
+}
+
+/* Sends a window of fd by the prepared call. */
+static int send_window(wk_s3_t *s, wk_s3_call_t *c, int fd, int64_t off, int64_t len,
+                       media_err_t *ei)
+{
+    char hash[65];
+
+    if (window_sha256(fd, off, len, hash) != 0) {
+        return media_err_set(ei, MEDIA_E_RETRY, "the temporary file cannot be read");
+    }
+    c->req.payload_hash = media_str(hash);
+    c->req.content_length = len;
+    c->fd = fd;
+    c->body_off = off;
+    c->body_len = len;
+    return wk_s3_call(s, c, ei);
+}
+
+static int put_whole(wk_s3_t *s, const char *key, const char *content_type, int fd, int64_t size,
+                     char *etag_out, size_t etag_cap, media_err_t *ei)
+{
+    wk_s3_call_t c;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_PUT, key);
+    c.req.content_type = media_str(content_type);
+    rc = send_window(s, &c, fd, 0, size, ei);
+    if (rc == 0) {
+        (void)wk_fmt(etag_out, etag_cap, "%s", c.etag);
+    }
+    wk_s3_call_free(&c);
+    return rc;
+}
+
+static int multipart_create(wk_s3_t *s, const char *key, const char *content_type, char *id,
+                            size_t cap, media_err_t *ei)
+{
+    wk_s3_call_t c;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_CREATE_MULTIPART, key);
+    c.req.content_type = media_str(content_type);
+    c.req.content_length = 0;
+    /* a repeated create would leave an upload nobody knows: one try */
+    c.tries = 1;
+    rc = wk_s3_call(s, &c, ei);
+    if (rc == 0 && media_s3_create_parse(media_buf_view(&c.answer), id, cap, ei) < 0) {
+        rc = MEDIA_E_RETRY;
+    }
+    wk_s3_call_free(&c);
+    return rc;
+}
+
+static int multipart_part(wk_s3_t *s, const char *key, const char *id, int part, int fd,
+                          int64_t off, int64_t len, media_buf_t *xml, media_err_t *ei)
+{
+    wk_s3_call_t c;
+    char text[256];
+    ssize_t n;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_UPLOAD_PART, key);
+    c.req.upload_id = media_str(id);
+    c.req.part_number = part;
+    rc = send_window(s, &c, fd, off, len, ei);
+    if (rc == 0) {
+        n = media_s3_complete_part(part, media_str(c.etag), text, sizeof(text));
+        if (n < 0 || media_buf_add(xml, text, (size_t)n) != 0) {
+            rc = media_err_set(ei, MEDIA_E_RETRY, "object store: no usable etag of a part");
+        }
+    }
+    wk_s3_call_free(&c);
+    return rc;
+}
+
+/* 0 when the object stands complete under its key (a completion whose answer was lost). */
+static int object_stands(wk_s3_t *s, const char *key, char *etag_out, size_t etag_cap)
+{
+    wk_s3_call_t c;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_HEAD, key);
+    rc = wk_s3_call(s, &c, NULL);
+    if (rc == 0) {
+        (void)wk_fmt(etag_out, etag_cap, "%s", c.etag);
+    }
+    wk_s3_call_free(&c);
+    return rc;
+}
+
+static int multipart_complete(wk_s3_t *s, const char *key, const char *id, const media_buf_t *xml,
+                              char *etag_out, size_t etag_cap, media_err_t *ei)
+{
+    wk_s3_call_t c;
+    unsigned char digest[32];
+    char hash[65];
+    int rc;
+
+    if (EVP_Digest(xml->p, xml->len, digest, NULL, EVP_sha256(), NULL) != 1) {
+        return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
+    }
+    (void)media_hex_encode(digest, sizeof(digest), hash, sizeof(hash));
+    wk_s3_call_init(&c, MEDIA_S3_COMPLETE_MULTIPART, key);
+    c.req.upload_id = media_str(id);
+    c.req.payload_hash = media_str(hash);
+    c.req.content_length = (int64_t)xml->len;
+    c.mem = xml->p;
+    c.body_len = (int64_t)xml->len;
+    rc = wk_s3_call(s, &c, ei);
+    if (rc == 0 &&
+        media_s3_complete_parse(media_buf_view(&c.answer), etag_out, etag_cap, &c.error, ei) < 0) {
+        rc = MEDIA_E_RETRY; /* a 200 that carries an <Error> */
+    }
+    if ((rc == MEDIA_E_GONE || rc == MEDIA_E_RETRY) && s->tick_rc == 0) {
+        /* the key is used by this attempt only: if something stands there, it is ours */
+        rc = object_stands(s, key, etag_out, etag_cap) == 0 ? 0 : MEDIA_E_RETRY;
+    }
+    wk_s3_call_free(&c);
+    return rc;
+}
+
+static int put_parts(wk_s3_t *s, const char *key, const char *content_type, int fd, int64_t size,
+                     wk_s3_upload_id_pt on_upload_id, void *data, char *etag_out, size_t etag_cap,
+                     media_err_t *ei)
+{
+    int64_t part_size = S3_PART_SIZE;
+    char id[1024];
+    media_buf_t xml;
+    int rc;
+
+    while (size / part_size >= S3_PARTS_MAX) {
+        part_size *= 2;
+    }
+    rc = multipart_create(s, key, content_type, id, sizeof(id), ei);
+    if (rc != 0) {
+        return rc;
+    }
+    media_buf_init(&xml, S3_COMPLETE_MAX);
+    (void)media_buf_cstr(&xml, MEDIA_S3_COMPLETE_OPEN);
+    if (on_upload_id != NULL) {
+        rc = on_upload_id(data, key, id);
+    }
+    for (int64_t off = 0, part = 1; rc == 0 && off < size; off += part_size, part++) {
+        int64_t len = size - off < part_size ? size - off : part_size;
+        rc = multipart_part(s, key, id, (int)part, fd, off, len, &xml, ei);
+    }
+    if (rc == 0) {
+        rc = media_buf_cstr(&xml, MEDIA_S3_COMPLETE_CLOSE);
+    }
+    if (rc == 0) {
+        rc = multipart_complete(s, key, id, &xml, etag_out, etag_cap, ei);
+    }
+    if (rc != 0 && s->tick_rc == 0) {
+        (void)wk_s3_abort(s, key, id, NULL); /* else the janitor does it */
+    }
+    media_buf_free(&xml);
+    return rc;
+}
+
+int wk_s3_put_fd(wk_s3_t *s, const char *key, const char *content_type, int fd, int64_t size,
+                 wk_s3_upload_id_pt on_upload_id, void *data, char *etag_out, size_t etag_cap,
+                 media_err_t *ei)
+{
+    if (size <= S3_PUT_MAX) {
+        return put_whole(s, key, content_type, fd, size, etag_out, etag_cap, ei);
+    }
+    return put_parts(s, key, content_type, fd, size, on_upload_id, data, etag_out, etag_cap, ei);
+}
+
+int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei)
+{
+    wk_s3_call_t c;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_DELETE, key);
+    rc = wk_s3_call(s, &c, ei);
+    wk_s3_call_free(&c);
+    return rc == MEDIA_E_GONE ? 0 : rc;
+}
+
+int wk_s3_abort(wk_s3_t *s, const char *key, const char *upload_id, media_err_t *ei)
+{
+    wk_s3_call_t c;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_ABORT_MULTIPART, key);
+    c.req.upload_id = media_str(upload_id);
+    rc = wk_s3_call(s, &c, ei);
+    wk_s3_call_free(&c);
+    return rc == MEDIA_E_GONE ? 0 : rc;
+}
+
+typedef struct {
+    wk_s3_t *s3;
+    const char *key;
+    int aborted;
+    int rc;
+    media_err_t *ei;
+} abort_each_t;
+
+static int abort_each(void *data, media_str_t key, media_str_t upload_id)
+{
+    abort_each_t *a = data;
+    char id[1024];
+
+    if (!media_str_eq(key, media_str(a->key)) || upload_id.len >= sizeof(id)) {
+        return 0; /* a longer key with the same beginning */
+    }
+    memcpy(id, upload_id.p, upload_id.len);
+    id[upload_id.len] = '\0';
+    a->rc = wk_s3_abort(a->s3, a->key, id, a->ei);
+    a->aborted++;
+    return a->rc;
+}
+
+int wk_s3_abort_listed(wk_s3_t *s, const char *key, media_err_t *ei)
+{
+    abort_each_t a = {.s3 = s, .key = key, .ei = ei};
+
+    for (int i = 0; i < S3_SWEEPS_MAX && a.rc == 0; i++) {
+        wk_s3_call_t c;
+
+        wk_s3_call_init(&c, MEDIA_S3_LIST_MULTIPART, key);
+        media_buf_free(&c.answer);
+        media_buf_init(&c.answer, 4u << 20); /* a page lists up to 1000 uploads */
+        a.rc = wk_s3_call(s, &c, ei);
+        a.aborted = 0;
+        if (a.rc == 0 && media_s3_list_parse(media_buf_view(&c.answer), abort_each, &a, ei) < 0 &&
+            a.rc == 0) {
+            a.rc = MEDIA_E_RETRY;
+        }
+        wk_s3_call_free(&c);
+        if (a.rc == 0 && a.aborted == 0) {
+            return 0;
+        }
+    }
+    return a.rc != 0 ? a.rc : media_err_set(ei, MEDIA_E_RETRY, "object store: uploads remain");
+}
+
+int wk_s3_ready(wk_s3_t *s, media_err_t *ei)
+{
+    wk_s3_call_t c;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_HEAD_BUCKET, "");
+    c.tries = 1;
+    rc = wk_s3_call(s, &c, ei);
+    wk_s3_call_free(&c);
+    return rc;
+}

@@ -1,0 +1,349 @@
+/* One signed S3 request over libcurl.
+ *
+ * The easy handle is reset for each request and keeps its connection. Every wait has an end: 5 s to
+ * connect, 30 s without a byte, and the caller's tick is asked in between. curl's own verbose
+ * output and error buffer are not used: they would show signed headers and URLs. */
+#include "wk_s3_call.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "wk_log.h"
+
+#define S3_CONNECT_MS 5000L
+#define S3_STALL_S 30L
+#define S3_TRIES 3
+#define S3_BACKOFF_MS 200
+#define S3_TICK_MS 250
+#define S3_URI_MAX 8192
+
+void wk_s3_call_init(wk_s3_call_t *c, enum media_s3_op op, const char *key)
+{
+    memset(c, 0, sizeof(*c));
+    c->req.op = op;
+    c->req.key = media_str(key);
+    c->req.content_length = -1;
+    c->body_len = -1;
+    c->fd = -1;
+    media_buf_init(&c->answer, MEDIA_S3_BODY_MAX);
+}
+
+void wk_s3_call_free(wk_s3_call_t *c)
+{
+    media_buf_free(&c->answer);
+}
+
+static int call_tick(wk_s3_t *s)
+{
+    int64_t now_ms = wk_mono_ms();
+
+    if (s->tick == NULL || s->tick_rc != 0 || now_ms - s->ticked_ms < S3_TICK_MS) {
+        return s->tick_rc;
+    }
+    s->ticked_ms = now_ms;
+    s->tick_rc = s->tick(s->tick_data);
+    return s->tick_rc;
+}
+
+static int on_progress(void *data, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
+                       curl_off_t ulnow)
+{
+    (void)dltotal;
+    (void)dlnow;
+    (void)ultotal;
+    (void)ulnow;
+    return call_tick(data) != 0;
+}
+
+static size_t on_body_read(char *p, size_t size, size_t n, void *data)
+{
+    wk_s3_call_t *c = data;
+    int64_t left = c->body_len - c->sent;
+    size_t want = size * n;
+    ssize_t got;
+
+    if (left <= 0) {
+        return 0;
+    }
+    if ((int64_t)want > left) {
+        want = (size_t)left;
+    }
+    if (c->mem != NULL) {
+        memcpy(p, c->mem + c->sent, want);
+        got = (ssize_t)want;
+    } else {
+        got = pread(c->fd, p, want, c->body_off + c->sent);
+        if (got <= 0) {
+            return CURL_READFUNC_ABORT;
+        }
+    }
+    c->sent += got;
+    return (size_t)got;
+}
+
+/* curl starts a body again when a kept connection turned out to be dead. */
+static int on_body_seek(void *data, curl_off_t offset, int origin)
+{
+    wk_s3_call_t *c = data;
+
+    if (origin != SEEK_SET || offset < 0 || offset > c->body_len) {
+        return CURL_SEEKFUNC_FAIL;
+    }
+    c->sent = offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static size_t on_answer(char *p, size_t size, size_t n, void *data)
+{
+    wk_s3_call_t *c = data;
+    size_t len = size * n;
+    long status = 0;
+
+    (void)curl_easy_getinfo(c->s3->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (c->dst == NULL || status < 200 || status > 299) {
+        return media_buf_add(&c->answer, p, len) == 0 ? len : 0;
+    }
+    if (len > c->dst_cap - c->dst_len) {
+        return 0; /* more than was asked for: not the answer to our range */
+    }
+    memcpy(c->dst + c->dst_len, p, len);
+    c->dst_len += len;
+    return len;
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *data)
+{
+    wk_s3_call_t *c = data;
+    media_str_t line = {p, size * n};
+    media_str_t value;
+
+    if (line.len > 5 && media_str_ieq((media_str_t){p, 5}, MEDIA_STR("etag:"))) {
+        value = (media_str_t){p + 5, line.len - 5};
+        while (value.len > 0 &&
+               (value.p[value.len - 1] == '\r' || value.p[value.len - 1] == '\n')) {
+            value.len--;
+        }
+        value = media_s3_etag(media_str_trim(value));
+        if (value.len < sizeof(c->etag)) {
+            memcpy(c->etag, value.p, value.len);
+            c->etag[value.len] = '\0';
+        }
+    }
+    return line.len;
+}
+
+static struct curl_slist *add_header(struct curl_slist *list, const char *name, media_str_t value,
+                                     int *failed)
+{
+    char line[4096];
+    struct curl_slist *more;
+
+    if (*failed) {
+        return list;
+    }
+    if ((size_t)snprintf(line, sizeof(line), "%s: %.*s", name, (int)value.len, value.p) >=
+        sizeof(line)) {
+        *failed = 1;
+        return list;
+    }
+    more = curl_slist_append(list, line);
+    if (more == NULL) {
+        *failed = 1;
+        return list;
+    }
+    return more;
+}
+
+/* The signed headers of one try. NULL: out of memory or not signable. */
+static struct curl_slist *call_headers(wk_s3_t *s, wk_s3_call_t *c)
+{
+    struct curl_slist *list = NULL;
+    media_s3_signed_t sig;
+    int failed = 0;
+
+    c->req.now_s = wk_now_ms() / 1000;
+    if (media_s3_sign(&s->target, &c->req, &sig) != 0) {
+        return NULL;
+    }
+    list = add_header(list, "Host", s->target.host, &failed);
+    list = add_header(list, "x-amz-date", media_str(sig.date), &failed);
+    list = add_header(list, "x-amz-content-sha256", media_str(sig.content_sha256), &failed);
+    list = add_header(list, "Authorization", media_str(sig.authorization), &failed);
+    if (s->target.cred.session_token.len > 0) {
+        list = add_header(list, "x-amz-security-token", s->target.cred.session_token, &failed);
+    }
+    if (c->req.content_type.len > 0) {
+        list = add_header(list, "Content-Type", c->req.content_type, &failed);
+    }
+    if (c->req.range.len > 0) {
+        list = add_header(list, "Range", c->req.range, &failed);
+    }
+    /* S3 refuses on the head alone too rarely to pay a round trip for each body */
+    list = failed ? list : curl_slist_append(list, "Expect:");
+    if (failed) {
+        curl_slist_free_all(list);
+        list = NULL;
+    }
+    return list;
+}
+
+static void call_options_method(wk_s3_t *s, wk_s3_call_t *c)
+{
+    switch (c->req.op) {
+    case MEDIA_S3_HEAD:
+    case MEDIA_S3_HEAD_BUCKET:
+        (void)curl_easy_setopt(s->curl, CURLOPT_NOBODY, 1L);
+        break;
+    case MEDIA_S3_PUT:
+    case MEDIA_S3_UPLOAD_PART:
+    case MEDIA_S3_CREATE_BUCKET:
+        (void)curl_easy_setopt(s->curl, CURLOPT_UPLOAD, 1L);
+        (void)curl_easy_setopt(s->curl, CURLOPT_INFILESIZE_LARGE,
+                               (curl_off_t)(c->body_len > 0 ? c->body_len : 0));
+        break;
+    case MEDIA_S3_CREATE_MULTIPART:
+    case MEDIA_S3_COMPLETE_MULTIPART:
+        (void)curl_easy_setopt(s->curl, CURLOPT_POST, 1L);
+        (void)curl_easy_setopt(s->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                               (curl_off_t)(c->body_len > 0 ? c->body_len : 0));
+        (void)curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, c->body_len > 0 ? c->mem : "");
+        break;
+    case MEDIA_S3_DELETE:
+    case MEDIA_S3_ABORT_MULTIPART:
+        (void)curl_easy_setopt(s->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
+        break;
+    case MEDIA_S3_GET:
+    case MEDIA_S3_LIST_MULTIPART:
+    case MEDIA_S3_LIST_OBJECTS:
+    case MEDIA_S3_OP_COUNT:
+        (void)curl_easy_setopt(s->curl, CURLOPT_HTTPGET, 1L);
+        break;
+    }
+}
+
+static void call_options(wk_s3_t *s, wk_s3_call_t *c)
+{
+    CURL *h = s->curl;
+
+    (void)curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    /* the gateway has no proxy setting either: both must reach the same store */
+    (void)curl_easy_setopt(h, CURLOPT_PROXY, "");
+    (void)curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
+    (void)curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    (void)curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, S3_CONNECT_MS);
+    (void)curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, S3_STALL_S);
+    (void)curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
+    (void)curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024);
+    (void)curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 256L * 1024);
+    (void)curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)curl_easy_setopt(h, CURLOPT_XFERINFODATA, s);
+    (void)curl_easy_setopt(h, CURLOPT_READFUNCTION, on_body_read);
+    (void)curl_easy_setopt(h, CURLOPT_READDATA, c);
+    (void)curl_easy_setopt(h, CURLOPT_SEEKFUNCTION, on_body_seek);
+    (void)curl_easy_setopt(h, CURLOPT_SEEKDATA, c);
+    (void)curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_answer);
+    (void)curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
+    (void)curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(h, CURLOPT_HEADERDATA, c);
+    call_options_method(s, c);
+}
+
+/* The code of a finished HTTP exchange. */
+static int call_verdict(wk_s3_call_t *c, media_err_t *ei)
+{
+    int rc;
+
+    if (media_s3_error_parse(media_buf_view(&c->answer), &c->error) != 0) {
+        memset(&c->error, 0, sizeof(c->error));
+    }
+    rc = media_s3_verdict((int)c->status, &c->error);
+    if (rc != 0) {
+        return media_err_set(ei, rc, "object store: %ld %s", c->status, c->error.code);
+    }
+    return 0;
+}
+
+static int call_once(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
+{
+    char url[sizeof(s->base) + S3_URI_MAX];
+    size_t base_len = strlen(s->base);
+    struct curl_slist *headers = NULL;
+    CURLcode code;
+    int rc = MEDIA_E_BUG;
+
+    media_buf_reset(&c->answer);
+    c->dst_len = 0;
+    c->status = 0;
+    c->sent = 0;
+    c->etag[0] = '\0';
+    curl_easy_reset(s->curl);
+    call_options(s, c);
+
+    memcpy(url, s->base, base_len);
+    if (media_s3_uri(&s->target, &c->req, url + base_len, S3_URI_MAX) < 0) {
+        (void)media_err_set(ei, rc, "object store: not a valid request");
+        goto done;
+    }
+    headers = call_headers(s, c);
+    if (headers == NULL) {
+        (void)media_err_set(ei, rc, "object store: the request cannot be signed");
+        goto done;
+    }
+    (void)curl_easy_setopt(s->curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, headers);
+
+    code = curl_easy_perform(s->curl);
+    (void)curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &c->status);
+    if (s->tick_rc != 0) {
+        rc = media_err_set(ei, s->tick_rc, "object store: the request was given up");
+    } else if (code != CURLE_OK && c->status < 300) {
+        rc = media_err_set(ei, MEDIA_E_RETRY, "object store: %s", curl_easy_strerror(code));
+    } else {
+        /* an error answer counts even if the connection broke under our body */
+        rc = call_verdict(c, ei);
+    }
+done:
+    curl_slist_free_all(headers);
+    return rc;
+}
+
+/* Waits before the next try, asking the tick. 0 or what the tick said. */
+static int call_pause(wk_s3_t *s, int64_t ms)
+{
+    int64_t until_ms = wk_mono_ms() + ms;
+    int64_t left;
+
+    while ((left = until_ms - wk_mono_ms()) > 0) {
+        if (call_tick(s) != 0) {
+            return s->tick_rc;
+        }
+        (void)poll(NULL, 0, (int)(left < S3_TICK_MS ? left : S3_TICK_MS));
+    }
+    return call_tick(s);
+}
+
+int wk_s3_call(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
+{
+    int tries = c->tries > 0 ? c->tries : S3_TRIES;
+    int64_t pause_ms = S3_BACKOFF_MS;
+    int rc;
+
+    c->s3 = s;
+    s->tick_rc = 0;
+    for (int i = 1;; i++) {
+        rc = call_once(s, c, ei);
+        if (rc != MEDIA_E_RETRY || s->tick_rc != 0 || i >= tries) {
+            return rc;
+        }
+        rc = call_pause(s, pause_ms);
+        if (rc != 0) {
+            return media_err_set(ei, rc, "object store: the request was given up");
+        }
+        pause_ms *= 4;
+    }
+}
