@@ -46,9 +46,10 @@ char *ngx_module_order[] = { NULL };
   add_library(${name} MODULE ${ARGN} ${CMAKE_CURRENT_BINARY_DIR}/${name}_modules.c)
   target_include_directories(${name} SYSTEM PRIVATE ${NGX_INCLUDES})
   target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  # nginx's callbacks leave parameters unused by design
+  # nginx's callbacks leave parameters unused by design; its timers read the first fields of
+  # any event's data as a connection's (ngx_event_ident, debug log), which gcc takes for an overrun
   target_compile_options(${name} PRIVATE
-    -Wall -Wextra -Wno-unused-parameter -Wshadow -Wvla -Wpointer-arith -Werror)
+    -Wall -Wextra -Wno-unused-parameter -Wno-array-bounds -Wshadow -Wvla -Wpointer-arith -Werror)
   target_link_options(${name} PRIVATE
     -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/${name}.ld)
   set_target_properties(${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}

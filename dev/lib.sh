@@ -65,6 +65,7 @@ setting() { # NAME DEFAULT: fixes the global NAME
         value=$(sed -n "s/^$name=//p" "$RUN/settings")
     fi
     printf -v "$name" '%s' "${value:-$2}"
+    export -n "${name?}" # ours alone: clean_env unsets what is exported
 }
 
 load_settings() {

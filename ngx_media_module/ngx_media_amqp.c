@@ -321,11 +321,11 @@ ngx_media_amqp_join(ngx_media_amqp_t *a, time_t seconds)
 {
     struct timespec  until;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
+    clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += seconds;
 
-    return pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, &until) == 0
-           ? NGX_OK : NGX_ERROR;
+    return pthread_timedjoin_np(a->thread, NULL, &until) == 0 ? NGX_OK
+                                                              : NGX_ERROR;
 }
 
 

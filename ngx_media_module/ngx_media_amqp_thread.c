@@ -152,7 +152,9 @@ ngx_media_amqp_pause(ngx_media_amqp_conn_t *t)
     }
 
     jitter = 0;
-    (void) getrandom(&jitter, sizeof(jitter), GRND_NONBLOCK);
+    if (getrandom(&jitter, sizeof(jitter), GRND_NONBLOCK) < 0) {
+        jitter = 0;
+    }
 
     left = left / 2 + jitter % (left / 2);
     until = ngx_media_amqp_now() + left;

@@ -245,7 +245,8 @@ ngx_media_list_link_value(ngx_http_request_t *r, ngx_str_t *params,
     }
 
     value->len = path.len + sizeof("<?>; rel=\"next\"")
-                 + NGX_MEDIA_LIST_COUNT * (sizeof(encoded) + sizeof("&pipeline="));
+                 + NGX_MEDIA_LIST_COUNT
+                   * (sizeof(encoded) + sizeof("&pipeline="));
     value->data = ngx_pnalloc(r->pool, value->len);
     if (value->data == NULL) {
         return NGX_ERROR;

@@ -180,6 +180,7 @@ ngx_media_pg_watch(ngx_media_pg_conn_t *pc, ngx_int_t event)
 static void
 ngx_media_pg_unwatch(ngx_media_pg_conn_t *pc)
 {
+    ngx_uint_t         flags;
     ngx_connection_t  *c;
 
     c = pc->c;
@@ -188,12 +189,16 @@ ngx_media_pg_unwatch(ngx_media_pg_conn_t *pc)
         return;
     }
 
+    /* libpq has closed it already when it read the end of the stream */
+
+    flags = (PQsocket(pc->pg) == c->fd) ? NGX_LEVEL_EVENT : NGX_CLOSE_EVENT;
+
     if (c->read->active) {
-        (void) ngx_del_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT);
+        (void) ngx_del_event(c->read, NGX_READ_EVENT, flags);
     }
 
     if (c->write->active) {
-        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
+        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, flags);
     }
 
     /* "shared" keeps the descriptor open */
@@ -513,7 +518,8 @@ ngx_media_pg_lost(ngx_media_pg_conn_t *pc, const char *why)
         ngx_media_pg_post();
 
     } else if (state == NGX_MEDIA_PG_RUNNING) {
-        ngx_media_pg_finish(q, NGX_ABORT, q->failed ? NULL : (char *) text);
+        ngx_media_pg_finish(q, NGX_ABORT,
+                            q->message[0] ? NULL : (char *) text);
 
     } else {
         ngx_media_pg_again(q);

@@ -28,11 +28,39 @@ static ngx_str_t  ngx_media_no_store = ngx_string("no-store");
 static ngx_str_t  ngx_media_retry_after = ngx_string("5");
 
 
+typedef struct {
+    ngx_uint_t                  status;
+    enum media_problem          problem;
+} ngx_media_plain_status_t;
+
+
+/* Where problem.h has several rows of one status: the plainest of them. */
+static ngx_media_plain_status_t  ngx_media_plain_statuses[] = {
+    { 400, MEDIA_PROBLEM_BAD_REQUEST },
+    { 401, MEDIA_PROBLEM_TOKEN_MISSING },
+    { 404, MEDIA_PROBLEM_NOT_FOUND },
+    { 405, MEDIA_PROBLEM_METHOD_NOT_ALLOWED },
+    { 408, MEDIA_PROBLEM_CLIENT_TIMEOUT },
+    { 409, MEDIA_PROBLEM_CONFLICT },
+    { 411, MEDIA_PROBLEM_LENGTH_REQUIRED },
+    { 412, MEDIA_PROBLEM_PRECONDITION_FAILED },
+    { 413, MEDIA_PROBLEM_TOO_LARGE },
+    { 415, MEDIA_PROBLEM_TYPE_NOT_ALLOWED },
+    { 416, MEDIA_PROBLEM_RANGE_NOT_SATISFIABLE },
+    { 422, MEDIA_PROBLEM_PARAMS_INVALID },
+    { 429, MEDIA_PROBLEM_RATE_LIMITED },
+    { 503, MEDIA_PROBLEM_STORAGE_UNAVAILABLE },
+    { 507, MEDIA_PROBLEM_STORAGE_FULL },
+    { 0, MEDIA_PROBLEM_INTERNAL }
+};
+
 /* Statuses only core produces; the others have their row in problem.h. */
 static ngx_media_core_status_t  ngx_media_core_statuses[] = {
     { 403, 403, "forbidden", "Forbidden" },
     { 414, 414, "uri_too_long", "The request target is too long" },
+    { 417, 417, "expectation_failed", "Expectation failed" },
     { 421, 421, "misdirected", "Misdirected request" },
+    { 431, 431, "headers_too_large", "The request headers are too large" },
     { 494, 400, "headers_too_large", "The request headers are too large" },
     { 495, 400, "certificate_invalid", "The client certificate is not valid" },
     { 496, 400, "certificate_missing", "A client certificate is required" },
@@ -168,9 +196,9 @@ ngx_media_send_problem(ngx_http_request_t *r, enum media_problem p,
 ngx_int_t
 ngx_media_send_status(ngx_http_request_t *r, ngx_uint_t status)
 {
-    ngx_str_t                 detail;
-    enum media_problem        p;
-    ngx_media_core_status_t  *core;
+    ngx_str_t                  detail;
+    ngx_media_core_status_t   *core;
+    ngx_media_plain_status_t  *row;
 
     for (core = ngx_media_core_statuses; core->status; core++) {
         if (core->status == status) {
@@ -180,70 +208,15 @@ ngx_media_send_status(ngx_http_request_t *r, ngx_uint_t status)
         }
     }
 
-    switch (status) {
-
-    case NGX_HTTP_BAD_REQUEST:
-        p = MEDIA_PROBLEM_BAD_REQUEST;
-        break;
-
-    case NGX_HTTP_UNAUTHORIZED:
-        p = MEDIA_PROBLEM_TOKEN_MISSING;
-        break;
-
-    case NGX_HTTP_NOT_FOUND:
-        p = MEDIA_PROBLEM_NOT_FOUND;
-        break;
-
-    case NGX_HTTP_NOT_ALLOWED:
-        p = MEDIA_PROBLEM_METHOD_NOT_ALLOWED;
-        break;
-
-    case NGX_HTTP_REQUEST_TIME_OUT:
-        p = MEDIA_PROBLEM_CLIENT_TIMEOUT;
-        break;
-
-    case NGX_HTTP_CONFLICT:
-        p = MEDIA_PROBLEM_CONFLICT;
-        break;
-
-    case NGX_HTTP_LENGTH_REQUIRED:
-        p = MEDIA_PROBLEM_LENGTH_REQUIRED;
-        break;
-
-    case NGX_HTTP_PRECONDITION_FAILED:
-        p = MEDIA_PROBLEM_PRECONDITION_FAILED;
-        break;
-
-    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
-        p = MEDIA_PROBLEM_TOO_LARGE;
-        break;
-
-    case NGX_HTTP_UNSUPPORTED_MEDIA_TYPE:
-        p = MEDIA_PROBLEM_TYPE_NOT_ALLOWED;
-        break;
-
-    case NGX_HTTP_RANGE_NOT_SATISFIABLE:
-        p = MEDIA_PROBLEM_RANGE_NOT_SATISFIABLE;
-        break;
-
-    case NGX_HTTP_TOO_MANY_REQUESTS:
-        p = MEDIA_PROBLEM_RATE_LIMITED;
-        break;
-
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-        p = MEDIA_PROBLEM_STORAGE_UNAVAILABLE;
-        break;
-
-    case NGX_HTTP_INSUFFICIENT_STORAGE:
-        p = MEDIA_PROBLEM_STORAGE_FULL;
-        break;
-
-    default:
-        p = (status >= 400 && status < 500) ? MEDIA_PROBLEM_BAD_REQUEST
-                                            : MEDIA_PROBLEM_INTERNAL;
+    for (row = ngx_media_plain_statuses; row->status; row++) {
+        if (row->status == status) {
+            return ngx_media_send_problem(r, row->problem, NULL);
+        }
     }
 
-    return ngx_media_send_problem(r, p, NULL);
+    return ngx_media_send_problem(r, (status >= 400 && status < 500)
+                                     ? MEDIA_PROBLEM_BAD_REQUEST
+                                     : MEDIA_PROBLEM_INTERNAL, NULL);
 }
 
 

@@ -61,7 +61,9 @@ ngx_media_stream_part(ngx_media_upload_t *u)
     s->left = s->part_size == 0 ? s->rest : ngx_min(s->rest, s->part_size);
     s->rest -= s->left;
     s->writable = 0;
-    s->finished = 0;
+
+    /* an empty body without trailer is out with its head */
+    s->finished = s->left == 0 && u->mcf->s3.payload != NGX_MEDIA_S3_TRAILER;
 
     if (s->sha != NULL
         && EVP_DigestInit_ex(s->sha, EVP_sha256(), NULL) != 1)

@@ -242,14 +242,14 @@ ngx_media_var_size(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* Seconds with milliseconds, as $request_time */
+/* Milliseconds spent by an upload */
 
 static ngx_int_t
 ngx_media_var_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
     u_char           *p;
-    ngx_msec_t        ms;
+    ngx_msec_t       *ms;
     ngx_media_ctx_t  *ctx;
 
     ctx = ngx_media_ctx(r);
@@ -259,17 +259,14 @@ ngx_media_var_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ms = *(ngx_msec_t *) ((char *) ctx + data);
+    ms = (ngx_msec_t *) ((char *) ctx + data);
 
-    return ngx_media_var_set(v, p,
-                             ngx_sprintf(p, "%T.%03M", (time_t) (ms / 1000),
-                                         ms % 1000)
-                             - p);
+    return ngx_media_var_set(v, p, ngx_sprintf(p, "%M", *ms) - p);
 }
 
 

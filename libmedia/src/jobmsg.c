@@ -60,14 +60,13 @@ ssize_t media_jobmsg_write(const media_jobmsg_t *m, char *dst, size_t cap)
     return rc;
 }
 
-/* A string member into a fixed field; absent, where that is allowed, leaves it empty. */
-static int read_member(const json_t *obj, const char *name, int required, char *dst, size_t cap,
-                       media_err_t *ei)
+/* A string member into a fixed field; absent leaves it empty. */
+static int read_member(const json_t *obj, const char *name, char *dst, size_t cap, media_err_t *ei)
 {
     media_str_t s;
     int rc = media_json_str(obj, name, cap - 1, &s, ei);
     if (rc == MEDIA_E_GONE) {
-        return required ? MEDIA_E_REJECT : 0;
+        return 0;
     }
     if (rc == 0) {
         memcpy(dst, s.p, s.len);
@@ -88,12 +87,12 @@ int media_jobmsg_read(media_str_t body, media_jobmsg_t *out, media_err_t *ei)
     }
     if (media_json_int(obj, "v", JOBMSG_VERSION, JOBMSG_VERSION, &v, ei) != 0 ||
         media_json_only(obj, members, ei) != 0 ||
-        read_member(obj, "job_id", 1, out->job_id, sizeof(out->job_id), ei) != 0 ||
-        read_member(obj, "request_id", 0, out->request_id, sizeof(out->request_id), ei) != 0 ||
-        read_member(obj, "traceparent", 0, out->traceparent, sizeof(out->traceparent), ei) != 0) {
+        read_member(obj, "job_id", out->job_id, sizeof(out->job_id), ei) != 0 ||
+        read_member(obj, "request_id", out->request_id, sizeof(out->request_id), ei) != 0 ||
+        read_member(obj, "traceparent", out->traceparent, sizeof(out->traceparent), ei) != 0) {
         rc = MEDIA_E_REJECT;
     } else if (!media_uuid_valid(media_str(out->job_id))) {
-        rc = media_err_set(ei, MEDIA_E_REJECT, "job_id is not a UUID");
+        rc = media_err_set(ei, MEDIA_E_REJECT, "job_id is missing or not a UUID");
     }
     json_decref(obj);
     return rc;

@@ -90,6 +90,7 @@ static void test_jwt_key_refuses_weak_and_wrong_material(void)
     check_no_key_file(MEDIA_JWT_HS256, PRIVATE_PEM);
     check_no_key_file(MEDIA_JWT_RS256, VECTORS "/rsa1024_public.pem");
     check_no_key_file(MEDIA_JWT_RS256, VECTORS "/ec_public.pem");
+    check_no_key_file(MEDIA_JWT_RS256, VECTORS "/rsa_pss_public.pem");
     check_no_key_file(MEDIA_JWT_RS256, VECTORS "/rsa_encrypted_private.pem");
     check_no_key(MEDIA_JWT_RS256, MEDIA_STR(""), MEDIA_STR(SECRET));
     check_no_key(MEDIA_JWT_RS256, MEDIA_STR(""),

@@ -290,6 +290,9 @@ static void test_jwt_dots_padding_and_space_refused(void)
         check_bent("", tails[i]);
         check_bent(tails[i], "");
     }
+    char *dotted = test_signing_input(MEDIA_STR(HS_HEADER), MEDIA_STR(GOOD_CLAIMS));
+    memcpy(dotted + strlen(dotted), ".AAAA.", 7);
+    CHECK_REFUSED(hs, media_str(dotted), MEDIA_JWT_MALFORMED);
     CHECK_REFUSED(hs, MEDIA_STR(""), MEDIA_JWT_MALFORMED);
     CHECK_REFUSED(hs, MEDIA_STR_NULL, MEDIA_JWT_MALFORMED);
     CHECK_REFUSED(hs, MEDIA_STR("."), MEDIA_JWT_MALFORMED);

@@ -102,7 +102,8 @@ static void test_str_b64_refuses_sloppy_input(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         CHECK_INT(media_b64_decode(media_str(bad[i]), out, sizeof(out)), MEDIA_E_REJECT);
     }
-    static const char *const bad_url[] = {"Z", "Zg=", "Zg==", "Zh", "Zm9", "Zm9vY", "Zm9v ", "."};
+    static const char *const bad_url[] = {
+        "Z", "A", "Zm9vA", "Zg=", "Zg==", "Zh", "Zm9", "Zm9vY", "Zm9v ", "."};
     CHECK_INT(media_b64url_decode(MEDIA_STR("Zm8"), out, sizeof(out)), 2);
     for (size_t i = 0; i < sizeof(bad_url) / sizeof(bad_url[0]); i++) {
         CHECK_INT(media_b64url_decode(media_str(bad_url[i]), out, sizeof(out)), MEDIA_E_REJECT);

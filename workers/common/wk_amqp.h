@@ -1,5 +1,6 @@
 /* RabbitMQ, blocking with deadlines: one connection, one channel in confirm mode. Declares the
- * topology of media/jobmsg.h. Everything here may fail without losing work: PostgreSQL is the truth. */
+ * topology of media/jobmsg.h. Everything here may fail without losing work: PostgreSQL is the
+ * truth. */
 #ifndef WK_AMQP_H
 #define WK_AMQP_H
 
@@ -13,15 +14,18 @@ wk_amqp_t *wk_amqp_new(const char *url);
 void wk_amqp_free(wk_amqp_t *a);
 int wk_amqp_ready(const wk_amqp_t *a);
 
-/* Waits for one message of the queue, at most timeout_ms, or until *stop becomes non-zero or stop_fd (-1:
- * none) is readable. Consumes with prefetch 1 and cancels the consumer before it returns, so nothing
- * more is delivered to a busy worker. 0: a message is held, call wk_amqp_ack next; MEDIA_E_AGAIN: none came;
- * MEDIA_E_RETRY: no broker (returned after at most timeout_ms, reconnects by itself). */
-int wk_amqp_wait(wk_amqp_t *a, enum media_queue q, int timeout_ms, int stop_fd, media_jobmsg_t *out);
+/* Waits for one message of the queue, at most timeout_ms, or until *stop becomes non-zero or
+ * stop_fd (-1: none) is readable. Consumes with prefetch 1 and cancels the consumer before it
+ * returns, so nothing more is delivered to a busy worker. 0: a message is held, call wk_amqp_ack
+ * next; MEDIA_E_AGAIN: none came; MEDIA_E_RETRY: no broker (returned after at most timeout_ms,
+ * reconnects by itself). */
+int wk_amqp_wait(wk_amqp_t *a, enum media_queue q, int timeout_ms, int stop_fd,
+                 media_jobmsg_t *out);
 /* Acknowledges the held message. */
 int wk_amqp_ack(wk_amqp_t *a);
 
-/* Publishes persistent + mandatory and waits for the confirm, at most 5 s. 0: confirmed and routed. */
+/* Publishes persistent + mandatory and waits for the confirm, at most 5 s. 0: confirmed and routed.
+ */
 int wk_amqp_publish(wk_amqp_t *a, const char *queue, media_str_t message, media_err_t *ei);
 
 /* Serves heart-beats without blocking; call at least every 10 s while a job runs. */

@@ -33,7 +33,8 @@ typedef struct {
     int (*run)(ctl_t *ctl, int argc,
                char **argv); /* argv[0] is the first argument after the verb */
 } ctl_verb_t;
-int ctl_dispatch(ctl_t *ctl, const char *noun, const ctl_verb_t *verbs, int argc, char **argv);
+/* prefix: "user: ", put before what is wrong. */
+int ctl_dispatch(ctl_t *ctl, const char *prefix, const ctl_verb_t *verbs, int argc, char **argv);
 
 /* Is argv[*i] the option `name`? 1 with its value ("--x v" or "--x=v") and *i on the last used
  * word, 0, or -1 after telling that the value is missing. */
@@ -55,7 +56,7 @@ int ctl_pg_fail(ctl_t *ctl, int rc, const media_err_t *ei);
 int ctl_result_code(ctl_t *ctl, const wk_pg_result_t *res, const char *what, const char *detail);
 
 /* ---- ctl_print.c ---- */
-enum ctl_type { CTL_TEXT, CTL_NUMBER, CTL_BOOL };
+enum ctl_type { CTL_TEXT, CTL_NUMBER, CTL_BOOL, CTL_LIST /* "a,b" */ };
 typedef struct {
     const char *key;   /* the result's column, and the member in JSON */
     const char *title; /* the human table's heading; NULL: not shown there */

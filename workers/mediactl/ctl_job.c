@@ -130,5 +130,5 @@ int ctl_job(ctl_t *ctl, int argc, char **argv)
                                        {"cancel", job_cancel},
                                        {NULL, NULL}};
 
-    return ctl_dispatch(ctl, "job", verbs, argc, argv);
+    return ctl_dispatch(ctl, "job: ", verbs, argc, argv);
 }

@@ -49,5 +49,5 @@ int ctl_media(ctl_t *ctl, int argc, char **argv)
 {
     static const ctl_verb_t verbs[] = {{"show", media_show}, {"rm", media_rm}, {NULL, NULL}};
 
-    return ctl_dispatch(ctl, "media", verbs, argc, argv);
+    return ctl_dispatch(ctl, "media: ", verbs, argc, argv);
 }

@@ -73,6 +73,18 @@ static const char *cell_text(const wk_pg_result_t *res, int row, int col, enum c
     return type == CTL_BOOL ? (v[0] == 't' ? "yes" : "no") : v;
 }
 
+static json_t *list_json(const char *v)
+{
+    json_t *list = json_array();
+
+    while (*v != '\0') {
+        size_t n = strcspn(v, ",");
+        json_array_append_new(list, json_stringn(v, n));
+        v += n + (v[n] == ',');
+    }
+    return list;
+}
+
 static json_t *cell_json(const wk_pg_result_t *res, int row, int col, enum ctl_type type)
 {
     const char *v = wk_pg_value(res, row, col);
@@ -83,6 +95,9 @@ static json_t *cell_json(const wk_pg_result_t *res, int row, int col, enum ctl_t
     }
     if (type == CTL_BOOL) {
         return json_boolean(v[0] == 't');
+    }
+    if (type == CTL_LIST) {
+        return list_json(v);
     }
     number = type == CTL_NUMBER ? json_loads(v, JSON_DECODE_ANY, NULL) : NULL;
     return number != NULL ? number : json_string(v);

@@ -269,7 +269,7 @@ static int user_list(ctl_t *ctl, int argc, char **argv)
 {
     static const ctl_col_t cols[] = {{"id", "ID", CTL_TEXT},
                                      {"email", "EMAIL", CTL_TEXT},
-                                     {"roles", "ROLES", CTL_TEXT},
+                                     {"roles", "ROLES", CTL_LIST},
                                      {"disabled", "DISABLED", CTL_BOOL},
                                      {"created_at", "CREATED", CTL_TEXT},
                                      {"media", "MEDIA", CTL_NUMBER},
@@ -295,5 +295,5 @@ int ctl_user(ctl_t *ctl, int argc, char **argv)
                                        {"disable", user_disable}, {"enable", user_enable},
                                        {"list", user_list},       {NULL, NULL}};
 
-    return ctl_dispatch(ctl, "user", verbs, argc, argv);
+    return ctl_dispatch(ctl, "user: ", verbs, argc, argv);
 }

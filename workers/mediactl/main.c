@@ -125,17 +125,17 @@ int ctl_result_code(ctl_t *ctl, const wk_pg_result_t *res, const char *what, con
                     what, detail != NULL ? detail : code);
 }
 
-int ctl_dispatch(ctl_t *ctl, const char *noun, const ctl_verb_t *verbs, int argc, char **argv)
+int ctl_dispatch(ctl_t *ctl, const char *prefix, const ctl_verb_t *verbs, int argc, char **argv)
 {
     if (argc < 1) {
-        return ctl_usage("%s: a verb is missing", noun);
+        return ctl_usage("%sa verb is missing", prefix);
     }
     for (; verbs->name != NULL; verbs++) {
         if (strcmp(verbs->name, argv[0]) == 0) {
             return verbs->run(ctl, argc - 1, argv + 1);
         }
     }
-    return ctl_usage("%s: unknown verb \"%.60s\"", noun, argv[0]);
+    return ctl_usage("%sunknown command \"%.60s\"", prefix, argv[0]);
 }
 
 /* Takes --json out, wherever it stands. Returns the new argc. */
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
     if (ctl.pg == NULL) {
         return ctl_fail(&ctl, CTL_FAILED, "internal", "out of memory");
     }
-    rc = ctl_dispatch(&ctl, "mediactl", nouns, argc - 1, argv + 1);
+    rc = ctl_dispatch(&ctl, "", nouns, argc - 1, argv + 1);
     wk_pg_free(ctl.pg);
     if (fflush(stdout) != 0 && rc == CTL_OK) {
         rc = ctl_fail(&ctl, CTL_FAILED, "internal", "cannot write the output");

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
 
@@ -29,6 +30,9 @@ static size_t on_reply(char *p, size_t size, size_t n, void *data)
     smtp_talk_t *t = data;
     size_t len = size * n, out = 0;
 
+    if (len >= 3 && memcmp(p, "221", 3) == 0) {
+        return len; /* the answer to QUIT says nothing about the mail */
+    }
     t->replies++;
     t->code = 0;
     for (size_t i = 0; i < 3 && i < len && p[i] >= '0' && p[i] <= '9'; i++) {
@@ -133,6 +137,18 @@ static int verdict(CURLcode rc, const smtp_talk_t *t, media_err_t *ei)
     return media_err_set(ei, MEDIA_E_RETRY, "the mail server: %s", curl_easy_strerror(rc));
 }
 
+/* curl's cleanup says QUIT and would wait for the answer, up to SMTP_REPLY_S without a tick: the
+ * lease of an already accepted mail could run out meanwhile. With the reading side shut, QUIT is
+ * still sent. */
+static void stop_reading(CURL *curl)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+
+    if (curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD) {
+        (void)shutdown(fd, SHUT_RD);
+    }
+}
+
 int smtp_send(const smtp_mail_t *mail, char *reply, size_t cap, media_err_t *ei)
 {
     smtp_talk_t t = {.mail = mail};
@@ -152,6 +168,7 @@ int smtp_send(const smtp_mail_t *mail, char *reply, size_t cap, media_err_t *ei)
     set_options(curl, &t, rcpt);
     rc = verdict(curl_easy_perform(curl), &t, ei);
     (void)snprintf(reply, cap, "%s", t.last);
+    stop_reading(curl);
 
 done:
     curl_slist_free_all(rcpt);

@@ -1,6 +1,6 @@
-/* Does a file hold all the bytes that its own structure announces? A demuxer reads what is there and
- * says "end of file" to a cut recording; people want to know. Only headers are read, each skip is by
- * the size field, the number of steps is bounded. */
+/* Does a file hold all the bytes that its own structure announces? A demuxer reads what is there
+ * and says "end of file" to a cut recording; people want to know. Only headers are read, each skip
+ * is by the size field, the number of steps is bounded. */
 #include "tc_input.h"
 
 #include <string.h>
@@ -15,8 +15,8 @@ static int get(wk_peer_t *peer, int64_t off, uint8_t *dst, size_t len)
     return wk_peer_read(peer, off, dst, len) == (ssize_t)len;
 }
 
-/* ISO 14496-12 4.2: where the box that crosses the end of the file should end. Only boxes that carry
- * media count: some recorders append rubbish. */
+/* ISO 14496-12 4.2: where the box that crosses the end of the file should end. Only boxes that
+ * carry media count: some recorders append rubbish. */
 static int64_t mp4_size(wk_peer_t *peer, int64_t size)
 {
     uint8_t h[16];
@@ -86,8 +86,8 @@ static int64_t matroska_size(wk_peer_t *peer, int64_t size)
     return pos + 4 + used + len;
 }
 
-/* RIFF and FORM chunks; 0 and all ones mean that the writer did not know. A few bytes of slack: many
- * writers count the header wrongly. */
+/* RIFF and FORM chunks; 0 and all ones mean that the writer did not know. A few bytes of slack:
+ * many writers count the header wrongly. */
 static int64_t riff_size(wk_peer_t *peer, int64_t size, int big_endian)
 {
     uint8_t h[8];

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int tc_fail(tc_fail_t *f, const char *code, const char *fmt, ...)
 {
@@ -10,6 +11,7 @@ int tc_fail(tc_fail_t *f, const char *code, const char *fmt, ...)
 
     if (f->code[0] == '\0') {
         (void)snprintf(f->code, sizeof(f->code), "%s", code);
+        f->retry = strcmp(code, "internal") == 0;
         va_start(ap, fmt);
         (void)vsnprintf(f->detail, sizeof(f->detail), fmt, ap);
         va_end(ap);

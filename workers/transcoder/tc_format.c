@@ -48,15 +48,15 @@ static int read_int(const json_t *json, const char *name, int lo, int hi, int *o
     int rc = media_json_int(json, name, lo, hi, &n, NULL);
 
     if (rc != 0 && rc != MEDIA_E_GONE) {
-        return tc_fail(f, "params_invalid", "The parameter \"%s\" must be a whole number from %d to %d.",
-                       name, lo, hi);
+        return tc_fail(f, "params_invalid",
+                       "The parameter \"%s\" must be a whole number from %d to %d.", name, lo, hi);
     }
     *out = rc == 0 ? (int)n : 0;
     return 0;
 }
 
-/* Quality wins over bit rate: a pipeline may set the one, an upload the other. Lossless formats have
- * neither, and a pipeline's default for another format is no mistake of the upload. */
+/* Quality wins over bit rate: a pipeline may set the one, an upload the other. Lossless formats
+ * have neither, and a pipeline's default for another format is no mistake of the upload. */
 static int read_rate(const json_t *json, tc_params_t *p, tc_fail_t *f)
 {
     const tc_format_t *t = p->format;
@@ -69,8 +69,8 @@ static int read_rate(const json_t *json, tc_params_t *p, tc_fail_t *f)
         p->has_quality = 1;
         p->quality = json_number_value(q);
         if (t->quality_min >= t->quality_max) {
-            return tc_fail(f, "params_invalid", "The format %s has no \"quality\", use \"bitrate\".",
-                           t->name);
+            return tc_fail(f, "params_invalid",
+                           "The format %s has no \"quality\", use \"bitrate\".", t->name);
         }
         if (!json_is_number(q) || p->quality < t->quality_min || p->quality > t->quality_max) {
             return tc_fail(f, "params_invalid",
@@ -104,8 +104,8 @@ static int read_cover(const json_t *json, tc_params_t *p, tc_fail_t *f)
 
 int tc_params_read(const json_t *json, tc_params_t *out, tc_fail_t *f)
 {
-    static const char *const names[] = {"format",   "bitrate",     "quality",
-                                        "channels", "sample_rate", "cover",   NULL};
+    static const char *const names[] = {"format",      "bitrate", "quality", "channels",
+                                        "sample_rate", "cover",   NULL};
     media_err_t ei = {""};
 
     memset(out, 0, sizeof(*out));

@@ -7,8 +7,8 @@
 #include "tc.h"
 
 typedef struct {
-    const char *name;    /* of the parameter: "mp3" */
-    const char *output;  /* "audio.mp3" */
+    const char *name;   /* of the parameter: "mp3" */
+    const char *output; /* "audio.mp3" */
     const char *content_type;
     const char *muxer;
     const char *encoder;    /* for 16 bits per sample, where it matters */

@@ -7,11 +7,15 @@
 
 #include <string.h>
 
+#include <libavutil/avstring.h>
+
 /* By name of FFmpeg's demuxers; an entry matches if any of a demuxer's names does. */
 #define DEMUXERS                                                                                   \
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,flac,mp3,aac,"    \
-    "loas,wav,w64,aiff,amr,amrnb,amrwb,caf,au,ac3,eac3,dts,dtshd,truehd,mlp,wv,tta,ivf,h264,"      \
+    "loas,wav,w64,aiff,amr,caf,au,ac3,eac3,dts,dtshd,truehd,mlp,wv,tta,ivf,h264,"                  \
     "hevc,m4v,obu,dv"
+#define SCORE_SURE (AVPROBE_SCORE_MAX / 2) /* of a demuxer's guess, less may be chance */
+#define NOTHING_READABLE "The file is no video or sound that can be read here."
 
 static int on_read(void *data, uint8_t *buf, int len)
 {
@@ -66,6 +70,14 @@ static int no_open(AVFormatContext *s, AVIOContext **pb, const char *url, int fl
     return AVERROR(EACCES);
 }
 
+static int is_picture(const char *demuxer)
+{
+    size_t len = strlen(demuxer);
+
+    return (len > 5 && strcmp(demuxer + len - 5, "_pipe") == 0) || strcmp(demuxer, "gif") == 0 ||
+           strcmp(demuxer, "apng") == 0 || strcmp(demuxer, "ico") == 0;
+}
+
 /* Finds the demuxer by the first bytes. */
 static int probe_format(tc_input_t *in, const AVInputFormat **fmt, tc_fail_t *f)
 {
@@ -78,21 +90,28 @@ static int probe_format(tc_input_t *in, const AVInputFormat **fmt, tc_fail_t *f)
         return tc_fail_av(f, rc, "The file cannot be read");
     }
     if (rc < 0 || *fmt == NULL) {
-        return tc_fail(f, "unreadable_media", "The file is no video or sound that can be read here.");
+        return tc_fail(f, "unreadable_media", NOTHING_READABLE);
     }
-    if (av_match_list((*fmt)->name, DEMUXERS, ',') <= 0) {
-        return tc_fail(f, "unsupported_format", "This kind of file is not accepted: %s.",
-                       (*fmt)->long_name != NULL ? (*fmt)->long_name : (*fmt)->name);
+    if (av_match_list((*fmt)->name, DEMUXERS, ',') > 0) {
+        return 0;
     }
-    return 0;
+    if (is_picture((*fmt)->name)) {
+        return tc_fail(f, "unsupported_format", "The file is a picture, not video or sound.");
+    }
+    if (rc < SCORE_SURE) {
+        return tc_fail(f, "unreadable_media", NOTHING_READABLE);
+    }
+    return tc_fail(f, "unsupported_format", "This kind of file is not accepted: %s.",
+                   (*fmt)->long_name != NULL ? (*fmt)->long_name : (*fmt)->name);
 }
 
 static int truncated(tc_fail_t *f, int64_t size, int64_t expected)
 {
-    return tc_fail(f, "truncated_media",
-                   "The file ends early: %lld of at least %lld bytes are there. Was the upload or the "
-                   "recording cut off?",
-                   (long long)size, (long long)expected);
+    return tc_fail(
+        f, "truncated_media",
+        "The file ends early: %lld of at least %lld bytes are there. Was the upload or the "
+        "recording cut off?",
+        (long long)size, (long long)expected);
 }
 
 static int open_failed(tc_input_t *in, int rc, tc_fail_t *f)
@@ -151,9 +170,8 @@ static int open_container(tc_input_t *in, tc_fail_t *f)
 
 static int check_limits(const tc_input_t *in, tc_fail_t *f)
 {
-    int64_t duration_s = in->format->duration != AV_NOPTS_VALUE
-                             ? in->format->duration / AV_TIME_BASE
-                             : 0;
+    int64_t duration_s =
+        in->format->duration != AV_NOPTS_VALUE ? in->format->duration / AV_TIME_BASE : 0;
 
     if (in->format->nb_streams > TC_STREAMS_MAX) {
         return tc_fail(f, "limits", "The file has %u tracks; the limit is %d.",
@@ -185,14 +203,26 @@ static int has_audio(const AVFormatContext *s)
     return 0;
 }
 
+/* By its four letters where FFmpeg has no name for it. */
+static const char *coding_name(const AVCodecParameters *par, char *tag)
+{
+    return par->codec_id == AV_CODEC_ID_NONE ? av_fourcc_make_string(tag, par->codec_tag)
+                                             : avcodec_get_name(par->codec_id);
+}
+
 static int choose_stream(tc_input_t *in, const AVCodec **codec, tc_fail_t *f)
 {
     AVFormatContext *s = in->format;
     int i = av_find_best_stream(s, AVMEDIA_TYPE_AUDIO, -1, -1, codec, 0);
     const AVStream *any;
+    char tag[AV_FOURCC_MAX_STRING_SIZE];
 
+    if (s->nb_streams == 0) {
+        return open_failed(in, AVERROR_INVALIDDATA, f);
+    }
     if (i < 0 && !has_audio(s)) {
-        return tc_fail(f, "no_audio", "The file has no sound track, so there is nothing to convert.");
+        return tc_fail(f, "no_audio",
+                       "The file has no sound track, so there is nothing to convert.");
     }
     if (i < 0) {
         i = av_find_best_stream(s, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
@@ -202,7 +232,7 @@ static int choose_stream(tc_input_t *in, const AVCodec **codec, tc_fail_t *f)
         }
         return tc_fail(f, "unsupported_codec",
                        "The sound track is in a coding that cannot be decoded here (%s).",
-                       any != NULL ? avcodec_get_name(any->codecpar->codec_id) : "unknown");
+                       any != NULL ? coding_name(any->codecpar, tag) : "unknown");
     }
     in->stream = s->streams[i];
     if (is_encrypted(in->stream)) {
@@ -321,8 +351,8 @@ int tc_input_frame(tc_input_t *in, AVFrame *frame, tc_fail_t *f)
 
 double tc_input_duration(const tc_input_t *in, int *exact)
 {
-    static const char *const trusted[] = {"mov,mp4,m4a,3gp,3g2,mj2", "flac", "wav", "w64", "aiff",
-                                          "caf",                     "mp3",  "tta", "wv"};
+    static const char *const trusted[] = {
+        "mov,mp4,m4a,3gp,3g2,mj2", "flac", "wav", "w64", "aiff", "caf", "mp3", "tta", "wv"};
     const AVStream *st = in->stream;
     const char *name = in->format->iformat->name;
 

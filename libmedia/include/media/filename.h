@@ -7,9 +7,10 @@
 
 #define MEDIA_FILENAME_MAX 255
 
-/* The base name (after the last '/' or '\\') with control characters removed, invalid UTF-8 replaced by
- * U+FFFD, cut at a character's end to MEDIA_FILENAME_MAX bytes with its extension kept; "", "." and ".."
- * become "file". Returns the length, NUL-terminated. [any] */
+/* The base name (after the last '/' or '\\') with control characters (C0, DEL, C1, directional
+ * overrides) removed, invalid UTF-8 replaced by U+FFFD, cut at a character's end to
+ * MEDIA_FILENAME_MAX bytes with its extension kept; "", "." and ".." become "file". Returns the
+ * length, NUL-terminated. [any] */
 ssize_t media_filename_clean(media_str_t raw, char *dst, size_t cap);
 
 /* A Content-Disposition value (RFC 6266): `type` is "attachment" or "inline"; filename= with an ASCII
@@ -19,7 +20,8 @@ ssize_t media_content_disposition(const char *type, media_str_t name, media_str_
                                   size_t cap);
 
 /* The file name in a request's Content-Disposition value (filename* before filename), decoded, not
- * cleaned. Length, MEDIA_E_GONE if there is none. [any] */
+ * cleaned, NUL-terminated. Length, MEDIA_E_GONE if there is none, MEDIA_E_REJECT if the value is
+ * malformed or names the file twice, MEDIA_E_TOOBIG. [any] */
 ssize_t media_content_disposition_parse(media_str_t value, char *dst, size_t cap);
 
 #endif

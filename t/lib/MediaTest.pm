@@ -1,0 +1,219 @@
+package MediaTest;
+
+# What the suites of t/ share: the gateway's configuration against the running
+# servers (`make up`, .run/env), accounts, tokens, and media made without a worker.
+#
+#   use lib 't/lib';
+#   use Test::Nginx::Socket 'no_plan';
+#   use MediaTest;
+#
+# A block without http_config, main_config and config gets the shipped
+# configuration. Every block without one gets no_error_log [alert] [emerg].
+
+use v5.30;
+use warnings;
+
+use Cwd qw(abs_path);
+use Digest::SHA qw(hmac_sha256 sha256_hex);
+use Exporter 'import';
+use File::Basename qw(dirname);
+use File::Temp ();
+use IPC::Open3 qw(open3);
+use JSON::PP ();
+use MIME::Base64 qw(encode_base64 encode_base64url);
+use Test::Nginx::Socket ();
+
+our @EXPORT = qw(user token bearer sign sql media s3_put http secret_file media_main media_http media_server);
+
+# the eval filter of sections runs in that package
+{
+    no strict 'refs';
+    *{"Test::Base::Filter::$_"} = \&{$_} for @EXPORT;
+}
+
+my $root = abs_path(dirname(__FILE__) . '/../..');
+my $secrets = $ENV{MEDIA_SECRETS} // dirname($ENV{PGPASSFILE} // '');
+
+if (!$ENV{PGPORT} || !-r "$secrets/jwt-key") {
+    Test::Nginx::Socket::bail_out("no running system: make up, then source .run/env");
+}
+
+Test::Nginx::Socket::log_level('info');
+Test::Nginx::Socket::no_long_string();
+Test::Nginx::Socket::no_root_location();
+Test::Nginx::Socket::add_block_preprocessor(sub {
+    my $block = shift;
+    $block->set_value(main_config => media_main()) unless defined $block->main_config;
+    $block->set_value(http_config => media_http()) unless defined $block->http_config;
+    $block->set_value(config => media_server()) unless defined $block->config;
+    if (!defined $block->no_error_log && !defined $block->error_log && !defined $block->must_die) {
+        $block->set_value(no_error_log => "[alert]\n[emerg]\n");
+    }
+});
+
+# ---- configuration ----
+
+sub secret_file { return "$secrets/$_[0]" }
+
+# main{}; the arguments are more lines of it
+sub media_main {
+    return join "\n",
+        "env PGPASSFILE=$secrets/pgpass-media_gateway;",
+        (map { "env $_;" } qw(AMQP_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN)),
+        'thread_pool media_login threads=4;', @_, '';
+}
+
+# http{}; name => value replaces or adds a directive, undef takes it out
+sub media_http {
+    my %given = @_;
+    my $s3 = delete $given{s3} // $ENV{AWS_ENDPOINT_URL};
+    my $pg = delete $given{pg} // $ENV{PGPORT};
+    my ($host) = $s3 =~ m{^https?://([^/]+)};
+    my %directive = (
+        media_pg => qq{"host=127.0.0.1 port=$pg dbname=media user=media_gateway"},
+        media_s3_endpoint => $s3,
+        media_s3_bucket => $ENV{MEDIA_S3_BUCKET} // 'media',
+        media_auth_key => "HS256 $secrets/jwt-key",
+        media_play_key => "$secrets/play-key",
+        media_login_pool => 'media_login',
+        %given,
+    );
+    return join "\n",
+        (map { "$_ $directive{$_};" } grep { defined $directive{$_} } sort keys %directive),
+        'map "" $media_s3_scheme { default http; }',
+        'map "" $media_s3_tls_name { default localhost; }',
+        "upstream media_s3 { server $host; keepalive 8; }", '';
+}
+
+# server{}: the shipped routes; the arguments are more lines of it
+sub media_server { return join "\n", "include $root/conf/media.conf;", @_, '' }
+
+# ---- the outside ----
+
+# Runs a program with text on its stdin, returns its stdout; a failure ends the test file.
+sub run {
+    my ($input, @command) = @_;
+    my $in = File::Temp->new;
+    binmode $in;
+    print {$in} $input;
+    close $in;
+    open my $stdin, '<', $in->filename or die $!;
+    my $pid = open3('<&' . fileno $stdin, my $out, undef, @command);
+    my $text = do { local $/; <$out> } // '';
+    waitpid $pid, 0;
+    Test::Nginx::Socket::bail_out("$command[0] failed: $text") if $?;
+    return $text;
+}
+
+# SQL as the owner of the schema, values unaligned
+sub sql {
+    local $ENV{PGUSER} = 'media_owner';
+    my $text = run("SET search_path = media;\n$_[0]", qw(psql -X -q -A -t -v ON_ERROR_STOP=1 -f -));
+    chomp $text;
+    return $text;
+}
+
+sub s3_put {
+    my ($key, $bytes) = @_;
+    my $file = File::Temp->new;
+    binmode $file;
+    print {$file} $bytes;
+    close $file;
+    my $region = $ENV{AWS_REGION} // 'us-east-1';
+    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
+    my $head = run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
+        qw(curl -sS -f -K - -D - -o /dev/null --max-time 20 --aws-sigv4), "aws:amz:$region:s3",
+        '-T', $file->filename, "$ENV{AWS_ENDPOINT_URL}/$bucket/$key");
+    return $head =~ /^etag: "([^"]+)"/mi ? $1 : die "no ETag: $head";
+}
+
+# ---- accounts and tokens ----
+
+my %users;
+
+# {id, email, password} of an account of this test file, made on first use
+sub user {
+    my ($name, @roles) = @_;
+    return $users{$name} //= do {
+        my $email = "$name.$$.$^T\@example.org";
+        my $password = "pass-$name-$$";
+        run("$password\n", qw(mediactl user add), $email, (map { ('--role', $_) } @roles), '--password-stdin');
+        { email => $email, password => $password, id => sql("SELECT id FROM users WHERE email = '$email'") };
+    };
+}
+
+sub slurp {
+    open my $file, '<:raw', $_[0] or die "$_[0]: $!";
+    local $/;
+    return <$file> =~ s/\n\z//r;
+}
+
+# A compact JWS over the given header and claims
+sub sign {
+    my ($header, $claims, $key) = @_;
+    my $json = JSON::PP->new->canonical;
+    my $input = join '.', map { encode_base64url($json->encode($_)) } $header, $claims;
+    return "$input." . encode_base64url(hmac_sha256($input, $key // slurp("$secrets/jwt-key")));
+}
+
+# An access token of a user; claims may be overridden, undef takes one out
+sub token {
+    my ($name, %claims) = @_;
+    my $user = user($name);
+    my $now = time;
+    my %all = (
+        sub => $user->{id}, email => $user->{email}, roles => ['user'], iat => $now, nbf => $now,
+        exp => $now + 600, iss => 'ngx_media', aud => 'ngx_media', jti => "t-$now", %claims,
+    );
+    delete @all{ grep { !defined $all{$_} } keys %all };
+    return sign({ alg => 'HS256', typ => 'JWT' }, \%all);
+}
+
+sub bearer { return 'Authorization: Bearer ' . token(@_) . "\n" }
+
+# ---- media without a worker ----
+
+# A row of `user` with its original and outputs {name => [type, bytes]} in S3. Its one job waits for a step
+# that does not exist, so no worker takes it. Returns the id.
+sub media {
+    my ($user, %m) = @_;
+    my $owner = user($user)->{id};
+    my ($id, $job) = split /\|/, sql('SELECT uuid7(), uuid7()');
+    my $state = $m{state} // 'ready';
+    my $name = $m{name} // 'clip.mp4';
+    my $error = $state eq 'failed' ? "'no_audio', 'the video has no sound'" : 'NULL, NULL';
+    my $original = object("media/$id/original", $m{bytes} // 'the original');
+    my $text = "INSERT INTO media (id, owner_id, name, content_type, size_bytes, sha256, etag, object_key,"
+        . " pipeline, state, error_code, error_detail) VALUES ('$id', '$owner', '$name', '"
+        . ($m{type} // 'video/mp4') . "', $original->{columns}, 'audio', '$state', $error);\n"
+        . "INSERT INTO objects (object_key, media_id, state) VALUES ('$original->{key}', '$id', 'live');\n"
+        . "INSERT INTO jobs (id, media_id, owner_id, step, queue, depends_on)"
+        . " VALUES ('$job', '$id', '$owner', 'audio', 'long', '{never}');\n";
+    for my $output (sort keys %{ $m{outputs} // {} }) {
+        my ($type, $bytes) = @{ $m{outputs}{$output} };
+        my $o = object("media/$id/$job/1/$output", $bytes);
+        $text .= "INSERT INTO outputs (media_id, name, job_id, kind, content_type, size_bytes, sha256, etag,"
+            . " object_key, duration) VALUES ('$id', '$output', '$job', 'audio', '$type', $o->{columns}, "
+            . ($m{duration} // 'NULL') . ");\n"
+            . "INSERT INTO objects (object_key, media_id, job_id, fence, state)"
+            . " VALUES ('$o->{key}', '$id', '$job', 1, 'live');\n";
+    }
+    sql($text);
+    return $id;
+}
+
+sub object {
+    my ($key, $bytes) = @_;
+    my $etag = s3_put($key, $bytes);
+    my $columns = length($bytes) . ", '" . sha256_hex($bytes) . "', '$etag', '$key'";
+    return { key => $key, columns => $columns };
+}
+
+# A request as Test::Nginx sends it raw: method and target, header lines, body
+sub http {
+    my ($line, $headers, $body) = @_;
+    $headers =~ s/(?<!\r)\n/\r\n/g;
+    return "$line HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n" . ($body // '');
+}
+
+1;
