@@ -35,6 +35,7 @@ ngx_media_amqp_connect(ngx_media_amqp_conn_t *t)
 {
     t->blocked = 0;
     t->returning = 0;
+    t->returns = 0;
     t->tag = 1;
 
     if (ngx_media_amqp_open(t) != 0
@@ -43,6 +44,8 @@ ngx_media_amqp_connect(ngx_media_amqp_conn_t *t)
     {
         return -1;
     }
+
+    t->since = ngx_media_amqp_now();
 
     ngx_media_amqp_note(t, NGX_MEDIA_AMQP_INFO, "connected to %s:%d",
                         t->a->info.host, t->a->info.port);

@@ -23,7 +23,9 @@
 typedef struct {
     ngx_media_amqp_t           *a;
     amqp_connection_state_t     conn;       /* NULL: not connected */
-    unsigned                    failures;   /* since the last confirm */
+    int64_t                     since;      /* connected, ms */
+    unsigned                    failures;   /* since it last proved good */
+    unsigned                    returns;    /* basic.return of this one */
     int                         blocked;    /* by connection.blocked */
     int                         returning;  /* basic.return: its header is
                                                next */

@@ -82,6 +82,10 @@ ngx_media_amqp_thread(void *data)
 static int
 ngx_media_amqp_serve(ngx_media_amqp_conn_t *t)
 {
+    if (ngx_media_amqp_now() - t->since > NGX_MEDIA_AMQP_BACKOFF_MAX) {
+        t->failures = 0;
+    }
+
     if (ngx_media_amqp_frames(t, 0) != 0) {
         return -1;
     }

@@ -323,7 +323,10 @@ ngx_media_amqp_returned(ngx_media_amqp_conn_t *t,
         }
     }
 
-    ngx_media_amqp_note(t, NGX_MEDIA_AMQP_ERR,
+    /* the first of a connection says it all */
+
+    ngx_media_amqp_note(t, t->returns++ ? NGX_MEDIA_AMQP_INFO
+                                        : NGX_MEDIA_AMQP_ERR,
                         "no queue takes message outbox=%" PRId64, n);
 }
 

@@ -435,9 +435,11 @@ ngx_media_s3_success(ngx_media_s3_call_t *call, ngx_media_http_response_t *res)
         return;
     }
 
-    ngx_memcpy(call->etag, etag.p, etag.len);
-    out->etag.data = call->etag;
-    out->etag.len = etag.len;
+    if (etag.len) {
+        ngx_memcpy(call->etag, etag.p, etag.len);
+        out->etag.data = call->etag;
+        out->etag.len = etag.len;
+    }
 }
 
 

@@ -21,6 +21,8 @@ static void ngx_media_upload_readable(ngx_http_request_t *r);
 static ngx_int_t ngx_media_upload_next(ngx_media_upload_t *u);
 static ngx_int_t ngx_media_upload_take(ngx_media_upload_t *u);
 static void ngx_media_upload_cancel(ngx_media_op_t *op);
+static ngx_int_t ngx_media_upload_left(ngx_media_upload_t *u);
+static void ngx_media_upload_abandon(ngx_media_upload_t *u);
 static void ngx_media_upload_release(ngx_media_upload_t *u);
 static void ngx_media_heartbeat_handler(ngx_event_t *ev);
 static void ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res);
@@ -414,6 +416,10 @@ ngx_media_upload_next(ngx_media_upload_t *u)
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
 
+        if (r->connection->error) {
+            return ngx_media_upload_left(u);
+        }
+
         if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
             return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE, NULL);
         }
@@ -571,7 +577,25 @@ ngx_media_upload_s3_failed(ngx_media_upload_t *u, ngx_media_s3_result_t *res,
 }
 
 
-/* The client is gone: before the commit nothing was promised. */
+/* The reader found the connection closed: nobody is there to be answered. */
+
+static ngx_int_t
+ngx_media_upload_left(ngx_media_upload_t *u)
+{
+    ngx_media_op_t  op;
+
+    op = u->op;
+    u->op.r = NULL;
+
+    ngx_media_upload_abandon(u);
+    ngx_media_op_finish(&op, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+
+    return NGX_DONE;
+}
+
+
+/* The request is being freed. What was stored is committed all the same:
+ * repeating it is up to the client, losing it is not up to us. */
 
 static void
 ngx_media_upload_cancel(ngx_media_op_t *op)
@@ -580,10 +604,17 @@ ngx_media_upload_cancel(ngx_media_op_t *op)
 
     u->in = NULL;
 
-    if (u->state == NGX_MEDIA_UPLOAD_COMMITTING) {
-        return;
+    if (u->state != NGX_MEDIA_UPLOAD_COMMITTING) {
+        ngx_media_upload_abandon(u);
     }
+}
 
+
+/* The client is gone before the commit: nothing was promised. */
+
+static void
+ngx_media_upload_abandon(ngx_media_upload_t *u)
+{
     ngx_media_count(NGX_MEDIA_C_UPLOADS_ABORTED, 1);
 
     ngx_log_error(NGX_LOG_INFO, u->log, 0,

@@ -1,11 +1,7 @@
 /* http1: one response read whole and in pieces must give the same result. Byte 0: 1 = HEAD request;
  * byte 1 seeds the cuts. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "media/http1.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 typedef struct {
     media_http1_t h;
@@ -29,13 +25,9 @@ static void feed_piece(run_t *r, const char *p, size_t n)
             r->rc = (int)k;
             return;
         }
-        if (k == 0 || (size_t)k > n - at) {
-            abort();
-        }
+        MUST(!(k == 0 || (size_t)k > n - at));
         if (body.len != 0) {
-            if (body.p < p + at || body.p + body.len > p + at + k) {
-                abort();
-            }
+            MUST(!(body.p < p + at || body.p + body.len > p + at + k));
             memcpy(r->body + r->body_len, body.p, body.len);
             r->body_len += body.len;
         }
@@ -77,27 +69,14 @@ static int same_header(const media_http1_header_t *a, const media_http1_header_t
 
 static void compare(const run_t *a, const run_t *b)
 {
-    if (a->rc != b->rc || a->eof != b->eof || a->body_len != b->body_len ||
-        memcmp(a->body, b->body, a->body_len) != 0 || strcmp(a->ei.text, b->ei.text) != 0) {
-        abort();
-    }
-    if (a->h.done != b->h.done || a->h.head_done != b->h.head_done || a->h.status != b->h.status ||
-        a->h.content_length != b->h.content_length || a->h.nheaders != b->h.nheaders) {
-        abort();
-    }
-    if (a->rc == 0 && a->used != b->used) {
-        abort();
-    }
+    MUST(!(a->rc != b->rc || a->eof != b->eof || a->body_len != b->body_len || memcmp(a->body, b->body, a->body_len) != 0 || strcmp(a->ei.text, b->ei.text) != 0));
+    MUST(!(a->h.done != b->h.done || a->h.head_done != b->h.head_done || a->h.status != b->h.status || a->h.content_length != b->h.content_length || a->h.nheaders != b->h.nheaders));
+    MUST(!(a->rc == 0 && a->used != b->used));
     for (size_t i = 0; a->h.head_done && i < a->h.nheaders; i++) {
-        if (!same_header(&a->h.headers[i], &b->h.headers[i])) {
-            abort();
-        }
+        MUST(!(!same_header(&a->h.headers[i], &b->h.headers[i])));
     }
     /* what the headers say must agree with what was read */
-    if (a->rc == 0 && a->h.done && a->body_len != 0 && a->h.content_length >= 0 &&
-        (int64_t)a->body_len != a->h.content_length) {
-        abort();
-    }
+    MUST(!(a->rc == 0 && a->h.done && a->body_len != 0 && a->h.content_length >= 0 && (int64_t)a->body_len != a->h.content_length));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

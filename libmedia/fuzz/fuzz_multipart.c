@@ -2,12 +2,9 @@
  * come out as they went in. Byte 0 seeds the cuts, bit 7 of it chooses which of the two is tried.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "media/multipart.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 typedef struct {
     char *log; /* the events one after another, file data joined */
@@ -44,9 +41,7 @@ static void note(run_t *r, const media_mp_event_t *ev)
         return;
     }
     if (ev->type == MEDIA_MP_FILE_DATA) {
-        if (ev->data.len == 0) {
-            abort();
-        }
+        MUST(!(ev->data.len == 0));
         put(r, ev->data.p, ev->data.len);
         return;
     }
@@ -75,15 +70,11 @@ static void feed_piece(run_t *r, media_multipart_t *m, const char *p, size_t n)
         if (r->rc != 0) {
             return;
         }
-        if (used > n - at || (idle = used == 0 ? idle + 1 : 0) > 3) {
-            abort();
-        }
+        MUST(!(used > n - at || (idle = used == 0 ? idle + 1 : 0) > 3));
         at += used;
         note(r, &ev);
     } while (ev.type != MEDIA_MP_NEED);
-    if (at != n) {
-        abort();
-    }
+    MUST(!(at != n));
 }
 
 /* seed 0: one piece. */
@@ -92,9 +83,7 @@ static run_t run(media_str_t boundary, const char *p, size_t n, unsigned seed)
     run_t r = {0};
     media_multipart_t *m;
 
-    if (media_multipart_new(boundary, &m) != 0) {
-        abort();
-    }
+    MUST(!(media_multipart_new(boundary, &m) != 0));
     for (size_t at = 0; at < n && r.rc == 0;) {
         size_t piece = n - at;
         char *own;
@@ -117,10 +106,7 @@ static run_t run(media_str_t boundary, const char *p, size_t n, unsigned seed)
 
 static void compare(run_t *a, run_t *b)
 {
-    if (a->rc != b->rc || a->eof != b->eof || strcmp(a->ei.text, b->ei.text) != 0 ||
-        a->len != b->len || (a->len != 0 && memcmp(a->log, b->log, a->len) != 0)) {
-        abort();
-    }
+    MUST(!(a->rc != b->rc || a->eof != b->eof || strcmp(a->ei.text, b->ei.text) != 0 || a->len != b->len || (a->len != 0 && memcmp(a->log, b->log, a->len) != 0)));
     free(a->log);
     free(b->log);
 }
@@ -151,10 +137,7 @@ static void try_file(const char *p, size_t n, unsigned seed)
         }
     }
     r = run(MEDIA_STR("Bo"), form, h + n + t, seed);
-    if (r.rc != 0 || r.eof != 0 || r.file_end - r.file_at != n ||
-        memcmp(r.log + r.file_at, p, n) != 0) {
-        abort();
-    }
+    MUST(!(r.rc != 0 || r.eof != 0 || r.file_end - r.file_at != n || memcmp(r.log + r.file_at, p, n) != 0));
     free(r.log);
     free(form);
 }
@@ -175,9 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  sizeof(boundary), NULL) == 0) {
         media_multipart_t *m;
 
-        if (media_multipart_new(media_str(boundary), &m) != 0) {
-            abort();
-        }
+        MUST(!(media_multipart_new(media_str(boundary), &m) != 0));
         media_multipart_free(m);
     }
     return 0;

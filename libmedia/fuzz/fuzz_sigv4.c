@@ -1,12 +1,8 @@
 /* sigv4 and s3req: five lines of input are query, header value, token, key and upload id. A
  * canonical query signs like the query it came from; no input breaks out of its line of a request
  * head. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "media/s3req.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static const media_sigv4_cred_t cred = {.access_key = {"AK", 2},
                                         .secret_key = {"secret", 6},
@@ -42,20 +38,14 @@ static void try_query(media_str_t query, media_str_t value, media_str_t token)
         line = canonical + strlen("GET\n/\n");
         req.query = (media_str_t){line, (size_t)(strchr(line, '\n') - line)};
         m = media_sigv4_authorization(&c, &req, b, sizeof(b), NULL, 0);
-        if (m != n || strcmp(a, b) != 0) {
-            abort();
-        }
+        MUST(!(m != n || strcmp(a, b) != 0));
     }
     c.session_token = token;
     n = media_sigv4_presign(&c, &req, 60, presigned, sizeof(presigned));
     if (n > 0) {
         char *exact = malloc((size_t)n + 1);
 
-        if (media_sigv4_presign(&c, &req, 60, exact, (size_t)n + 1) != n ||
-            memcmp(exact, presigned, (size_t)n + 1) != 0 ||
-            media_sigv4_presign(&c, &req, 60, exact, (size_t)n) != MEDIA_E_TOOBIG) {
-            abort();
-        }
+        MUST(!(media_sigv4_presign(&c, &req, 60, exact, (size_t)n + 1) != n || memcmp(exact, presigned, (size_t)n + 1) != 0 || media_sigv4_presign(&c, &req, 60, exact, (size_t)n) != MEDIA_E_TOOBIG));
         free(exact);
     }
 }
@@ -79,18 +69,11 @@ static void try_head(media_str_t token, media_str_t key, media_str_t upload_id, 
         if (n < 0) {
             continue;
         }
-        if (strlen(head) != (size_t)n || strstr(head, "\r\n\r\n") != head + n - 4) {
-            abort();
-        }
+        MUST(!(strlen(head) != (size_t)n || strstr(head, "\r\n\r\n") != head + n - 4));
         for (char *lf = strchr(head, '\n'); lf != NULL; lf = strchr(lf + 1, '\n')) {
-            if (lf[-1] != '\r') {
-                abort();
-            }
+            MUST(!(lf[-1] != '\r'));
         }
-        if (strcspn(head, " ") > 6 || strncmp(strchr(head, ' '), " /b", 3) != 0 ||
-            strncmp(strchr(head, '\r') - 9, " HTTP/1.1", 9) != 0) {
-            abort();
-        }
+        MUST(!(strcspn(head, " ") > 6 || strncmp(strchr(head, ' '), " /b", 3) != 0 || strncmp(strchr(head, '\r') - 9, " HTTP/1.1", 9) != 0));
     }
 }
 

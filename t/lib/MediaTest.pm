@@ -38,6 +38,7 @@ if (!$ENV{PGPORT} || !-r "$secrets/jwt-key") {
     Test::Nginx::Socket::bail_out("no running system: make up, then source .run/env");
 }
 
+$ENV{TEST_NGINX_MEDIA_CONF} = "$root/conf/media.conf";
 Test::Nginx::Socket::log_level('info');
 Test::Nginx::Socket::no_long_string();
 Test::Nginx::Socket::no_root_location();

@@ -15,6 +15,7 @@
     "loas,wav,w64,aiff,amr,caf,au,ac3,eac3,dts,dtshd,truehd,mlp,wv,tta,ivf,h264,"                  \
     "hevc,m4v,obu,dv"
 #define SCORE_SURE (AVPROBE_SCORE_MAX / 2) /* of a demuxer's guess, less may be chance */
+#define ENCRYPTED "The sound track is encrypted (copy protection)."
 #define NOTHING_READABLE "The file is no video or sound that can be read here."
 
 static int on_read(void *data, uint8_t *buf, int len)
@@ -228,7 +229,7 @@ static int choose_stream(tc_input_t *in, const AVCodec **codec, tc_fail_t *f)
         i = av_find_best_stream(s, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
         any = i >= 0 ? s->streams[i] : NULL;
         if (any != NULL && is_encrypted(any)) {
-            return tc_fail(f, "encrypted_media", "The sound track is encrypted (copy protection).");
+            return tc_fail(f, "encrypted_media", ENCRYPTED);
         }
         return tc_fail(f, "unsupported_codec",
                        "The sound track is in a coding that cannot be decoded here (%s).",
@@ -236,7 +237,7 @@ static int choose_stream(tc_input_t *in, const AVCodec **codec, tc_fail_t *f)
     }
     in->stream = s->streams[i];
     if (is_encrypted(in->stream)) {
-        return tc_fail(f, "encrypted_media", "The sound track is encrypted (copy protection).");
+        return tc_fail(f, "encrypted_media", ENCRYPTED);
     }
     for (unsigned k = 0; k < s->nb_streams; k++) {
         s->streams[k]->discard = (int)k == i ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
@@ -318,6 +319,9 @@ static int feed(tc_input_t *in, tc_fail_t *f)
         in->draining = 1;
         (void)avcodec_send_packet(in->decoder, NULL);
         return 0;
+    }
+    if (av_packet_get_side_data(in->packet, AV_PKT_DATA_ENCRYPTION_INFO, NULL) != NULL) {
+        return tc_fail(f, "encrypted_media", ENCRYPTED);
     }
     rc = avcodec_send_packet(in->decoder, in->packet);
     if (rc == AVERROR(ENOMEM)) {

@@ -147,6 +147,8 @@ static int open_muxer(tc_output_t *o, tc_fail_t *f)
     o->format->opaque = o;
     o->format->io_open = io_open;
     o->format->io_close2 = io_close;
+    o->format->flush_packets =
+        0; /* else every packet of a few hundred bytes is a frame to the parent */
     o->format->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT;
     o->stream = avformat_new_stream(o->format, NULL);
     return o->stream != NULL ? 0 : tc_fail_av(f, AVERROR(ENOMEM), "");
