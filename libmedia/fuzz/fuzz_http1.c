@@ -25,9 +25,9 @@ static void feed_piece(run_t *r, const char *p, size_t n)
             r->rc = (int)k;
             return;
         }
-        MUST(!(k == 0 || (size_t)k > n - at));
+        MUST(k > 0 && (size_t)k <= n - at);
         if (body.len != 0) {
-            MUST(!(body.p < p + at || body.p + body.len > p + at + k));
+            MUST(body.p >= p + at && body.p + body.len <= p + at + k);
             memcpy(r->body + r->body_len, body.p, body.len);
             r->body_len += body.len;
         }
@@ -69,14 +69,18 @@ static int same_header(const media_http1_header_t *a, const media_http1_header_t
 
 static void compare(const run_t *a, const run_t *b)
 {
-    MUST(!(a->rc != b->rc || a->eof != b->eof || a->body_len != b->body_len || memcmp(a->body, b->body, a->body_len) != 0 || strcmp(a->ei.text, b->ei.text) != 0));
-    MUST(!(a->h.done != b->h.done || a->h.head_done != b->h.head_done || a->h.status != b->h.status || a->h.content_length != b->h.content_length || a->h.nheaders != b->h.nheaders));
-    MUST(!(a->rc == 0 && a->used != b->used));
+    MUST(a->rc == b->rc && a->eof == b->eof && strcmp(a->ei.text, b->ei.text) == 0);
+    MUST(a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0);
+    MUST(a->h.done == b->h.done && a->h.head_done == b->h.head_done);
+    MUST(a->h.status == b->h.status && a->h.nheaders == b->h.nheaders);
+    MUST(a->h.content_length == b->h.content_length);
+    MUST(a->rc != 0 || a->used == b->used);
     for (size_t i = 0; a->h.head_done && i < a->h.nheaders; i++) {
-        MUST(!(!same_header(&a->h.headers[i], &b->h.headers[i])));
+        MUST(same_header(&a->h.headers[i], &b->h.headers[i]));
     }
     /* what the headers say must agree with what was read */
-    MUST(!(a->rc == 0 && a->h.done && a->body_len != 0 && a->h.content_length >= 0 && (int64_t)a->body_len != a->h.content_length));
+    MUST(a->rc != 0 || a->eof != 0 || a->body_len == 0 || a->h.content_length < 0 ||
+         (int64_t)a->body_len == a->h.content_length);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -41,7 +41,7 @@ static void note(run_t *r, const media_mp_event_t *ev)
         return;
     }
     if (ev->type == MEDIA_MP_FILE_DATA) {
-        MUST(!(ev->data.len == 0));
+        MUST(ev->data.len != 0);
         put(r, ev->data.p, ev->data.len);
         return;
     }
@@ -70,11 +70,12 @@ static void feed_piece(run_t *r, media_multipart_t *m, const char *p, size_t n)
         if (r->rc != 0) {
             return;
         }
-        MUST(!(used > n - at || (idle = used == 0 ? idle + 1 : 0) > 3));
+        idle = used == 0 ? idle + 1 : 0;
+        MUST(used <= n - at && idle <= 3);
         at += used;
         note(r, &ev);
     } while (ev.type != MEDIA_MP_NEED);
-    MUST(!(at != n));
+    MUST(at == n);
 }
 
 /* seed 0: one piece. */
@@ -83,7 +84,7 @@ static run_t run(media_str_t boundary, const char *p, size_t n, unsigned seed)
     run_t r = {0};
     media_multipart_t *m;
 
-    MUST(!(media_multipart_new(boundary, &m) != 0));
+    MUST(media_multipart_new(boundary, &m) == 0);
     for (size_t at = 0; at < n && r.rc == 0;) {
         size_t piece = n - at;
         char *own;
@@ -106,7 +107,8 @@ static run_t run(media_str_t boundary, const char *p, size_t n, unsigned seed)
 
 static void compare(run_t *a, run_t *b)
 {
-    MUST(!(a->rc != b->rc || a->eof != b->eof || strcmp(a->ei.text, b->ei.text) != 0 || a->len != b->len || (a->len != 0 && memcmp(a->log, b->log, a->len) != 0)));
+    MUST(a->rc == b->rc && a->eof == b->eof && strcmp(a->ei.text, b->ei.text) == 0);
+    MUST(a->len == b->len && (a->len == 0 || memcmp(a->log, b->log, a->len) == 0));
     free(a->log);
     free(b->log);
 }
@@ -137,7 +139,8 @@ static void try_file(const char *p, size_t n, unsigned seed)
         }
     }
     r = run(MEDIA_STR("Bo"), form, h + n + t, seed);
-    MUST(!(r.rc != 0 || r.eof != 0 || r.file_end - r.file_at != n || memcmp(r.log + r.file_at, p, n) != 0));
+    MUST(r.rc == 0 && r.eof == 0 && r.file_end - r.file_at == n);
+    MUST(memcmp(r.log + r.file_at, p, n) == 0);
     free(r.log);
     free(form);
 }
@@ -158,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  sizeof(boundary), NULL) == 0) {
         media_multipart_t *m;
 
-        MUST(!(media_multipart_new(media_str(boundary), &m) != 0));
+        MUST(media_multipart_new(media_str(boundary), &m) == 0);
         media_multipart_free(m);
     }
     return 0;

@@ -9,9 +9,9 @@ static void must_be_text(const char *s, size_t cap)
 {
     size_t n = strnlen(s, cap);
 
-    MUST(!(n == cap || !media_utf8_valid((media_str_t){s, n})));
+    MUST(n < cap && media_utf8_valid((media_str_t){s, n}));
     for (size_t i = 0; i < n; i++) {
-        MUST(!((unsigned char)s[i] < 0x20 || s[i] == 0x7f));
+        MUST((unsigned char)s[i] >= 0x20 && s[i] != 0x7f);
     }
 }
 
@@ -19,7 +19,7 @@ static int each(void *data, media_str_t key, media_str_t upload_id)
 {
     int *count = data;
 
-    MUST(!(key.len == 0 || key.p[key.len] != '\0' || upload_id.p[upload_id.len] != '\0'));
+    MUST(key.len != 0 && key.p[key.len] == '\0' && upload_id.p[upload_id.len] == '\0');
     return ++*count >= 1000;
 }
 
@@ -40,7 +40,7 @@ static void round_trip(media_str_t etag)
              "<CompleteMultipartUploadResult>%.*s</CompleteMultipartUploadResult>",
              (int)(end - from), from);
     m = media_s3_complete_parse(media_str(doc), back, sizeof(back), NULL, NULL);
-    MUST(!(m < 0 || !media_str_eq(etag, (media_str_t){back, (size_t)m})));
+    MUST(m >= 0 && media_str_eq(etag, (media_str_t){back, (size_t)m}));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -57,11 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must_be_text(e.message, sizeof(e.message));
     (void)media_s3_verdict(rc == 0 ? 400 : 200, &e);
     n = media_s3_create_parse(body, dst, sizeof(dst), &ei);
-    MUST(!(n > 0 && (dst[n] != '\0' || rc != MEDIA_E_GONE)));
+    MUST(n < 0 || (dst[n] == '\0' && rc == MEDIA_E_GONE));
     n = media_s3_complete_parse(body, dst, sizeof(dst), &e, &ei);
-    MUST(!(n >= 0 && (dst[n] != '\0' || rc != MEDIA_E_GONE)));
+    MUST(n < 0 || (dst[n] == '\0' && rc == MEDIA_E_GONE));
     rc = media_s3_list_parse(body, each, &count, &ei);
-    MUST(!(rc >= 0 && rc != count));
+    MUST(rc < 0 || rc == count);
     if (size < 1000) {
         round_trip(body);
     }

@@ -38,14 +38,16 @@ static void try_query(media_str_t query, media_str_t value, media_str_t token)
         line = canonical + strlen("GET\n/\n");
         req.query = (media_str_t){line, (size_t)(strchr(line, '\n') - line)};
         m = media_sigv4_authorization(&c, &req, b, sizeof(b), NULL, 0);
-        MUST(!(m != n || strcmp(a, b) != 0));
+        MUST(m == n && strcmp(a, b) == 0);
     }
     c.session_token = token;
     n = media_sigv4_presign(&c, &req, 60, presigned, sizeof(presigned));
     if (n > 0) {
         char *exact = malloc((size_t)n + 1);
 
-        MUST(!(media_sigv4_presign(&c, &req, 60, exact, (size_t)n + 1) != n || memcmp(exact, presigned, (size_t)n + 1) != 0 || media_sigv4_presign(&c, &req, 60, exact, (size_t)n) != MEDIA_E_TOOBIG));
+        MUST(media_sigv4_presign(&c, &req, 60, exact, (size_t)n + 1) == n);
+        MUST(memcmp(exact, presigned, (size_t)n + 1) == 0);
+        MUST(media_sigv4_presign(&c, &req, 60, exact, (size_t)n) == MEDIA_E_TOOBIG);
         free(exact);
     }
 }
@@ -69,11 +71,12 @@ static void try_head(media_str_t token, media_str_t key, media_str_t upload_id, 
         if (n < 0) {
             continue;
         }
-        MUST(!(strlen(head) != (size_t)n || strstr(head, "\r\n\r\n") != head + n - 4));
+        MUST(strlen(head) == (size_t)n && strstr(head, "\r\n\r\n") == head + n - 4);
         for (char *lf = strchr(head, '\n'); lf != NULL; lf = strchr(lf + 1, '\n')) {
-            MUST(!(lf[-1] != '\r'));
+            MUST(lf[-1] == '\r');
         }
-        MUST(!(strcspn(head, " ") > 6 || strncmp(strchr(head, ' '), " /b", 3) != 0 || strncmp(strchr(head, '\r') - 9, " HTTP/1.1", 9) != 0));
+        MUST(strncmp(strchr(head, ' '), " /b", 3) == 0);
+        MUST(strncmp(strchr(head, '\r') - 9, " HTTP/1.1", 9) == 0);
     }
 }
 

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     media_sniff_t whole, part;
     int settled = 0;
 
-    MUST(!(media_sniff((media_str_t){(const char *)data, size}, 1, &whole) != 0));
+    MUST(media_sniff((media_str_t){(const char *)data, size}, 1, &whole) == 0);
     (void)media_sniff_lies((media_str_t){(const char *)data, size}, &whole);
     for (size_t n = 0; n <= size && n <= MEDIA_SNIFF_LEN; n += 1 + n / 8) {
         char *own = malloc(n + 1);
@@ -17,8 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         own = realloc(own, n != 0 ? n : 1);
         rc = media_sniff((media_str_t){own, n}, 0, &part);
         free(own);
-        MUST(!(rc == MEDIA_E_AGAIN ? settled || n >= MEDIA_SNIFF_LEN : rc != 0 || part.content_type != whole.content_type || part.family != whole.family));
-        settled |= rc == 0;
+        if (rc == MEDIA_E_AGAIN) {
+            MUST(!settled && n < MEDIA_SNIFF_LEN);
+            continue;
+        }
+        MUST(rc == 0 && part.content_type == whole.content_type && part.family == whole.family);
+        settled = 1;
     }
     return 0;
 }

@@ -9,8 +9,7 @@ sub basic {
     my ($name, $password) = @_;
     return 'Authorization: Basic ' . encode_base64(user($name)->{email} . ':' . ($password // user($name)->{password}), '') . "\n";
 }
-*Test::Base::Filter::basic = \&basic;
-*Test::Base::Filter::encode_base64 = \&encode_base64;
+in_sections(basic => \&basic, encode_base64 => \&encode_base64);
 
 no_shuffle();
 run_tests();

@@ -26,9 +26,7 @@ sub chunked {
 
 sub good { my $u = user('anna'); return { email => $u->{email}, password => $u->{password}, @_ } }
 
-*Test::Base::Filter::login = \&login;
-*Test::Base::Filter::chunked = \&chunked;
-*Test::Base::Filter::good = \&good;
+in_sections(login => \&login, chunked => \&chunked, good => \&good);
 
 no_shuffle();
 run_tests();
@@ -64,7 +62,7 @@ my $r = login(good(), 'Content-Type: application/json');
 
 
 === TEST 5: into a small buffer, without a temporary file
---- config eval: media_server('client_body_buffer_size 16; client_body_in_file_only off;')
+--- config eval: media_server('location = /login { client_body_buffer_size 16; media on; }')
 --- raw_request eval: chunked(good(), 7)
 --- error_code: 200
 --- no_error_log
@@ -152,7 +150,7 @@ WWW-Authenticate: Basic realm="ngx_media"
 
 
 === TEST 17: the body stops
---- config eval: "client_body_timeout 300ms;\n" . (media_server() =~ s/^include.*$//mr) . 'location / { media on; }'
+--- config eval: media_server('location = /login { client_body_timeout 300ms; media on; }')
 --- raw_request eval: http('POST /login', "Connection: close\nContent-Type: application/json\nContent-Length: 100\n", '{')
 --- ignore_response
 --- wait: 0.5

@@ -5,11 +5,7 @@ use Test::Nginx::Socket 'no_plan';
 use MediaTest;
 use MIME::Base64 qw(encode_base64);
 
-sub tries {
-    my ($email, $n) = @_;
-    return join '', ('Authorization: Basic ' . encode_base64("$email:wrong", '') . "\n") x $n;
-}
-*Test::Base::Filter::encode_base64 = \&encode_base64;
+in_sections(encode_base64 => \&encode_base64);
 
 # the window is a minute of the clock: not across its end
 my $left = 60 - time % 60;

@@ -23,16 +23,20 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64 encode_base64url);
 use Test::Nginx::Socket ();
 
-our @EXPORT = qw(user token bearer sign sql media s3_put http secret_file media_main media_http media_server);
+our @EXPORT = qw(in_sections user token bearer sign sql media s3_put http secret_file media_main media_http media_server);
 
-# the eval filter of sections runs in that package
-{
+# Makes functions (name => code) known to the eval filter of sections, which runs in a package of its own.
+sub in_sections {
+    my %code = @_;
     no strict 'refs';
-    *{"Test::Base::Filter::$_"} = \&{$_} for @EXPORT;
+    *{"Test::Base::Filter::$_"} = $code{$_} for keys %code;
+    return;
 }
 
 my $root = abs_path(dirname(__FILE__) . '/../..');
 my $secrets = $ENV{MEDIA_SECRETS} // dirname($ENV{PGPASSFILE} // '');
+
+{ no strict 'refs'; in_sections(map { $_ => \&{$_} } @EXPORT) }
 
 if (!$ENV{PGPORT} || !-r "$secrets/jwt-key") {
     Test::Nginx::Socket::bail_out("no running system: make up, then source .run/env");

@@ -24,11 +24,12 @@ int sweep_stopping(const sweep_t *s)
     return poll(&p, 1, 0) > 0;
 }
 
-/* Marks a task as failed; only the first failure in a row is logged. */
-static void task_failed(sweep_t *s, enum sweep_task task, const char *cause)
+/* Marks a task as failed; only the first failure in a row is logged, and none where `logged` says
+ * that the connection's own outage is in the log. */
+static void task_failed(sweep_t *s, enum sweep_task task, const char *cause, int logged)
 {
     s->failed[task] = 1;
-    if (!s->told[task]) {
+    if (!s->told[task] && !logged) {
         s->told[task] = 1;
         wk_log(MEDIA_LOG_WARN, "task failed, it is tried again", "task", task_names[task], "cause",
                cause, NULL);
@@ -43,7 +44,7 @@ static int run_query(sweep_t *s, enum sweep_task task, enum media_stmt stmt,
 
     wk_health_dep(s->health, WK_DEP_POSTGRES, rc != MEDIA_E_RETRY);
     if (rc != 0) {
-        task_failed(s, task, ei.text);
+        task_failed(s, task, ei.text, rc == MEDIA_E_RETRY && !wk_pg_ready(s->pg));
     }
     return rc;
 }
@@ -78,7 +79,7 @@ static void mark_sent(sweep_t *s, media_buf_t *ids, int n)
         return;
     }
     if (media_buf_cstr(ids, "}") != 0) {
-        task_failed(s, SWEEP_OUTBOX, "out of memory");
+        task_failed(s, SWEEP_OUTBOX, "out of memory", 0);
         return;
     }
     const char *params[] = {ids->p};
@@ -101,7 +102,7 @@ static int publish_rows(sweep_t *s, const wk_pg_result_t *rows, media_buf_t *ids
 
         wk_health_dep(s->health, WK_DEP_RABBITMQ, wk_amqp_ready(s->amqp));
         if (rc != 0) {
-            task_failed(s, SWEEP_OUTBOX, ei.text);
+            task_failed(s, SWEEP_OUTBOX, ei.text, !wk_amqp_ready(s->amqp));
             if (rc == MEDIA_E_RETRY) {
                 break;
             }
@@ -174,7 +175,7 @@ static int remove_rows(sweep_t *s, const wk_pg_result_t *rows)
 
         wk_health_dep(s->health, WK_DEP_S3, rc != MEDIA_E_RETRY);
         if (rc != 0) {
-            task_failed(s, SWEEP_DOOMED, ei.text);
+            task_failed(s, SWEEP_DOOMED, ei.text, 0);
             if (rc == MEDIA_E_RETRY) {
                 break;
             }
@@ -200,7 +201,7 @@ static void sweep_doomed(sweep_t *s)
 
     wk_health_dep(s->health, WK_DEP_S3, rc == 0);
     if (rc != 0) {
-        task_failed(s, SWEEP_DOOMED, ei.text);
+        task_failed(s, SWEEP_DOOMED, ei.text, 0);
         return;
     }
     do {
