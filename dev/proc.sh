@@ -30,13 +30,14 @@ proc_alive() { # NAME
 
 digest() { sha256sum | cut -c1-16; }
 
-# Forgets the caller's environment; call it in a subshell, then export what the program needs.
+# Programs shall inherit nothing of the caller's environment; call it in a subshell, then export what this
+# one needs. The variables stay readable for the script itself.
 clean_env() {
     local name
     for name in $(compgen -e); do
         case $name in
         HOME | ASAN_OPTIONS | UBSAN_OPTIONS | LSAN_OPTIONS | TSAN_OPTIONS) ;;
-        *) unset "$name" ;;
+        *) export -n "${name?}" ;;
         esac
     done
     export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

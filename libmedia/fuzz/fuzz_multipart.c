@@ -1,8 +1,6 @@
 /* multipart: a form read whole and in pieces gives the same events; and any bytes sent as a file
  * come out as they went in. Byte 0 seeds the cuts, bit 7 of it chooses which of the two is tried.
  */
-#include <stdio.h>
-
 #include "media/multipart.h"
 #include "fuzz.h"
 

@@ -10,11 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(media_sniff((media_str_t){(const char *)data, size}, 1, &whole) == 0);
     (void)media_sniff_lies((media_str_t){(const char *)data, size}, &whole);
     for (size_t n = 0; n <= size && n <= MEDIA_SNIFF_LEN; n += 1 + n / 8) {
-        char *own = malloc(n + 1);
+        char *own = malloc(n != 0 ? n : 1);
         int rc;
 
         memcpy(own, data, n);
-        own = realloc(own, n != 0 ? n : 1);
         rc = media_sniff((media_str_t){own, n}, 0, &part);
         free(own);
         if (rc == MEDIA_E_AGAIN) {

@@ -1,5 +1,5 @@
-/* Runs a decoder child on a file instead of a job: the input comes from a descriptor, outputs are kept
- * in memory files. Nothing else is different from wk_child_run. */
+/* Runs a decoder child on a file instead of a job: the input comes from a descriptor, outputs are
+ * kept in memory files. Nothing else is different from wk_child_run. */
 #ifndef FILE_HOST_H
 #define FILE_HOST_H
 
