@@ -120,7 +120,18 @@ group_is_ours() { # PID NAME
     group_alive "$1" && { proc_alive "$2" || ! proc_start_time "$1" >/dev/null; }
 }
 
-group_alive() { kill -0 -- "-$1" 2>/dev/null; }
+# Has the group a member that is not a corpse? In a container nobody may collect those.
+group_alive() { # PGID
+    local file stat words
+    for file in /proc/[0-9]*/stat; do
+        { stat=$(<"$file"); } 2>/dev/null || continue
+        read -r -a words <<<"${stat##*) }"
+        if [ "${words[2]}" = "$1" ] && [ "${words[0]}" != Z ]; then
+            return 0
+        fi
+    done
+    return 1
+}
 
 proc_names() { # those that have a pid file
     local file

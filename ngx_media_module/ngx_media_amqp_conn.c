@@ -261,6 +261,7 @@ ngx_media_amqp_check(ngx_media_amqp_conn_t *t, const char *what,
     amqp_rpc_reply_t reply)
 {
     amqp_channel_close_t     *ch;
+    ngx_media_amqp_level_e    level;
     amqp_connection_close_t  *cc;
 
     if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
@@ -279,7 +280,13 @@ ngx_media_amqp_check(ngx_media_amqp_conn_t *t, const char *what,
 
     } else if (reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
         cc = reply.reply.decoded;
-        ngx_media_amqp_note(t, NGX_MEDIA_AMQP_ERR, "%s: %d %.*s", what,
+
+        /* it shuts down; every other reason needs somebody's help */
+
+        level = (cc->reply_code == AMQP_CONNECTION_FORCED)
+                ? NGX_MEDIA_AMQP_WARN : NGX_MEDIA_AMQP_ERR;
+
+        ngx_media_amqp_note(t, level, "%s: %d %.*s", what,
                             cc->reply_code, (int) cc->reply_text.len,
                             (char *) cc->reply_text.bytes);
     }

@@ -145,7 +145,9 @@ ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
 
     ngx_media_count(NGX_MEDIA_C_AUTH_OK, 1);
 
-    if (!media_output_name_valid(ngx_media_view(output))) {
+    if (!media_output_name_valid(ngx_media_view(output))
+        || t.epoch < 0 || t.epoch > NGX_MAX_INT32_VALUE)
+    {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
     }
 

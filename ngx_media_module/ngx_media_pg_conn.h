@@ -1,9 +1,10 @@
 
 /*
  * Private to ngx_media_pg*.c, the only files that include libpq: the structs
- * of the pool and what its three parts call of each other.
+ * of the pool and what its four parts call of each other.
  *
- *   ngx_media_pg.c           the pool: queries wait, are handed out, end
+ *   ngx_media_pg.c           the pool: hands queries to connections
+ *   ngx_media_pg_query.c     one query: made, waiting, ended
  *   ngx_media_pg_conn.c      one connection: connect, send, read, close
  *   ngx_media_pg_conninfo.c  where to connect, checked and completed
  */
@@ -128,9 +129,14 @@ void ngx_media_pg_failure(void);
 void ngx_media_pg_up(ngx_media_pg_conn_t *pc);
 void ngx_media_pg_proved(ngx_media_pg_conn_t *pc);
 ngx_uint_t ngx_media_pg_usable(void);
-/* Takes a query back that has not run. */
+
+/* A query. */
+
+/* The first that waits; there is one. */
+ngx_media_pg_query_t *ngx_media_pg_shift(void);
+/* Takes one back that has not run. */
 void ngx_media_pg_again(ngx_media_pg_query_t *q);
-/* Takes a query that has ended. text is copied; NULL keeps what is there. */
+/* Takes one that has ended. text is copied; NULL keeps what is there. */
 void ngx_media_pg_finish(ngx_media_pg_query_t *q, ngx_int_t rc,
     const char *text);
 void ngx_media_pg_free(ngx_media_pg_query_t *q);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -130,7 +131,7 @@ static const struct {
     {"unknown_type", 77, "{}"},
 };
 
-static int do_bad_frame(const char *what)
+static void do_bad_frame(const char *what)
 {
     uint32_t n = 10;
     double nan = NAN;
@@ -157,7 +158,7 @@ static int do_bad_frame(const char *what)
         raw(WK_F_RESULT, 1 << 20, 0, NULL, 0);
     }
     for (;;) {
-        (void)pause();
+        (void)poll(NULL, 0, -1);
     }
 }
 
@@ -221,7 +222,7 @@ static void do_endless(wk_peer_t *p, const char *what)
 
     if (strcmp(what, "hang") == 0) {
         for (;;) {
-            (void)pause();
+            (void)poll(NULL, 0, -1);
         }
     }
     if (strcmp(what, "deaf") == 0) { /* asks and never listens */
@@ -285,7 +286,7 @@ static int work(wk_peer_t *p, const wk_child_input_t *in)
     if (strcmp(what, "copy") == 0) {
         return do_copy(p, in);
     } else if (strcmp(what, "bad_frame") == 0) {
-        return do_bad_frame(arg);
+        do_bad_frame(arg);
     } else if (strcmp(what, "errnos") == 0) {
         return sandbox_errnos() == 0 ? done(p) : sandbox_errnos();
     } else if (strcmp(what, "forbidden") == 0) {
@@ -307,7 +308,7 @@ static int work(wk_peer_t *p, const wk_child_input_t *in)
         abort();
     } else if (strcmp(what, "close") == 0) {
         (void)close(3);
-        (void)pause();
+        (void)poll(NULL, 0, -1);
     } else if (strcmp(what, "error") == 0) {
         return wk_peer_error(p, "no_audio", 0, "There is no sound in \xc3\xa4.");
     } else if (strcmp(what, "error_retry") == 0) {

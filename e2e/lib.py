@@ -1,0 +1,353 @@
+"""What the end-to-end tests share: the running system (`make up`, its environment sourced), a client, the
+rows and objects behind it, and ways to hurt the parts. A test file is a program that prints TAP.
+
+Conditions are awaited with a deadline, never slept for."""
+
+import email
+import email.policy
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import urllib.parse
+import uuid
+
+import boto3
+import botocore.config
+import psycopg2
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RUN = pathlib.Path(os.environ.get("MEDIA_RUN") or ROOT / ".run")
+URL = urllib.parse.urlsplit(os.environ["MEDIA_URL"])
+MAILS = pathlib.Path(os.environ["MEDIA_MAIL_DIR"])
+BUCKET = os.environ.get("MEDIA_S3_BUCKET", "media")
+
+
+# ---- TAP ----
+
+_count = 0
+_failed = 0
+
+
+def check(condition, name, detail=""):
+    """One test point."""
+    global _count, _failed
+    _count += 1
+    if condition:
+        print(f"ok {_count} - {name}", flush=True)
+    else:
+        _failed += 1
+        print(f"not ok {_count} - {name}", flush=True)
+        for line in str(detail).splitlines():
+            print(f"# {line}", flush=True)
+    return bool(condition)
+
+
+def skip(name, why):
+    global _count
+    _count += 1
+    print(f"ok {_count} - {name} # skip {why}", flush=True)
+
+
+def note(text):
+    print(f"# {text}", flush=True)
+
+
+def main(*tests):
+    """Runs each test function; one that raises is a failed point of its own."""
+    for test in tests:
+        note(test.__name__ + ": " + (test.__doc__ or "").strip().splitlines()[0])
+        try:
+            test()
+        except Exception:
+            check(False, test.__name__, traceback.format_exc())
+        finally:
+            thaw_all()
+    print(f"1..{_count}", flush=True)
+    sys.exit(1 if _failed else 0)
+
+
+def wait(what, probe, seconds=60, every=0.05):
+    """The first true value of probe(); raises after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = probe()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(every)
+
+
+# ---- the client ----
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"{self.status} {self.body[:400]!r}"
+
+
+class User:
+    """An account made by mediactl, with a fresh token."""
+
+    def __init__(self, name="u"):
+        self.email = f"{name}.{uuid.uuid4().hex[:8]}@example.org"
+        self.password = "pass " + uuid.uuid4().hex
+        subprocess.run(["mediactl", "user", "add", self.email, "--password-stdin"], check=True,
+                       input=self.password, text=True, stdout=subprocess.DEVNULL)
+        self.login()
+
+    def login(self):
+        answer = request("POST", "/login", json.dumps({"email": self.email, "password": self.password}),
+                         {"Content-Type": "application/json"})
+        assert answer.status == 200, answer
+        self.token = answer.json["access_token"]
+
+    def request(self, method, path, body=None, headers=None, **kw):
+        return request(method, path, body, {"Authorization": "Bearer " + self.token, **(headers or {})}, **kw)
+
+    def put(self, path_or_bytes, name="clip.mp4", query=""):
+        body = path_or_bytes
+        if isinstance(body, (str, pathlib.Path)):
+            body = pathlib.Path(body).read_bytes()
+        return self.request("PUT", f"/upload/{urllib.parse.quote(name)}{query}", body)
+
+    def upload(self, path_or_bytes, **kw):
+        """The id of an accepted upload."""
+        answer = self.put(path_or_bytes, **kw)
+        assert answer.status == 201, answer
+        return answer.json["id"]
+
+    def media(self, media_id):
+        answer = self.request("GET", f"/media/{media_id}")
+        return answer.json if answer.status == 200 else None
+
+    def settled(self, media_id, seconds=120):
+        def probe():
+            media = self.media(media_id)
+            return media if media and media["state"] != "processing" else None
+        return wait(f"media {media_id} settled", probe, seconds, 0.1)
+
+
+def connect(timeout=60):
+    return http.client.HTTPConnection(URL.hostname, URL.port, timeout=timeout)
+
+
+def request(method, path, body=None, headers=None, timeout=120):
+    c = connect(timeout)
+    try:
+        c.request(method, path, body, headers or {})
+        return Answer(c.getresponse())
+    finally:
+        c.close()
+
+
+class SlowUpload:
+    """A PUT whose body the test sends piece by piece."""
+
+    def __init__(self, user, size, name="slow.mp4", headers=None):
+        self.c = connect()
+        self.size = size
+        self.sent = 0
+        self.c.putrequest("PUT", "/upload/" + name)
+        self.c.putheader("Authorization", "Bearer " + user.token)
+        for key, value in (headers or {}).items():
+            self.c.putheader(key, value)
+        self.chunked = (headers or {}).get("Transfer-Encoding") == "chunked"
+        if not self.chunked:
+            self.c.putheader("Content-Length", str(size))
+        self.c.endheaders()
+
+    def send(self, data):
+        self.sent += len(data)
+        self.c.send(b"%x\r\n%s\r\n" % (len(data), data) if self.chunked else data)
+
+    def end(self):
+        if self.chunked:
+            self.c.send(b"0\r\n\r\n")
+
+    def answer(self):
+        return Answer(self.c.getresponse())
+
+    def close(self):
+        self.c.close()
+
+
+# ---- rows, objects, mails ----
+
+def sql(text, *args):
+    """Rows of a statement, as the owner of the schema."""
+    with psycopg2.connect(user="media_owner", dbname=os.environ["PGDATABASE"]) as c, c.cursor() as cur:
+        cur.execute(text, args or None)
+        return cur.fetchall() if cur.description else []
+
+
+def value(text, *args):
+    return sql(text, *args)[0][0]
+
+
+def s3():
+    return boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"],
+                        config=botocore.config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}))
+
+
+def objects():
+    """Every key in the bucket."""
+    pages = s3().get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    return {o["Key"] for page in pages for o in page.get("Contents", [])}
+
+
+def multiparts(keys):
+    """Unfinished multipart uploads under exactly these keys."""
+    client = s3()
+    return {(u["Key"], u["UploadId"]) for key in keys
+            for u in client.list_multipart_uploads(Bucket=BUCKET, Prefix=key).get("Uploads", [])}
+
+
+def unowned():
+    """What nobody answers for: objects without a live row, rows without an object, open reservations."""
+    live = {row[0] for row in sql("SELECT object_key FROM media.objects WHERE state = 'live'")}
+    have = objects()
+    problems = [f"object without owner: {k}" for k in sorted(have - live)]
+    problems += [f"live row without object: {k}" for k in sorted(live - have)]
+    problems += [f"open upload: {r[0]}" for r in sql("SELECT id FROM media.uploads")]
+    problems += [f"{r[1]} row: {r[0]}" for r in
+                 sql("SELECT object_key, state FROM media.objects WHERE state <> 'live'")]
+    return problems
+
+
+def mails(media_id):
+    """Every mail about a media, oldest first: (file, bytes, parsed)."""
+    found = []
+    for path in sorted(MAILS.glob("*.eml")):
+        data = path.read_bytes()
+        if media_id.encode() in data:
+            found.append((path, data, email.message_from_bytes(data, policy=email.policy.default)))
+    return found
+
+
+def mail_of(media_id, seconds=120):
+    return wait(f"mail about {media_id}", lambda: mails(media_id), seconds, 0.1)[0]
+
+
+def link_of(message):
+    """The path of the playback link in a mail."""
+    text = message.get_body(("plain",)).get_content()
+    return urllib.parse.urlsplit(re.search(r"https?://\S+/play/\S+", text).group(0)).path
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+# ---- media ----
+
+def clip():
+    """A real clip of five seconds with sound (fetched by make test)."""
+    return pathlib.Path(os.environ["MEDIA_CLIP"])
+
+
+def looped(seconds, directory=RUN / "tmp"):
+    """The clip looped to `seconds`, without encoding it anew."""
+    out = directory / f"loop-{seconds}.mp4"
+    if not out.exists():
+        part = out.with_suffix(".part.mp4")
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", "-1", "-i", clip(), "-t", str(seconds),
+                        "-c", "copy", "-movflags", "+faststart", part], check=True)
+        part.rename(out)
+    return out
+
+
+def media_like(size):
+    """Bytes that sniff as mp4 and are none: for tests of the gateway alone."""
+    return clip().read_bytes()[:min(4096, size)].ljust(size, b"\x5a")
+
+
+# ---- hurting the parts ----
+
+_frozen = {}
+
+
+def pids(name):
+    """The process of a server of make up and all its children."""
+    top = int((RUN / "pid" / name).read_text().split()[0])
+    out = [top]
+    for pid in out:
+        try:
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                out += [int(p) for p in (task / "children").read_text().split()]
+        except FileNotFoundError:
+            pass
+    return out
+
+
+def kill(name, sig=signal.SIGKILL):
+    """Kills a server with its children, at once; waits until it is gone."""
+    victims = pids(name)
+    for pid in victims:
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            pass
+    wait(f"{name} gone", lambda: not any(alive(p) for p in victims), 30)
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def freeze(name):
+    _frozen[name] = pids(name)
+    for pid in _frozen[name]:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def thaw(name):
+    for pid in _frozen.pop(name, []):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+
+def thaw_all():
+    for name in list(_frozen):
+        thaw(name)
+
+
+def up(*servers, **env):
+    """Starts what is missing (make up), with more environment."""
+    subprocess.run([ROOT / "dev/up.sh", *servers], check=True, stdout=subprocess.DEVNULL,
+                   env={**os.environ, "MEDIA_RUN": str(RUN), **env})
+
+
+def stop(name):
+    """Stops one server in an orderly way."""
+    kill(name, signal.SIGTERM)
+
+
+def janitor_pass(**env):
+    """One sweep of a janitor of our own that takes every idle upload for dead."""
+    base = {k: v for k, v in os.environ.items() if not k.startswith("MEDIA_HEALTH")}
+    env = {"PGUSER": "media_janitor", "MEDIA_UPLOAD_STALE_S": "1", "MEDIA_OUTBOX_AGE_S": "0", **env}
+    done = subprocess.run(["media-janitor", "--once"], env={**base, **env}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
