@@ -3,5 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec cppcheck --quiet --std=c11 --language=c -j"$(nproc)" --error-exitcode=1 --inline-suppr \
-    --enable=warning,performance,portability --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=varFuncNullUB \
-    -I libmedia/include -I workers/common libmedia/src workers
+    --enable=warning,performance,portability --suppress=missingIncludeSystem \
+    --suppress=unknownMacro --suppress=varFuncNullUB \
+    -I libmedia/include -I workers/common -i workers/test libmedia/src workers

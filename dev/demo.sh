@@ -26,10 +26,21 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
+title() {
+    if [ -t 1 ]; then
+        printf '\n\033[1m%s\033[0m\n' "$1"
+    else
+        printf '\n%s\n' "$1"
+    fi
+}
+
 step() { # TITLE COMMAND: shows the line and runs just that line
-    printf '\n\033[1m%s\033[0m\n$ %s\n' "$1" "$2"
+    title "$1"
+    printf '$ %s\n' "$2"
     eval "$2"
 }
+
+quoted() { printf '%q' "$1"; }
 
 prepare() {
     "$ROOT/dev/deps.sh" go
@@ -58,7 +69,7 @@ account() {
     if mediactl user list --json | jq -e --arg email "$EMAIL" 'any(.[]; .email == $email)' >/dev/null; then
         return 0
     fi
-    step "An account" "mediactl user add $EMAIL --password-stdin <'$RUN/secrets/demo-password'"
+    step "An account" "mediactl user add $EMAIL --password-stdin <$(quoted "$RUN/secrets/demo-password")"
 }
 
 wait_for_mail() { # ID: prints progress; sets MAIL
@@ -78,19 +89,25 @@ wait_for_mail() { # ID: prints progress; sets MAIL
 prepare
 account
 step "Log in" \
-    "TOKEN=\$(curl -fsS -X POST --netrc-file '$RUN/secrets/demo-netrc' \$MEDIA_URL/login | jq -r .access_token)"
+    "TOKEN=\$(curl -fsS -X POST --netrc-file $(quoted "$RUN/secrets/demo-netrc") \$MEDIA_URL/login | jq -r .access_token)"
+# curl expands brackets in a file's name unless told not to
+globoff=''
+case $FILE in
+*[][{}]*) globoff=1 ;;
+esac
 step "Upload the video: nginx streams it to S3 while it arrives" \
-    "curl -fsS -T '$FILE' -H \"Authorization: Bearer \$TOKEN\" \$MEDIA_URL/upload/ | tee '$DEMO/upload.json' | jq ."
+    "curl -fsS${globoff:+ -g} -T $(quoted "$FILE") -H \"Authorization: Bearer \$TOKEN\" \$MEDIA_URL/upload/ |
+      tee $(quoted "$DEMO/upload.json") | jq ."
 ID=$(jq -r .id "$DEMO/upload.json")
 
-printf '\n\033[1mWait for the mail\033[0m (%s)\n' "$MEDIA_MAIL_DIR"
+title "Wait for the mail in $MEDIA_MAIL_DIR"
 wait_for_mail "$ID"
 "$ROOT/dev/mail.py" show "$MAIL" | sed 's/^/    /'
 LINK=$("$ROOT/dev/mail.py" link "$MAIL") || die "the mail holds no link: the video could not be converted"
 
 MP3=$DEMO/$(basename "${FILE%.*}").mp3
 step "Fetch the mp3 by the mail's link (it needs no header, a browser will do)" \
-    "curl -fsS -o '$MP3' '$LINK'"
+    "curl -fsS -o $(quoted "$MP3") $(quoted "$LINK")"
 [ -s "$MP3" ] || die "the mp3 is empty"
 
 say ""

@@ -118,6 +118,12 @@ install_go() {
     go_bin >/dev/null || die "$package is too old to build MinIO with"
 }
 
+# pgTAP comes per major version of PostgreSQL
+pgtap_package() {
+    apt-cache show --no-all-versions postgresql 2>/dev/null |
+        sed -n 's/^Depends: .*\(postgresql-[0-9][0-9]*\).*/\1-pgtap/p'
+}
+
 # ---- Test::Nginx: sid alone has it (arch all) ----
 
 # Its package is fetched with lists of its own and then installed by name, so that sid never becomes a
@@ -154,7 +160,7 @@ if [[ $groups = *' run '* ]]; then
     packages+=("${PACKAGES_RUN[@]}")
 fi
 if [[ $groups = *' test '* ]]; then
-    packages+=("${PACKAGES_TEST[@]}")
+    packages+=("${PACKAGES_TEST[@]}" "$(pgtap_package)")
 fi
 find_missing "${packages[@]}"
 if [ ${#MISSING[@]} -gt 0 ]; then

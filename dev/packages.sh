@@ -18,6 +18,6 @@ PACKAGES_TEST=(
     clang-format shellcheck cppcheck
     # the ASAN nginx, fuzz targets
     dpkg-dev clang libpcre2-dev zlib1g-dev
-    # t/ (Test::Nginx itself: dev/deps.sh), end to end, bench
-    perl libjson-perl ffmpeg openssl inotify-tools python3-psycopg2
+    # t/, end to end, bench (Test::Nginx and pgTAP: dev/deps.sh)
+    perl ffmpeg openssl inotify-tools python3-psycopg2 python3-boto3
 )

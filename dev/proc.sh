@@ -14,12 +14,17 @@ proc_field() { # NAME N
 }
 
 proc_start_time() { # PID; fails if there is none, or only its corpse
-    local stat
-    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
-    stat=${stat##*) }
     local words
-    read -r -a words <<<"$stat"
-    [ "${words[0]}" != Z ] && printf '%s' "${words[19]}"
+    proc_stat "/proc/$1/stat" && [ "${words[0]}" != Z ] && printf '%s' "${words[19]}"
+}
+
+# The fields of a /proc/PID/stat from the state on, into the caller's `words`; fails if it is gone. No
+# $(<file): bash itself ends when the process vanishes between open and read.
+proc_stat() { # FILE
+    local line
+    read -r line 2>/dev/null <"$1" || return 1
+    read -r -a words <<<"${line##*) }"
+    [ ${#words[@]} -gt 19 ]
 }
 
 proc_alive() { # NAME
@@ -122,10 +127,9 @@ group_is_ours() { # PID NAME
 
 # Has the group a member that is not a corpse? In a container nobody may collect those.
 group_alive() { # PGID
-    local file stat words
+    local file words
     for file in /proc/[0-9]*/stat; do
-        { stat=$(<"$file"); } 2>/dev/null || continue
-        read -r -a words <<<"${stat##*) }"
+        proc_stat "$file" || continue
         if [ "${words[2]}" = "$1" ] && [ "${words[0]}" != Z ]; then
             return 0
         fi

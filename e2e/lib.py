@@ -283,6 +283,11 @@ def media_like(size):
 _frozen = {}
 
 
+def servers():
+    """The names of what make up has started."""
+    return sorted(p.name for p in (RUN / "pid").iterdir())
+
+
 def pids(name):
     """The process of a server of make up and all its children."""
     top = int((RUN / "pid" / name).read_text().split()[0])
@@ -304,14 +309,8 @@ def kill(name, sig=signal.SIGKILL):
             os.kill(pid, sig)
         except ProcessLookupError:
             pass
-    wait(f"{name} gone", lambda: not any(alive(p) for p in victims), 30)
-
-
-def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    # not even a zombie: PostgreSQL takes one in postmaster.pid for a running server
+    wait(f"{name} gone", lambda: not any(os.path.exists(f"/proc/{p}") for p in victims), 30)
 
 
 def freeze(name):

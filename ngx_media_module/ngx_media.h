@@ -115,6 +115,8 @@ typedef struct {
     unsigned                    play:1;     /* by playback token */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */
+    void                      **loc_conf;   /* where that pass was: what comes
+                                               from there is the object */
 } ngx_media_object_t;
 
 

@@ -48,6 +48,7 @@ ngx_media_access_handler(ngx_http_request_t *r)
         if (ctx->object && ctx->object->jump) {
             /* to @media_object: this very object was authorised */
             ctx->object->jump = 0;
+            ctx->object->loc_conf = r->loc_conf;
             return NGX_DECLINED;
         }
     }

@@ -118,6 +118,11 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
     media = ngx_media_pg_value(res, 0, 2);
     outbox = ngx_media_pg_value(res, 0, 3);
 
+    if (code.len == 4 && ngx_strncmp(code.data, "gone", 4) == 0) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_UPLOAD_LOST, NULL);
+        return;
+    }
+
     if (code.len != 2 || ngx_strncmp(code.data, "ok", 2) != 0) {
 
         view.p = (char *) code.data;

@@ -65,7 +65,9 @@ ngx_media_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx->object && r->upstream && !r->err_status) {
+    if (ctx->object && r->upstream && !r->err_status
+        && ctx->object->loc_conf == r->loc_conf)
+    {
         rc = ngx_media_filter_object(r, ctx->object);
         if (rc != NGX_OK) {
             return rc;
@@ -111,7 +113,10 @@ ngx_media_filter_object(ngx_http_request_t *r, ngx_media_object_t *object)
         && r->headers_out.status != NGX_HTTP_PARTIAL_CONTENT)
     {
         /* no XML of S3's for the client; a missing object was deleted between
-         * the look at its row and now */
+         * the look at its row and now. What is sent instead comes through
+         * here, too. */
+
+        object->loc_conf = NULL;
 
         return ngx_http_filter_finalize_request(r, &ngx_http_media_module,
                          (r->headers_out.status == NGX_HTTP_NOT_FOUND)

@@ -17,8 +17,6 @@
 
 
 static void ngx_media_http_start(ngx_media_http_call_t *call);
-static void ngx_media_http_attach(ngx_media_http_call_t *call,
-    ngx_media_http_conn_t *conn);
 static void ngx_media_http_connect(ngx_media_http_call_t *call);
 static ngx_uint_t ngx_media_http_may_replay(ngx_media_http_call_t *call);
 static void ngx_media_http_finish(ngx_media_http_call_t *call,
@@ -155,7 +153,7 @@ ngx_media_http_cancel(ngx_media_http_call_t *call)
 }
 
 
-static void
+void
 ngx_media_http_attach(ngx_media_http_call_t *call, ngx_media_http_conn_t *conn)
 {
     call->conn = conn;
@@ -220,13 +218,13 @@ ngx_media_http_connect(ngx_media_http_call_t *call)
 
         ngx_media_http_attach(call, conn);
 
-        if (rc == NGX_AGAIN) {
-            call->state = NGX_MEDIA_HTTP_CONNECT;
-            ngx_add_timer(conn->c->write, peer->connect_timeout);
-            return;
+        call->state = NGX_MEDIA_HTTP_CONNECT;
+        ngx_add_timer(conn->c->write, peer->connect_timeout);
+
+        if (rc == NGX_OK) {
+            ngx_media_http_connected(call);
         }
 
-        ngx_media_http_established(call);
         return;
     }
 
@@ -246,6 +244,18 @@ ngx_media_http_next_addr(ngx_media_http_call_t *call, const char *cause)
     call->res.cause = cause;
 
     ngx_media_http_connect(call);
+}
+
+
+void
+ngx_media_http_connected(ngx_media_http_call_t *call)
+{
+    if (call->req.peer->ssl) {
+        ngx_media_http_ssl_start(call);
+        return;
+    }
+
+    ngx_media_http_established(call);
 }
 
 

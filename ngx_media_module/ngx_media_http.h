@@ -29,6 +29,9 @@ typedef struct {
     ngx_msec_t                  send_timeout;   /* between two writes: 20 s */
     ngx_msec_t                  read_timeout;   /* first byte, idle: 60 s */
     ngx_msec_t                  idle_timeout;   /* cached connection: 30 s */
+    /* set by ngx_media_http_peer_ssl(), NULL: plain TCP */
+    ngx_ssl_t                  *ssl;
+    ngx_str_t                   ssl_name;   /* ends in NUL */
     /* per process, private: */
     ngx_queue_t                 idle;
     ngx_uint_t                  nidle;
@@ -84,6 +87,12 @@ typedef struct {
 
 /* [conf] private lists of a peer made ready */
 void ngx_media_http_peer_init(ngx_media_http_peer_t *peer);
+
+/* [conf] Connections to this peer speak TLS; the certificate has to be valid
+ * for `name` (host name or address, without port) by the CAs in the PEM file
+ * `ca` (empty: the system's). NGX_ERROR is logged. */
+ngx_int_t ngx_media_http_peer_ssl(ngx_conf_t *cf, ngx_media_http_peer_t *peer,
+    ngx_str_t *name, ngx_str_t *ca);
 
 /* Starts a call; NULL when out of memory (no callback then). A cached
  * connection that turns out dead before the first byte of a streamed body was

@@ -52,7 +52,7 @@ ngx_media_http_write_handler(ngx_event_t *wev)
             return;
         }
 
-        ngx_media_http_established(call);
+        ngx_media_http_connected(call);
         return;
     }
 

@@ -93,6 +93,8 @@ ngx_media_http_conn_close(ngx_media_http_conn_t *conn)
 
     c = conn->c;
 
+    ngx_media_http_ssl_close(c);
+
     pool = c->pool;
     ngx_close_connection(c);
     ngx_destroy_pool(pool);
@@ -151,6 +153,7 @@ ngx_media_http_keep_put(ngx_media_http_conn_t *conn)
     if (ngx_exiting || ngx_terminate || peer->keepalive == 0
         || c->error || c->read->error || c->write->error
         || c->read->eof || c->read->pending_eof
+        || ngx_media_http_ssl_pending(c)
         || ngx_handle_read_event(c->read, 0) != NGX_OK
         || ngx_handle_write_event(c->write, 0) != NGX_OK
         || (c->read->ready && !ngx_media_http_quiet(c)))

@@ -1,7 +1,8 @@
 
 /*
  * Shared by the files of the HTTP client only: ngx_media_http.c (a call),
- * ngx_media_http_io.c (its bytes) and ngx_media_http_keep.c (connections).
+ * ngx_media_http_io.c (its bytes), ngx_media_http_keep.c (connections) and
+ * ngx_media_http_ssl.c (TLS).
  */
 
 #ifndef _NGX_MEDIA_HTTP_PRIV_H_INCLUDED_
@@ -73,6 +74,9 @@ struct ngx_media_http_call_s {
 
 
 /* ngx_media_http.c */
+void ngx_media_http_attach(ngx_media_http_call_t *call,
+    ngx_media_http_conn_t *conn);
+void ngx_media_http_connected(ngx_media_http_call_t *call);
 void ngx_media_http_established(ngx_media_http_call_t *call);
 void ngx_media_http_next_addr(ngx_media_http_call_t *call, const char *cause);
 void ngx_media_http_request_sent(ngx_media_http_call_t *call);
@@ -101,6 +105,13 @@ ngx_media_http_conn_t *ngx_media_http_keep_get(ngx_media_http_peer_t *peer,
     ngx_log_t *log);
 /* Takes the connection: caches or closes it. */
 void ngx_media_http_keep_put(ngx_media_http_conn_t *conn);
+
+/* ngx_media_http_ssl.c */
+/* The handshake; goes on with established() or next_addr(). */
+void ngx_media_http_ssl_start(ngx_media_http_call_t *call);
+/* 1 if decrypted bytes wait where the socket does not show them */
+ngx_uint_t ngx_media_http_ssl_pending(ngx_connection_t *c);
+void ngx_media_http_ssl_close(ngx_connection_t *c);
 
 
 #endif

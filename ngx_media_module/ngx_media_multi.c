@@ -124,8 +124,7 @@ ngx_media_multi_recorded(void *data, ngx_media_pg_result_t *res)
     code = ngx_media_pg_value(res, 0, 0);
 
     if (code.len != 2) {
-        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL,
-                                     "the upload was given up");
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_UPLOAD_LOST, NULL);
         return;
     }
 

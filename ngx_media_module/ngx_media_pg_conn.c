@@ -219,9 +219,12 @@ ngx_media_pg_socket_handler(ngx_event_t *ev)
     c = ev->data;
     pc = c->data;
 
-    if (c->close) {
-        /* an idle one, and the worker is shutting down */
+    if (c->close && pc->state == NGX_MEDIA_PG_IDLE) {
+        /* the worker is shutting down */
         ngx_media_pg_close(pc);
+
+    } else if (c->close) {
+        ngx_media_pg_lost(pc, "worker_shutdown_timeout");
 
     } else if (pc->state == NGX_MEDIA_PG_CONNECTING) {
         ngx_media_pg_connect_poll(pc);

@@ -342,8 +342,7 @@ ngx_media_upload_pump(ngx_media_upload_t *u)
     }
 
     if (u->dead) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL,
-                                     "the upload was given up");
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_UPLOAD_LOST, NULL);
     }
 
     for ( ;; ) {

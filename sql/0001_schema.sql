@@ -140,6 +140,7 @@ CREATE INDEX jobs_due ON media.jobs (queue, owner_id, priority DESC, id) WHERE s
 CREATE INDEX jobs_announce ON media.jobs (not_before) WHERE state = 'queued';
 CREATE INDEX jobs_lease ON media.jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_running_owner ON media.jobs (owner_id) WHERE state = 'running';
+CREATE INDEX jobs_served ON media.jobs (queue, owner_id, started_at) WHERE started_at IS NOT NULL;
 CREATE INDEX jobs_state ON media.jobs (state, id DESC);
 
 -- The legal moves, the same list as MEDIA_JOB_MOVES in libmedia (a test compares them).
@@ -157,7 +158,8 @@ INSERT INTO media.job_moves VALUES
 CREATE FUNCTION media.job_move_check() RETURNS trigger
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM job_moves m WHERE m.old = OLD.state AND m.new = NEW.state) THEN
+  IF NEW.state <> OLD.state
+     AND NOT EXISTS (SELECT FROM job_moves m WHERE m.old = OLD.state AND m.new = NEW.state) THEN
     RAISE EXCEPTION 'job % may not move from % to %', OLD.id, OLD.state, NEW.state
       USING ERRCODE = 'check_violation';
   END IF;
@@ -166,8 +168,8 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
-CREATE TRIGGER job_move BEFORE UPDATE OF state ON media.jobs FOR EACH ROW
-  WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION media.job_move_check();
+CREATE TRIGGER job_move BEFORE UPDATE OF state, fence ON media.jobs FOR EACH ROW
+  WHEN (NEW.state <> OLD.state OR NEW.fence < OLD.fence) EXECUTE FUNCTION media.job_move_check();
 
 -- A job may start in two states only.
 CREATE FUNCTION media.job_start_check() RETURNS trigger

@@ -62,13 +62,14 @@ BEGIN
   IF jsonb_typeof(p_params) <> 'object' THEN
     RETURN 'params must be a JSON object';
   END IF;
-  FOR v_name, v_value IN SELECT * FROM jsonb_each(p_params) LOOP
-    SELECT params_schema -> v_name INTO v_rule FROM pipeline_steps
-      WHERE pipeline = p_pipeline AND params_schema ? v_name LIMIT 1;
+  FOR v_name, v_value, v_rule IN      -- every step that knows the name has its say
+    SELECT p.key, p.value, s.params_schema -> p.key FROM jsonb_each(p_params) p
+      LEFT JOIN pipeline_steps s ON s.pipeline = p_pipeline AND s.params_schema ? p.key ORDER BY p.key, s.step
+  LOOP
     IF v_rule IS NULL THEN
       RETURN format('params.%s: unknown to pipeline %s', left(v_name, 64), p_pipeline);
     END IF;
-    IF v_rule ? 'enum' AND NOT (v_rule -> 'enum') @> v_value THEN
+    IF v_rule ? 'enum' AND NOT EXISTS (SELECT FROM jsonb_array_elements(v_rule -> 'enum') e WHERE e = v_value) THEN
       RETURN format('params.%s: %s is not one of %s', v_name, left(v_value::text, 64), v_rule -> 'enum');
     END IF;
     IF v_rule ->> 'type' = 'boolean' AND jsonb_typeof(v_value) <> 'boolean' THEN
@@ -78,7 +79,7 @@ BEGIN
       IF jsonb_typeof(v_value) <> 'number' THEN
         RETURN format('params.%s: must be a number', v_name);
       END IF;
-      IF v_rule ->> 'type' = 'integer' AND (v_value::numeric) <> trunc(v_value::numeric) THEN
+      IF v_rule ->> 'type' = 'integer' AND scale(v_value::numeric) > 0 THEN      -- nor 2.0: no integer to jansson
         RETURN format('params.%s: must be a whole number', v_name);
       END IF;
       IF v_value::numeric < (v_rule ->> 'min')::numeric OR v_value::numeric > (v_rule ->> 'max')::numeric THEN

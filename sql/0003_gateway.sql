@@ -35,8 +35,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
     FROM users u WHERE u.id = p_user AND u.disabled_at IS NULL
 $$;
 
--- The intent commits asynchronously: losing the last few milliseconds of intents
--- in a database crash loses no upload, since their commits fail ('gone').
+-- Committed durably before a byte goes to S3: an intent lost in a crash would
+-- leave an object that nobody knows.
 CREATE FUNCTION media.upload_open(p_id uuid, p_owner uuid, p_object_key text, p_name text, p_content_type text,
                                   p_size bigint, p_pipeline text, p_params jsonb, p_request_id text,
                                   p_no_replace boolean)
@@ -47,7 +47,6 @@ DECLARE
   v_used bigint;
   v_fault text;
 BEGIN
-  PERFORM set_config('synchronous_commit', 'off', true);
   SELECT quota_bytes INTO v_quota FROM users WHERE id = p_owner AND disabled_at IS NULL;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'token_invalid', 'the account of this token is gone or disabled';
@@ -84,9 +83,12 @@ END $$;
 
 CREATE FUNCTION media.upload_s3id(p_id uuid, p_s3_upload_id text) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_key text;
 BEGIN
-  UPDATE objects o SET s3_upload_id = p_s3_upload_id FROM uploads u
-   WHERE u.id = p_id AND NOT u.is_dead AND o.object_key = u.object_key;
+  -- locked, so that the janitor either passes by or has given it up before
+  SELECT object_key INTO v_key FROM uploads WHERE id = p_id AND NOT is_dead FOR KEY SHARE;
+  UPDATE objects SET s3_upload_id = p_s3_upload_id WHERE object_key = v_key;
   RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'gone' END;
 END $$;
 

@@ -2,7 +2,8 @@
 -- a fence, report, finish. Signatures: libmedia/include/media/stmt.h.
 
 -- The best due job of a queue: highest priority first, among equals the owner who
--- has the fewest jobs running, then the oldest.
+-- has the fewest jobs running, then who was served longest ago (with one worker
+-- nobody has any running), then the oldest.
 CREATE FUNCTION media.job_pick(p_queue text, p_steps text[]) RETURNS uuid
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 DECLARE
@@ -22,7 +23,9 @@ BEGIN
                        AND j.not_before <= now() AND j.step = ANY (p_steps)
                      ORDER BY j.priority DESC, j.id LIMIT 1) head ON true
      ORDER BY head.priority DESC,
-              (SELECT count(*) FROM jobs r WHERE r.state = 'running' AND r.owner_id = o.owner_id), head.id
+              (SELECT count(*) FROM jobs r WHERE r.state = 'running' AND r.owner_id = o.owner_id),
+              (SELECT max(r.started_at) FROM jobs r WHERE r.queue = p_queue AND r.owner_id = o.owner_id) NULLS FIRST,
+              head.id
   LOOP
     SELECT j.id INTO v_id FROM jobs j
      WHERE j.state = 'queued' AND j.queue = p_queue AND j.owner_id = v_owner

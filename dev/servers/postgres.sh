@@ -145,5 +145,5 @@ migrate() {
         clean_env
         pg_env media_owner
         "$mediactl" migrate --dir "$ROOT/sql"
-    ) || die "the database schema could not be brought up to date"
+    ) || die "the database schema cannot be brought up to date (make down PURGE=1 starts over, without the data)"
 }

@@ -57,7 +57,7 @@ static void check_good(const char *text, int head_request, int status, const cha
                        int keepalive)
 {
     static run_t r;
-    char more[8192];
+    static char more[MEDIA_HTTP1_HEAD_MAX + 4096];
     size_t len = strlen(text);
 
     memcpy(more, text, len);
@@ -124,6 +124,17 @@ static void test_http1_head_request_reports_the_length(void)
     feed_text(&r, OK_HEAD "Content-Length: 77\r\n\r\n", 100);
     CHECK(r.h.done);
     CHECK_INT(r.h.content_length, 77);
+}
+
+static void test_http1_interim_length_is_forgotten(void)
+{
+    static run_t r;
+
+    start(&r, 0);
+    feed_text(&r, "HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\n" CHUNKED, 1000);
+    CHECK(r.h.head_done);
+    CHECK_INT(r.h.content_length, -1);
+    CHECK_INT(r.h.nheaders, 1);
 }
 
 static void test_http1_doubtful_connections_are_not_reused(void)
@@ -281,6 +292,11 @@ static void test_http1_caps_hold(void)
     check_good(text, 0, 200, "x", 1);
     free(text);
     check_cap(repeat(OK_HEAD, "a: b\r\n", 65, "\r\n"), "more than 64 headers");
+    text = repeat(OK_HEAD "Content-Length: 0\r\na: ", "x", 16384 - 17 - 19 - 3 - 4, "\r\n\r\n");
+    check_good(text, 0, 200, "", 1);
+    free(text);
+    check_cap(repeat(OK_HEAD "Content-Length: 0\r\na: ", "x", 16384 - 17 - 19 - 3 - 3, "\r\n\r\n"),
+              "a head larger than 16384 bytes");
     check_cap(repeat(OK_HEAD "a: ", "x", 16384, "\r\n\r\n"), "a head larger than 16384 bytes");
     check_cap(repeat(CHUNKED "5;", "x", 300, "\r\n"), "a chunk size line larger than 256 bytes");
     check_cap(repeat(CHUNKED "0\r\n", "a: b\r\n", 3000, "\r\n"),
@@ -306,6 +322,7 @@ int main(void)
     test_http1_bodies_are_framed();
     test_http1_no_body_by_status_or_method();
     test_http1_head_request_reports_the_length();
+    test_http1_interim_length_is_forgotten();
     test_http1_doubtful_connections_are_not_reused();
     test_http1_interim_heads_are_skipped();
     test_http1_close_ends_a_body_without_length();

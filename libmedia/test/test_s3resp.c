@@ -236,6 +236,7 @@ static void test_s3resp_listings_are_walked(void)
              "<Upload><UploadId>2</UploadId><Key>c</Key></Upload></ListMultipartUploadsResult>");
     media_str_t objects = MEDIA_STR(
         "<ListBucketResult><Name>b</Name><Contents><Key>x y</Key><ETag>&quot;e&quot;</ETag>"
+        "<Owner><Key>no</Key></Owner>"
         "</Contents><CommonPrefixes><Key>no</Key></CommonPrefixes>"
         "<Contents><Key>z</Key></Contents></ListBucketResult>");
     media_err_t ei;
@@ -266,6 +267,11 @@ static void test_s3resp_bad_listings_are_rejected(void)
                                   see, &s, &ei),
               MEDIA_E_REJECT);
     CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListMultipartUploadsResult><Upload><Key>a</Key>"
+                                            "</Upload></ListMultipartUploadsResult>"),
+                                  see, &s, &ei),
+              MEDIA_E_REJECT);
+    CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListMultipartUploadsResult><Upload><Key>a</Key>"
+                                            "<UploadId><x>no</x></UploadId>"
                                             "</Upload></ListMultipartUploadsResult>"),
                                   see, &s, &ei),
               MEDIA_E_REJECT);

@@ -98,6 +98,9 @@ static void test_sniff_brands_decide(void)
     SNIFF("\0\0\0\x14"
           "ftypmif1\0\0\0\0mif1heic",
           "image/heif"); /* heic is not in the box */
+    SNIFF("\0\0\0\x18"
+          "ftypmif1\0\0\0\0mif1",
+          "image/heif"); /* cut */
     SNIFF("\0\0\0\x1c"
           "ftypavif\0\0\0\0avifmif1miaf",
           "image/avif");
@@ -259,6 +262,15 @@ static void test_sniff_text_is_unknown(void)
     SNIFF("PK\3\4", UNKNOWN);
 }
 
+static void test_sniff_text_is_settled_early(void)
+{
+    media_sniff_t s;
+
+    CHECK_INT(media_sniff(MEDIA_STR("The free beer"), 0, &s), 0);
+    CHECK_INT(media_sniff(MEDIA_STR("<!doctype"), 0, &s), 0);
+    CHECK_INT(media_sniff(MEDIA_STR("GIF"), 0, &s), MEDIA_E_AGAIN);
+}
+
 static void test_sniff_lies_cross_families(void)
 {
     static const media_sniff_t video = {"video/mp4", MEDIA_FAMILY_VIDEO};
@@ -346,6 +358,7 @@ int main(void)
     test_sniff_id3_shows_what_follows();
     test_sniff_transport_streams();
     test_sniff_text_is_unknown();
+    test_sniff_text_is_settled_early();
     test_sniff_lies_cross_families();
     test_sniff_media_folder_is_known();
     return test_report();

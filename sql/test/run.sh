@@ -21,10 +21,11 @@ die() {
     exit 1
 }
 
-BIN=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 2>/dev/null | sort -V | tail -n 1)/bin
+VERSION=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort -V | tail -n 1)
+BIN=/usr/lib/postgresql/$VERSION/bin
 [ -x "$BIN/initdb" ] || die 'PostgreSQL is not installed (make deps)'
-[ -e "$("$BIN/pg_config" --sharedir 2>/dev/null || printf '/usr/share/postgresql/%s' "$(basename "${BIN%/bin}")")/extension/pgtap.control" ] ||
-    die "pgTAP is not installed for ${BIN%/bin} (make deps)"
+[ -e "/usr/share/postgresql/$VERSION/extension/pgtap.control" ] ||
+    die "pgTAP is not installed for PostgreSQL $VERSION (make deps)"
 
 # initdb and postgres refuse root
 AS=(env)
@@ -124,6 +125,9 @@ if [ $# -gt 0 ]; then
     files=("${@/#/$HERE/}")
     files=("${files[@]/%/.sql}")
 fi
+for file in "${files[@]}"; do
+    [ -f "$file" ] || die "there is no $file"
+done
 server_start
 databases "${files[@]}"
 limit=$(nproc)

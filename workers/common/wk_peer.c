@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +195,15 @@ static json_t *read_start(wk_peer_t *p, uint32_t len, wk_child_input_t *in)
     return doc;
 }
 
+/* The kernel tells of a parent's death only from wk_sandbox_lock on; if it died before, its end of the
+ * socket is closed. */
+static int parent_gone(const wk_peer_t *p)
+{
+    struct pollfd f = {.fd = p->fd, .events = 0};
+
+    return poll(&f, 1, 0) != 0;
+}
+
 static void die(int code, const char *what)
 {
     (void)dprintf(STDERR_FILENO, "decoder child: %s: %s\n", what, strerror(errno));
@@ -223,7 +233,7 @@ void wk_child_main(void (*warm)(void), int (*work)(wk_peer_t *peer, const wk_chi
     if (wk_sandbox_lock() != 0) {
         die(WK_EXIT_SANDBOX, "lock-down failed");
     }
-    start = read_start(&peer, head.len, &in);
+    start = parent_gone(&peer) ? NULL : read_start(&peer, head.len, &in);
     if (start == NULL) {
         die(WK_EXIT_START, "no usable start document");
     }

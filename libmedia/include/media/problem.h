@@ -38,6 +38,7 @@
     X(STORAGE_UNAVAILABLE, 503, "storage_unavailable", "The object store is not available")        \
     X(DATABASE_UNAVAILABLE, 503, "database_unavailable", "The database is not available")          \
     X(OVERLOADED, 503, "overloaded", "No memory for another upload")                               \
+    X(UPLOAD_LOST, 503, "upload_lost", "The upload was given up, send it again")                   \
     X(STORAGE_FULL, 507, "storage_full", "The object store is full")
 
 enum media_problem {

@@ -63,7 +63,9 @@ ssize_t media_s3_head(const media_s3_target_t *t, const media_s3_req_t *req, cha
 ssize_t media_s3_uri(const media_s3_target_t *t, const media_s3_req_t *req, char *dst, size_t cap);
 
 /* The header values of a request whose head someone else writes (nginx's proxy_pass, libcurl): date,
- * payload hash and Authorization over host, x-amz-* (and the session token if any). NUL-terminated. [any] */
+ * payload hash and Authorization over host, x-amz-* (and the session token if any). With _TRAILER the
+ * caller must also send x-amz-decoded-content-length (content_length) and x-amz-trailer:
+ * x-amz-checksum-sha256, which are signed, too. NUL-terminated. [any] */
 typedef struct {
     char date[17];
     char content_sha256[72];

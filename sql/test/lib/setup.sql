@@ -1,4 +1,5 @@
 -- What every test file finds in its database: pgTAP and dblink (schema tap), pipelines, fixtures (schema test).
+-- None is STABLE: a reader sees what a call beside it in the same statement has done.
 CREATE SCHEMA tap;
 CREATE SCHEMA test;
 GRANT USAGE ON SCHEMA tap, test TO PUBLIC;
@@ -30,7 +31,7 @@ CREATE FUNCTION test.person(p_name text, p_quota bigint DEFAULT NULL) RETURNS uu
   VALUES (p_name || '@example.test', '$y$hash', p_quota) RETURNING id
 $$;
 
-CREATE FUNCTION test.who(p_name text) RETURNS uuid LANGUAGE sql STABLE AS $$
+CREATE FUNCTION test.who(p_name text) RETURNS uuid LANGUAGE sql AS $$
   SELECT id FROM media.users WHERE email = p_name || '@example.test'
 $$;
 
@@ -66,15 +67,15 @@ BEGIN
   RETURN v_id;
 END $$;
 
-CREATE FUNCTION test.job(p_media uuid, p_step text, p_ordinal int DEFAULT 0) RETURNS media.jobs LANGUAGE sql STABLE AS $$
+CREATE FUNCTION test.job(p_media uuid, p_step text, p_ordinal int DEFAULT 0) RETURNS media.jobs LANGUAGE sql AS $$
   SELECT * FROM media.jobs WHERE media_id = p_media AND step = p_step AND ordinal = p_ordinal
 $$;
 
-CREATE FUNCTION test.job_id(p_media uuid, p_step text, p_ordinal int DEFAULT 0) RETURNS uuid LANGUAGE sql STABLE AS $$
+CREATE FUNCTION test.job_id(p_media uuid, p_step text, p_ordinal int DEFAULT 0) RETURNS uuid LANGUAGE sql AS $$
   SELECT id FROM media.jobs WHERE media_id = p_media AND step = p_step AND ordinal = p_ordinal
 $$;
 
-CREATE FUNCTION test.states(p_media uuid) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION test.states(p_media uuid) RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(step || ':' || state, ' ' ORDER BY step, ordinal) FROM media.jobs
    WHERE media_id = p_media AND step <> 'notify'
 $$;
@@ -140,12 +141,12 @@ CREATE FUNCTION test.expire(p_id uuid) RETURNS void LANGUAGE sql AS $$
   UPDATE media.jobs SET lease_until = now() - interval '1s' WHERE id = p_id
 $$;
 
-CREATE FUNCTION test.object_state(p_key text) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION test.object_state(p_key text) RETURNS text LANGUAGE sql AS $$
   SELECT state FROM media.objects WHERE object_key = p_key
 $$;
 
 -- Everything a refused call must leave as it was.
-CREATE FUNCTION test.everything() RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION test.everything() RETURNS text LANGUAGE sql AS $$
   SELECT md5(concat(
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.users t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.sessions t),
@@ -157,7 +158,7 @@ CREATE FUNCTION test.everything() RETURNS text LANGUAGE sql STABLE AS $$
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.outbox t)))
 $$;
 
-CREATE FUNCTION test.notices(p_media uuid) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION test.notices(p_media uuid) RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(params ->> 'event', ' ' ORDER BY ordinal) FROM media.jobs
    WHERE media_id = p_media AND step = 'notify'
 $$;
