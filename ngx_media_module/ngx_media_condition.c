@@ -140,8 +140,10 @@ ngx_media_range(ngx_http_request_t *r, ngx_media_object_t *object)
         return NGX_ERROR;
     }
 
+    /* core's readers of request headers rely on a NUL behind them */
+
     h->value.data = p;
-    h->value.len = ngx_sprintf(p, "bytes=%O-%O", first, last) - p;
+    h->value.len = ngx_sprintf(p, "bytes=%O-%O%Z", first, last) - p - 1;
 
     ngx_media_headers_hide(r, 0);
 

@@ -31,8 +31,6 @@ static ngx_str_t  ngx_media_kept_headers[] = {
     ngx_null_string
 };
 
-static ngx_str_t  ngx_media_bytes = ngx_string("bytes");
-
 
 ngx_int_t
 ngx_media_add_header_filter(ngx_conf_t *cf)
@@ -109,6 +107,8 @@ ngx_media_filter_wanted(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
 static ngx_int_t
 ngx_media_filter_object(ngx_http_request_t *r, ngx_media_object_t *object)
 {
+    ngx_table_elt_t  *h;
+
     if (r->headers_out.status != NGX_HTTP_OK
         && r->headers_out.status != NGX_HTTP_PARTIAL_CONTENT)
     {
@@ -133,11 +133,21 @@ ngx_media_filter_object(ngx_http_request_t *r, ngx_media_object_t *object)
     r->headers_out.content_type_lowcase = NULL;
     ngx_str_null(&r->headers_out.charset);
 
-    if (r->headers_out.accept_ranges == NULL && !r->allow_ranges
-        && ngx_media_add_header(r, "Accept-Ranges", &ngx_media_bytes)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (r->headers_out.accept_ranges == NULL && !r->allow_ranges) {
+
+        /* known to core by its pointer: the slice filter takes it back */
+
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+        h->hash = 1;
+        ngx_str_set(&h->key, "Accept-Ranges");
+        ngx_str_set(&h->value, "bytes");
+
+        r->headers_out.accept_ranges = h;
     }
 
     return ngx_media_object_headers(r, object);

@@ -28,7 +28,8 @@ typedef struct {
     ngx_msec_t                  connect_timeout;    /* 3 s */
     ngx_msec_t                  send_timeout;   /* between two writes: 20 s */
     ngx_msec_t                  read_timeout;   /* first byte, idle: 60 s */
-    ngx_msec_t                  idle_timeout;   /* cached connection: 30 s */
+    ngx_msec_t                  idle_timeout;   /* cached connection: 15 s, less
+                                               than the server's (MinIO 30 s) */
     /* set by ngx_media_http_peer_ssl(), NULL: plain TCP */
     ngx_ssl_t                  *ssl;
     ngx_str_t                   ssl_name;   /* ends in NUL */

@@ -166,6 +166,10 @@ ngx_media_small_take(ngx_http_request_t *r, ngx_media_small_t *s)
 
         len = b->last - b->pos;
 
+        if (len == 0) {
+            continue;
+        }
+
         if (len > s->cap - s->body.len) {
             ngx_http_finalize_request(r,
                   ngx_media_send_problem(r, MEDIA_PROBLEM_TOO_LARGE,

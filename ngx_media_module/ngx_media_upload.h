@@ -40,7 +40,7 @@
 
 #define NGX_MEDIA_MEM_WAIT       30000  /* ms an upload may wait for memory */
 #define NGX_MEDIA_PARTS_SENDING  2      /* full parts of one upload in RAM */
-#define NGX_MEDIA_PART_TRIES     4
+#define NGX_MEDIA_PART_TRIES     6  /* over 15.5 s */
 #define NGX_MEDIA_COMMIT_TRIES   20
 #define NGX_MEDIA_RETRY_DELAY    500    /* ms, first pause before a retry */
 #define NGX_MEDIA_HEARTBEAT      15000  /* ms between heart-beats of intents */

@@ -165,6 +165,7 @@ END $$;
 
 -- Cancels what can no longer run (it waits for a step that will not succeed) and,
 -- when no essential job is left to do, settles the media and tells its owner.
+-- Comes after media_advance(): what waits then while nothing runs waits for ever.
 CREATE FUNCTION media.media_settle(p_media uuid) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 DECLARE
@@ -179,12 +180,19 @@ BEGIN
                       AND b.state IN ('failed', 'canceled'));
     EXIT WHEN NOT FOUND;
   END LOOP;
+  -- a step that fanned out into nothing, or a pipeline that names a step it does not have
+  IF NOT EXISTS (SELECT FROM jobs WHERE media_id = p_media AND essential AND state IN ('queued', 'running')) THEN
+    UPDATE jobs SET state = 'canceled', finished_at = now(), error_code = 'pipeline_stuck',
+           error_detail = format('the step "%s" waits for a step that will never be done', step)
+     WHERE media_id = p_media AND state = 'waiting';
+  END IF;
   SELECT * INTO v_media FROM media WHERE id = p_media;
   IF EXISTS (SELECT FROM jobs WHERE media_id = p_media AND essential
                 AND state IN ('waiting', 'queued', 'running')) THEN
     v_state := 'processing';
   ELSE
-    SELECT * INTO v_failed FROM jobs WHERE media_id = p_media AND essential AND state = 'failed'
+    SELECT * INTO v_failed FROM jobs WHERE media_id = p_media AND essential
+        AND (state = 'failed' OR (state = 'canceled' AND error_code = 'pipeline_stuck'))
       ORDER BY finished_at LIMIT 1;
     v_state := CASE WHEN v_failed.id IS NOT NULL THEN 'failed'
                     WHEN EXISTS (SELECT FROM jobs WHERE media_id = p_media AND essential

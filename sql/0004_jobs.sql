@@ -131,6 +131,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE
   v_job jobs := job_lock(p_id);
   v_out jsonb;
+  v_count int;
   v_outbox jsonb;
 BEGIN
   IF v_job.state = 'succeeded' AND v_job.fence = p_fence THEN
@@ -178,6 +179,10 @@ BEGIN
     FROM jsonb_array_elements(coalesce(p_result -> 'fan_out', '[]')) WITH ORDINALITY AS f(job, n)
     JOIN media m ON m.id = v_job.media_id
     JOIN pipeline_steps s ON s.pipeline = m.pipeline AND s.step = f.job ->> 'step' AND s.fan_out;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  IF v_count <> jsonb_array_length(coalesce(p_result -> 'fan_out', '[]')) THEN
+    RAISE EXCEPTION 'job % fans out into a step that its pipeline does not have', p_id USING ERRCODE = 'check_violation';
+  END IF;
   v_outbox := media_advance(v_job.media_id);
   v_outbox := v_outbox || media_settle(v_job.media_id);
   RETURN QUERY SELECT 'ok', v_outbox::text;

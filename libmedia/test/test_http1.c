@@ -103,6 +103,9 @@ static void test_http1_bodies_are_framed(void)
     check_good(CHUNKED "5\r\nhello\r\n0\r\n\r\n", 0, 200, "hello", 1);
     check_good(CHUNKED "005;a=\"b c\"\r\nhello\r\nA\r\n0123456789\r\n0;x\r\n\r\n", 0, 200,
                "hello0123456789", 1);
+    check_good(CHUNKED "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n1\r\ne\r\n1\r\nf\r\n"
+                       "000000000000001\r\ng\r\n00\r\n\r\n",
+               0, 200, "abcdefg", 1);
     check_good(CHUNKED "0\r\nx-amz-a: b\r\nEtag: \"c\"\r\n\r\n", 0, 200, "", 1);
 }
 

@@ -14,7 +14,7 @@ static int publish_row(wk_ctx_t *ctx, const json_t *row, media_buf_t *sent)
 {
     const char *id = json_string_value(json_object_get(row, "id"));
     const char *queue = json_string_value(json_object_get(row, "queue"));
-    char *message = json_dumps(json_object_get(row, "message"), JSON_COMPACT);
+    const char *message = json_string_value(json_object_get(row, "message"));
     media_err_t ei = {""};
     int rc = MEDIA_E_REJECT;
 
@@ -28,7 +28,6 @@ static int publish_row(wk_ctx_t *ctx, const json_t *row, media_buf_t *sent)
         wk_log(MEDIA_LOG_WARN, "message not published, left to the janitor", "outbox",
                id != NULL ? id : "", "cause", ei.text, NULL);
     }
-    free(message);
     return rc;
 }
 
@@ -72,7 +71,9 @@ static int commit_query(wk_runner_t *r, const wk_job_t *job, enum wk_end end,
 
     switch (end) {
     case WK_DONE:
-        result = out->result != NULL ? json_dumps(out->result, JSON_COMPACT) : strdup("{}");
+        result = out->result != NULL
+                     ? json_dumps(out->result, JSON_COMPACT | JSON_REAL_PRECISION(12))
+                     : strdup("{}");
         params[2] = result;
         rc = result == NULL ? MEDIA_E_NOMEM
                             : wk_lease_query(r, MEDIA_STMT_JOB_FINISH, params, res, ei);

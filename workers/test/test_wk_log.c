@@ -97,7 +97,7 @@ static void test_wk_log_threads_do_not_mix(void)
     static char names[4][2] = {"a", "b", "c", "d"};
     pthread_t t[4];
     int good = 0;
-    char *text, *save = NULL;
+    char *text;
 
     wk_log_init("svc", MEDIA_LOG_INFO);
     CHECK_INT(fcntl(2, F_SETFL, O_APPEND), 0);
@@ -108,8 +108,8 @@ static void test_wk_log_threads_do_not_mix(void)
         pthread_join(t[i], NULL);
     }
     text = captured();
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        json_t *o = json_loads(line, 0, NULL);
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        json_t *o = json_loadb(line, (size_t)(end - line), 0, NULL);
         good += o != NULL;
         json_decref(o);
     }

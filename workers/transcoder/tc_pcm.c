@@ -1,11 +1,16 @@
 /* Timeline, resampling and the fifo in front of the encoder. */
 #include "tc_pcm.h"
 
+#include <math.h>
 #include <string.h>
 
 #define GAP_MIN_S 0.040    /* less is jitter of coarse time stamps */
+#define GAP_SURE_S 0.2     /* a step of this size is a hole at once, */
+#define GAP_FRAMES 16      /* a smaller one when it lasts: some parsers go wrong for a few frames */
 #define GAP_BLIND_S 10.0   /* a longer hole must lie within the declared length to be believed */
+#define GAP_MAX_S 600.0    /* and one beyond this is another clock */
 #define JUMP_BACK_S (-1.0) /* time stamps that start again */
+#define PTS_SANE (INT64_MAX / 8) /* AV_NOPTS_VALUE and what a hostile header says lie outside */
 #define SILENCE_SAMPLES 4096
 #define SAMPLE_LIMIT 16.0f /* of full scale */
 
@@ -192,35 +197,49 @@ static int fill(tc_pcm_t *p, int64_t samples, tc_fail_t *f)
     return 0;
 }
 
-/* Compares the frame's time stamp with the samples so far and fills a hole. Small steps back are
- * left alone: dropping samples on the word of a jittery clock loses sound. */
-static int align(tc_pcm_t *p, int64_t pts, tc_fail_t *f)
+/* Seconds between the samples so far and pts. Where another clock starts, the timeline goes on from
+ * there without a hole. */
+static double gap_of(tc_pcm_t *p, int64_t pts)
 {
     AVRational in_tb = {1, p->in_rate};
-    int64_t expected, samples;
-    double gap_s;
+    int64_t expected = p->base_pts + av_rescale_q(p->base_samples, in_tb, p->conf.time_base);
+    double gap_s = (double)(pts - expected) * av_q2d(p->conf.time_base);
+    double end_s = (double)p->total / p->conf.sample_rate + gap_s;
 
-    if (pts == AV_NOPTS_VALUE || !p->conf.timed) {
+    if (gap_s < JUMP_BACK_S || gap_s > GAP_MAX_S ||
+        (gap_s > GAP_BLIND_S && end_s > p->conf.duration_s + 1)) {
+        p->base_pts = pts;
+        p->base_samples = 0;
+        gap_s = 0;
+    }
+    return gap_s;
+}
+
+/* Compares the frame's time stamp with the samples so far and fills a hole. Small steps back are
+ * left alone: dropping samples on the word of a jittery clock loses sound. */
+static int align(tc_pcm_t *p, const AVFrame *frame, tc_fail_t *f)
+{
+    AVRational in_tb = {1, p->in_rate};
+    int64_t pts = frame->best_effort_timestamp, samples;
+    double gap_s, step_s;
+
+    if (!p->conf.timed || pts < -PTS_SANE || pts > PTS_SANE) {
         return 0;
     }
     if (p->base_pts == AV_NOPTS_VALUE) {
-        p->base_pts = pts;
+        p->base_pts = p->next_pts = pts;
         p->base_samples = 0;
+        p->late_frames = 0;
+    }
+    gap_s = gap_of(p, pts);
+    step_s = (double)(pts - p->next_pts) * av_q2d(p->conf.time_base);
+    p->next_pts = pts + av_rescale_q(frame->nb_samples, in_tb, p->conf.time_base);
+    p->late_frames = gap_s < GAP_MIN_S ? 0 : p->late_frames + 1;
+    if (p->late_frames == 0 || (step_s < GAP_SURE_S && p->late_frames < GAP_FRAMES)) {
         return 0;
     }
-    expected = p->base_pts + av_rescale_q(p->base_samples, in_tb, p->conf.time_base);
-    gap_s = (double)(pts - expected) * av_q2d(p->conf.time_base);
-    if (gap_s < JUMP_BACK_S ||
-        (gap_s > GAP_BLIND_S &&
-         (double)p->total / p->conf.sample_rate + gap_s > p->conf.duration_s + 1)) {
-        p->base_pts = pts; /* another clock starts here: sound goes on without a hole */
-        p->base_samples = 0;
-        return 0;
-    }
-    if (gap_s < GAP_MIN_S) {
-        return 0;
-    }
-    samples = av_rescale_q(pts - expected, p->conf.time_base, in_tb);
+    p->late_frames = 0;
+    samples = llrint(gap_s * p->in_rate);
     p->base_samples += samples;
     return fill(p, samples, f);
 }
@@ -230,7 +249,7 @@ int tc_pcm_frame(tc_pcm_t *p, const AVFrame *frame, tc_fail_t *f)
     if (frame->nb_samples <= 0) {
         return 0;
     }
-    if (follow(p, frame, f) != 0 || align(p, frame->best_effort_timestamp, f) != 0) {
+    if (follow(p, frame, f) != 0 || align(p, frame, f) != 0) {
         return -1;
     }
     p->base_samples += frame->nb_samples;

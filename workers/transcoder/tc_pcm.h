@@ -36,6 +36,8 @@ typedef struct {
 
     int64_t base_pts;     /* pts of the first sample of the stretch */
     int64_t base_samples; /* input samples since, at in_rate */
+    int64_t next_pts;     /* where the last frame ended by its own time stamp */
+    int late_frames;      /* how many in a row came later than their samples say */
     int64_t total;        /* output samples so far */
 } tc_pcm_t;
 

@@ -3,7 +3,7 @@
  * its own functions and nothing else. The comment over each gives parameters and result columns.
  *
  * "code" columns hold 'ok' or a stable problem code (problem.h); "detail" a sentence for people or
- * null. "outbox" is a JSON array [{"id":"7","queue":"short","message":{...}}] of what was written to
+ * null. "outbox" is a JSON array [{"id":"7","queue":"short","message":"{...}"}] of what was written to
  * the outbox by this call: publish each, then OUTBOX_SENT; whoever dies in between leaves it to the
  * janitor. "media" is the resource of the HTTP contract as JSON text. */
 #ifndef MEDIA_STMT_H

@@ -12,7 +12,8 @@ INSERT INTO media.pipelines (name, description, main_step) VALUES
   ('chain', 'a, many b, c', 'c'),
   ('line', 'x, y, z', 'z'),
   ('none', 'nothing to do', 'nothing'),
-  ('typo', 'waits for a step that is not there', 'late');
+  ('typo', 'waits for a step that is not there', 'late'),
+  ('ring', 'each waits for the other', 'p');
 INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, fan_out, params, params_schema) VALUES
   ('one', 'work', 'short', '{}', false, '{"n": 1, "kept": true}',
    '{"n": {"type": "integer", "min": 1, "max": 10}, "x": {"type": "number", "min": -0.5, "max": 0.5},
@@ -24,7 +25,9 @@ INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, fan_out, pa
   ('line', 'y', 'short', '{x}', false, '{}', '{}'),
   ('line', 'z', 'short', '{y}', false, '{}', '{}'),
   ('typo', 'early', 'short', '{}', false, '{}', '{}'),
-  ('typo', 'late', 'short', '{erly}', false, '{}', '{}');
+  ('typo', 'late', 'short', '{erly}', false, '{}', '{}'),
+  ('ring', 'p', 'short', '{q}', false, '{}', '{}'),
+  ('ring', 'q', 'short', '{p}', false, '{}', '{}');
 
 CREATE FUNCTION test.person(p_name text, p_quota bigint DEFAULT NULL) RETURNS uuid LANGUAGE sql AS $$
   INSERT INTO media.users (email, password_hash, quota_bytes)
@@ -104,7 +107,7 @@ CREATE FUNCTION test.output(p_key text, p_name text DEFAULT 'main.mp3') RETURNS 
                             'sha256', repeat('cd', 32), 'etag', '"out"', 'object_key', p_key, 'duration', 2.5)
 $$;
 
-CREATE FUNCTION test.finish(p_id uuid, p_result jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+CREATE FUNCTION test.finish_job(p_id uuid, p_result jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
   SELECT code FROM media.jobs j, media.job_finish(j.id, j.fence, p_result) WHERE j.id = p_id
 $$;
 
@@ -120,10 +123,10 @@ DECLARE
   v_key text := 'out/' || p_id || '/' || v_fence;
 BEGIN
   IF p_output IS NULL THEN
-    RETURN test.finish(p_id);
+    RETURN test.finish_job(p_id);
   END IF;
   PERFORM media.job_object(p_id, v_fence, v_key);
-  RETURN test.finish(p_id, jsonb_build_object('outputs', jsonb_build_array(test.output(v_key, p_output))));
+  RETURN test.finish_job(p_id, jsonb_build_object('outputs', jsonb_build_array(test.output(v_key, p_output))));
 END $$;
 
 -- Job a of a chain, its claim and its fan-out into that many b.
@@ -132,7 +135,7 @@ DECLARE
   v_a uuid := test.job_id(p_media, 'a');
 BEGIN
   PERFORM test.claim_job(v_a);
-  RETURN test.finish(v_a, jsonb_build_object('fan_out', (
+  RETURN test.finish_job(v_a, jsonb_build_object('fan_out', (
     SELECT jsonb_agg(jsonb_build_object('step', 'b', 'range', jsonb_build_array(n * 40, n * 40 + 39)) ORDER BY n)
       FROM generate_series(0, p_count - 1) n)));
 END $$;

@@ -1,0 +1,147 @@
+-- What the operator can do: accounts, jobs, media.
+SELECT no_plan();
+SELECT media.uuid7() AS unknown \gset
+
+-- accounts
+SELECT code, id FROM media.ctl_user_add('Ann@example.test', '$y$1', '{user,admin}') \gset ann_
+SELECT is(:'ann_code'::text, 'ok', 'user add');
+SELECT results_eq($$SELECT * FROM media.ctl_user_add('aNN@example.test', '$y$2', '{user}')$$, $$VALUES ('conflict', NULL::uuid)$$, 'user add: taken, whatever the case');
+SELECT results_eq($$SELECT * FROM media.login_lookup('ANN@EXAMPLE.TEST')$$,
+  format($$VALUES (%L::uuid, '$y$1', '["user","admin"]', 'Ann@example.test')$$, :'ann_id'), 'login: whatever the case');
+SELECT is_empty($$SELECT * FROM media.login_lookup('nobody@example.test')$$, 'login: unknown');
+SELECT is_empty($$SELECT * FROM media.login_lookup('ann@example.tes_')$$, 'login: no pattern');
+SELECT is((SELECT code FROM media.session_open(:'ann_id', repeat('ab', 32), media.uuid7(), 60)), 'ok', 'session');
+SELECT ok((SELECT expires_at BETWEEN now() + interval '59s' AND now() + interval '60s' FROM media.sessions), 'session: lives as long as asked');
+SELECT is((SELECT code FROM media.ctl_user_passwd('ann@EXAMPLE.test', '$y$3')), 'ok', 'passwd');
+SELECT is((SELECT password_hash FROM media.users), '$y$3', 'passwd: is new');
+SELECT is((SELECT count(*)::int FROM media.sessions), 0, 'passwd: ends the sessions');
+SELECT is((SELECT code FROM media.ctl_user_passwd('nobody@example.test', '$y$3')), 'not_found', 'passwd: unknown');
+SELECT media.session_open(:'ann_id', repeat('ab', 32), media.uuid7(), 60) \gset _
+SELECT media(:'ann_id') AS film \gset
+SELECT is((SELECT code FROM media.ctl_user_disable('ANN@example.test', true)), 'ok', 'disable');
+SELECT is((SELECT count(*)::int FROM media.sessions), 0, 'disable: ends the sessions');
+SELECT is_empty($$SELECT * FROM media.login_lookup('ann@example.test')$$, 'disable: no login');
+SELECT is((SELECT code FROM media.session_open(:'ann_id', repeat('ab', 32), media.uuid7(), 60)), 'credentials_invalid', 'disable: no session');
+SELECT is_empty(format('SELECT * FROM media.me(%L)', :'ann_id'), 'disable: no /me');
+SELECT disabled_at AS since FROM media.users \gset
+SELECT is((SELECT code FROM media.ctl_user_disable('ann@example.test', true)), 'ok', 'disable: again');
+SELECT is((SELECT disabled_at FROM media.users), :'since'::timestamptz, 'disable: since the first time');
+SELECT results_eq('SELECT id, email, roles, disabled, media, bytes FROM media.ctl_user_list()',
+  format($$VALUES (%L::uuid, 'Ann@example.test', 'user,admin', true, 1::bigint, 100::bigint)$$, :'ann_id'), 'user list');
+SELECT is((SELECT code FROM media.ctl_user_disable('ann@example.test', false)), 'ok', 'enable');
+SELECT is((SELECT count(*)::int FROM media.login_lookup('ann@example.test')), 1, 'enable: login');
+SELECT is((SELECT code FROM media.ctl_user_disable('nobody@example.test', false)), 'not_found', 'enable: unknown');
+
+-- jobs: list, show
+SELECT job_id(:'film', 'work') AS job \gset
+SELECT results_eq('SELECT id, media_id, step, queue, state, attempt, max_attempts, worker, progress, error_code, error_detail, finished_at
+    FROM media.ctl_job_list(NULL, 10)',
+  format($$VALUES (%L::uuid, %L::uuid, 'work', 'short', 'queued', 0, 3, NULL::text, 0::float8, NULL::text, NULL::text, NULL::text)$$, :'job', :'film'), 'job list');
+SELECT is((SELECT count(*)::int FROM media.ctl_job_list('queued', 10)), 1, 'job list: of a state');
+SELECT is((SELECT count(*)::int FROM media.ctl_job_list('failed', 10)), 0, 'job list: of another');
+SELECT is((SELECT count(*)::int FROM media.ctl_job_list(NULL, 0)), 0, 'job list: limit');
+SELECT is((SELECT job::jsonb ->> 'state' FROM media.ctl_job_show(:'job')), 'queued', 'job show');
+SELECT is_empty(format('SELECT * FROM media.ctl_job_show(%L)', :'unknown'), 'job show: unknown');
+
+-- retry
+CREATE FUNCTION test.retry(p_id uuid) RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(' ', code, detail) FROM media.ctl_job_retry(p_id) $$;
+CREATE FUNCTION test.cancel(p_id uuid) RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(' ', code, detail) FROM media.ctl_job_cancel(p_id) $$;
+SELECT is(retry(:'unknown'), 'not_found', 'retry: unknown');
+SELECT is(retry(:'job'), 'conflict the job is queued', 'retry: of a queued job');
+SELECT is(claim('work'), :'job', 'retry: claimed');
+SELECT is(retry(:'job'), 'conflict the job is running', 'retry: of a running job');
+SELECT is(fail_job(:'job'), 'failed', 'retry: failed');
+DELETE FROM media.outbox;
+SELECT code, outbox FROM media.ctl_job_retry(:'job') \gset
+SELECT is(:'code'::text, 'ok', 'retry');
+SELECT results_eq(format('SELECT state, attempt, fence, error_code, error_detail, finished_at FROM media.jobs WHERE id = %L', :'job'),
+  $$VALUES ('queued', 0, 1::bigint, NULL::text, NULL::text, NULL::timestamptz)$$, 'retry: queued, attempts start anew, the fence does not');
+SELECT results_eq(format('SELECT state, error_code, error_detail, finished_at FROM media.media WHERE id = %L', :'film'),
+  $$VALUES ('processing', NULL::text, NULL::text, NULL::timestamptz)$$, 'retry: the media is processing again');
+SELECT is((SELECT array_agg(message) FROM media.outbox), ARRAY[:'outbox'::jsonb -> 0 ->> 'message'], 'retry: announced');
+SELECT is(claim('work'), :'job', 'retry: claimed');
+SELECT is((job(:'film', 'work')).fence, 2::bigint, 'retry: under a new fence');
+SELECT is((SELECT code FROM media.job_finish(:'job', 1, '{}')), 'lost', 'retry: the old attempt is lost');
+SELECT is(finish_job(:'job'), 'ok', 'retry: done');
+SELECT is(retry(:'job'), 'conflict the job is succeeded', 'retry: of a job that is done');
+SELECT is(cancel(:'job'), 'conflict the job is succeeded', 'cancel: of a job that is done');
+SELECT is(notices(:'film'), 'media.failed media.ready', 'retry: its owner is told of both ends');
+
+-- retry of what others waited for
+SELECT media(:'ann_id', 'line') AS film \gset
+SELECT claim_job(job_id(:'film', 'x')) AS f, fail_job(job_id(:'film', 'x')) AS code, states(:'film') AS states \gset
+SELECT is(:'states'::text, 'x:failed y:canceled z:canceled', 'retry: two steps were canceled');
+SELECT is(retry(job_id(:'film', 'x')), 'ok', 'retry: of the first');
+SELECT is(states(:'film'), 'x:queued y:waiting z:waiting', 'retry: all that were canceled because of it wait again');
+SELECT is((SELECT string_agg(done(job_id(:'film', s), NULL), ' ') FROM unnest(ARRAY['x', 'y', 'z']) s), 'ok ok ok', 'retry: all done');
+SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'ready', 'retry: ready');
+SELECT media(:'ann_id', 'line') AS film \gset
+SELECT claim_job(job_id(:'film', 'x')) AS f, fail_job(job_id(:'film', 'x')) AS code \gset
+SELECT is(retry(job_id(:'film', 'z')), 'ok', 'retry: of the last while the first has failed');
+SELECT is(states(:'film'), 'x:failed y:canceled z:canceled', 'retry: it cannot run');
+SELECT is(notices(:'film'), 'media.failed', 'retry: nobody is told again');
+SELECT media(:'ann_id', 'chain') AS film \gset
+SELECT fan(:'film', 3) AS f1, claim_job(job_id(:'film', 'b', 1)) AS f2, fail_job(job_id(:'film', 'b', 1)) AS code,
+       done(job_id(:'film', 'b', 0), NULL) AS d0 \gset
+SELECT is(retry(job_id(:'film', 'b', 1)), 'ok', 'retry: one of three');
+SELECT is(states(:'film'), 'a:succeeded b:succeeded b:queued b:queued c:waiting', 'retry: that one and what waits for all');
+SELECT is((SELECT string_agg(done(job_id(:'film', 'b', n), NULL), ' ') FROM unnest(ARRAY[1, 2]) n), 'ok ok', 'retry: done');
+SELECT is(states(:'film'), 'a:succeeded b:succeeded b:succeeded b:succeeded c:queued', 'retry: the step after it is due');
+SELECT media(:'ann_id', 'typo') AS film \gset
+SELECT is(done(job_id(:'film', 'early'), NULL) || ' ' || retry(job_id(:'film', 'late')), 'ok ok', 'retry: of what waits for ever');
+SELECT is((SELECT state || ' ' || error_code FROM media.media WHERE id = :'film'), 'failed pipeline_stuck', 'retry: it still does');
+SELECT is(notices(:'film'), 'media.failed', 'retry: nobody is told again');
+
+-- cancel
+SELECT is(cancel(:'unknown'), 'not_found', 'cancel: unknown');
+SELECT media(:'ann_id', 'line') AS film \gset
+SELECT is(cancel(job_id(:'film', 'x')), 'ok', 'cancel: a queued job');
+SELECT is(states(:'film'), 'x:canceled y:canceled z:canceled', 'cancel: what depends on it, too');
+SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'canceled', 'cancel: the media');
+SELECT is(notices(:'film'), NULL, 'cancel: nobody is told');
+SELECT is(cancel(job_id(:'film', 'x')), 'conflict the job is canceled', 'cancel: twice');
+SELECT is(retry(job_id(:'film', 'x')), 'ok', 'cancel: then retry');
+SELECT is(states(:'film'), 'x:queued y:waiting z:waiting', 'cancel: all wait again');
+SELECT is(cancel(job_id(:'film', 'z')), 'ok', 'cancel: a waiting job');
+SELECT is(states(:'film'), 'x:queued y:waiting z:canceled', 'cancel: only that');
+SELECT claim_job(job_id(:'film', 'x')) AS fence, job_id(:'film', 'x') AS job \gset
+SELECT is((SELECT code FROM media.job_object(:'job', :'fence', 'c1')), 'ok', 'cancel: a job that writes');
+SELECT is(cancel(:'job'), 'ok', 'cancel: a running job');
+SELECT ok((SELECT state = 'doomed' AND retry_at > now() + interval '50s' FROM media.objects WHERE object_key = 'c1'), 'cancel: its object goes, in a while');
+SELECT everything() AS before \gset
+SELECT is((SELECT code FROM media.job_heartbeat(:'job', :'fence', 60, NULL, NULL)), 'canceled', 'cancel: heartbeat is told');
+SELECT is((SELECT code FROM media.job_finish(:'job', :'fence', '{}')), 'canceled', 'cancel: finish is told');
+SELECT is((SELECT code FROM media.job_fail(:'job', :'fence', true, 'x', 'x')), 'canceled', 'cancel: fail is told');
+SELECT is((SELECT code FROM media.job_release(:'job', :'fence')), 'canceled', 'cancel: release is told');
+SELECT is((SELECT code FROM media.job_object(:'job', :'fence', 'c2')), 'canceled', 'cancel: object is told');
+SELECT is(everything(), :'before'::text, 'cancel: none of it changes anything');
+SELECT is(states(:'film'), 'x:canceled y:canceled z:canceled', 'cancel: of all');
+-- an error of an earlier attempt does not turn what was canceled into a failure
+SELECT media(:'ann_id') AS film \gset
+SELECT claim_job(job_id(:'film', 'work')) AS f, fail_job(job_id(:'film', 'work'), true) AS code, cancel(job_id(:'film', 'work')) AS c \gset
+SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'canceled', 'cancel: of a job that had failed once');
+
+-- media: show, rm
+SELECT media(:'ann_id') AS film \gset
+SELECT is((SELECT media::jsonb ->> 'id' FROM media.ctl_media_show(:'film')), :'film', 'media show');
+SELECT is_empty(format('SELECT * FROM media.ctl_media_show(%L)', :'unknown'), 'media show: unknown');
+SELECT is((SELECT code FROM media.ctl_media_rm(:'unknown')), 'not_found', 'media rm: unknown');
+SELECT is(done(job_id(:'film', 'work')), 'ok', 'media rm: with an output');
+SELECT object_key AS out_key FROM media.outputs WHERE media_id = :'film' \gset
+SELECT is((SELECT code FROM media.ctl_media_rm(:'film')), 'ok', 'media rm');
+SELECT is((SELECT count(*)::int FROM media.media WHERE id = :'film') + (SELECT count(*)::int FROM media.jobs WHERE media_id = :'film')
+  + (SELECT count(*)::int FROM media.outputs WHERE media_id = :'film'), 0, 'media rm: all its rows');
+SELECT ok((SELECT bool_and(state = 'doomed' AND retry_at <= now()) AND count(*) = 2 FROM media.objects WHERE object_key IN (:'out_key', 'original/' || :'film')),
+  'media rm: its objects go at once');
+SELECT is_empty('SELECT 1 FROM media.outbox o WHERE NOT EXISTS (SELECT FROM media.jobs j WHERE j.id = o.job_id)', 'media rm: its messages');
+SELECT is((SELECT code FROM media.ctl_media_rm(:'film')), 'not_found', 'media rm: twice');
+SELECT media(:'ann_id') AS film \gset
+SELECT claim_job(job_id(:'film', 'work')) AS fence, job_id(:'film', 'work') AS job \gset
+SELECT media.job_object(:'job', :'fence', 'rm1') \gset _
+SELECT is((SELECT code FROM media.ctl_media_rm(:'film')), 'ok', 'media rm: under a worker');
+SELECT count(*) FROM media.janitor_doomed(100) WHERE object_key = 'rm1' \gset early_
+SELECT is(:early_count, 0, 'media rm: what the worker still writes is not deleted before it has noticed');
+SELECT is((SELECT code FROM media.job_heartbeat(:'job', :'fence', 60, NULL, NULL)), 'lost', 'media rm: the worker is told');
+UPDATE media.objects SET retry_at = now() WHERE object_key = 'rm1';
+SELECT is((SELECT count(*)::int FROM media.janitor_doomed(100) WHERE object_key = 'rm1'), 1, 'media rm: later it is');
+SELECT * FROM finish();
