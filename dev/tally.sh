@@ -7,8 +7,9 @@ TOTAL_PASSED=0 TOTAL_FAILED=0 TOTAL_SKIPPED=0
 
 tally_tap() { # LOG: prints "passed failed skipped"
     awk '
-        /^[ ]*not ok/ { failed++; next }
-        /^[ ]*ok( |$)/ { if ($0 ~ /# *([Ss][Kk][Ii][Pp])/) skipped++; else passed++; next }
+        # with a number or a name: the bare "ok" of prove is about a file
+        /^[ ]*not ok [0-9-]/ { failed++; next }
+        /^[ ]*ok [0-9-]/ { if ($0 ~ /# *([Ss][Kk][Ii][Pp])/) skipped++; else passed++; next }
         /^1\.\.0/ && /[Ss][Kk][Ii][Pp]/ { skipped++ }
         END { print passed + 0, failed + 0, skipped + 0 }' "$1"
 }
@@ -32,8 +33,8 @@ suite() { # NAME tally_tap|tally_units COMMAND...
     printf '%-12s %5d passed, %d failed, %d skipped (%d s)\n' \
         "$name" "$passed" "$failed" "$skipped" $((SECONDS - started))
     if [ "$failed" -gt 0 ]; then
-        grep -nE '^[ ]*not ok|: failed: |, expected |ERROR: AddressSanitizer|runtime error:' "$log" | head -n 40 || true
-        tail -n 25 "$log"
+        grep -E '^[ ]*not ok [0-9-]|: failed: |, expected |ERROR: AddressSanitizer|runtime error:' "$log" |
+            cut -c1-300 | head -n 40 || tail -n 25 "$log"
         say "-- all of it: $log"
     fi
     TOTAL_PASSED=$((TOTAL_PASSED + passed))

@@ -121,7 +121,9 @@ ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
 
     ctx = ngx_media_ctx(r);
 
-    if (ctx == NULL || ngx_media_request_id(r, &id) != NGX_OK) {
+    if (ctx == NULL || ngx_media_request_id(r, &id) != NGX_OK
+        || ngx_media_mask_uri(r, output) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -14,6 +14,8 @@
 
 #if (NGX_SSL)
 
+static ngx_int_t ngx_media_http_ssl_trust(ngx_conf_t *cf, ngx_ssl_t *ssl,
+    ngx_str_t *ca);
 static void ngx_media_http_ssl_handshaked(ngx_connection_t *c);
 static ngx_int_t ngx_media_http_ssl_name(ngx_connection_t *c,
     ngx_str_t *name);
@@ -23,7 +25,6 @@ ngx_int_t
 ngx_media_http_peer_ssl(ngx_conf_t *cf, ngx_media_http_peer_t *peer,
     ngx_str_t *name, ngx_str_t *ca)
 {
-    ngx_int_t            rc;
     ngx_ssl_t           *ssl;
     ngx_pool_cleanup_t  *cln;
 
@@ -55,9 +56,24 @@ ngx_media_http_peer_ssl(ngx_conf_t *cf, ngx_media_http_peer_t *peer,
     (void) ngx_cpystrn(peer->ssl_name.data, name->data, name->len + 1);
     peer->ssl_name.len = name->len;
 
+    if (ngx_media_http_ssl_trust(cf, ssl, ca) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /* a call may come back with the same bytes in another buffer */
     SSL_CTX_set_mode(ssl->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE
                                |SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+
+    peer->ssl = ssl;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_media_http_ssl_trust(ngx_conf_t *cf, ngx_ssl_t *ssl, ngx_str_t *ca)
+{
+    int  rc;
 
     SSL_CTX_set_verify(ssl->ctx, SSL_VERIFY_PEER, NULL);
 
@@ -78,8 +94,6 @@ ngx_media_http_peer_ssl(ngx_conf_t *cf, ngx_media_http_peer_t *peer,
                       ca->len ? (char *) ca->data : "the system");
         return NGX_ERROR;
     }
-
-    peer->ssl = ssl;
 
     return NGX_OK;
 }

@@ -38,6 +38,10 @@ struct ngx_media_s3_call_s {
 
 
 static ngx_int_t ngx_media_s3_start(ngx_media_s3_call_t *call);
+static ngx_media_http_call_t *ngx_media_s3_send(ngx_media_s3_call_t *call,
+    char *head, size_t n);
+static void ngx_media_s3_target(ngx_media_s3_conf_t *conf,
+    media_s3_target_t *target);
 static ngx_int_t ngx_media_s3_payload(ngx_media_s3_call_t *call,
     media_s3_req_t *mr, char *hex, size_t cap);
 static void ngx_media_s3_ready(void *data);
@@ -190,19 +194,11 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
     media_s3_target_t          target;
     ngx_media_s3_conf_t       *conf;
     ngx_media_s3_request_t    *req;
-    ngx_media_http_request_t   hr;
 
     req = &call->req;
     conf = req->conf;
 
-    ngx_memzero(&target, sizeof(media_s3_target_t));
-    target.host = ngx_media_s3_str(&conf->host);
-    target.bucket = ngx_media_s3_str(&conf->bucket);
-    target.cred.access_key = ngx_media_s3_str(&conf->access_key);
-    target.cred.secret_key = ngx_media_s3_str(&conf->secret_key);
-    target.cred.session_token = ngx_media_s3_str(&conf->session_token);
-    target.cred.region = ngx_media_s3_str(&conf->region);
-    target.cred.service = MEDIA_STR("s3");
+    ngx_media_s3_target(conf, &target);
 
     ngx_memzero(&mr, sizeof(media_s3_req_t));
     mr.op = req->op;
@@ -224,8 +220,40 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
         return NGX_ERROR;
     }
 
+    call->http = ngx_media_s3_send(call, head, n);
+
+    /* the session token is in it */
+    ngx_explicit_memzero(head, n);
+
+    return call->http ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_media_s3_target(ngx_media_s3_conf_t *conf, media_s3_target_t *target)
+{
+    ngx_memzero(target, sizeof(media_s3_target_t));
+
+    target->host = ngx_media_s3_str(&conf->host);
+    target->bucket = ngx_media_s3_str(&conf->bucket);
+    target->cred.access_key = ngx_media_s3_str(&conf->access_key);
+    target->cred.secret_key = ngx_media_s3_str(&conf->secret_key);
+    target->cred.session_token = ngx_media_s3_str(&conf->session_token);
+    target->cred.region = ngx_media_s3_str(&conf->region);
+    target->cred.service = MEDIA_STR("s3");
+}
+
+
+static ngx_media_http_call_t *
+ngx_media_s3_send(ngx_media_s3_call_t *call, char *head, size_t n)
+{
+    ngx_media_s3_request_t    *req;
+    ngx_media_http_request_t   hr;
+
+    req = &call->req;
+
     ngx_memzero(&hr, sizeof(ngx_media_http_request_t));
-    hr.peer = &conf->peer;
+    hr.peer = &req->conf->peer;
     hr.head.data = (u_char *) head;
     hr.head.len = n;
     hr.head_request = (req->op == MEDIA_S3_HEAD
@@ -247,12 +275,7 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
         hr.body = req->body;
     }
 
-    call->http = ngx_media_http_call(&hr);
-
-    /* the session token is in it */
-    ngx_explicit_memzero(head, n);
-
-    return call->http ? NGX_OK : NGX_ERROR;
+    return ngx_media_http_call(&hr);
 }
 
 
@@ -265,18 +288,14 @@ ngx_media_s3_payload(ngx_media_s3_call_t *call, media_s3_req_t *mr, char *hex,
     ngx_media_s3_request_t  *req;
 
     req = &call->req;
-    sha256 = NULL;
 
-    switch (req->op) {
-
-    case MEDIA_S3_PUT:
-    case MEDIA_S3_UPLOAD_PART:
+    if (ngx_media_s3_streamed(req->op)) {
         mr->content_length = req->length;
         sha256 = req->sha256;
-        break;
 
-    case MEDIA_S3_COMPLETE_MULTIPART:
+    } else if (req->op == MEDIA_S3_COMPLETE_MULTIPART) {
         mr->content_length = req->body.len;
+        sha256 = md;
 
         if (EVP_Digest(req->body.data, req->body.len, md, NULL, EVP_sha256(),
                        NULL)
@@ -285,15 +304,9 @@ ngx_media_s3_payload(ngx_media_s3_call_t *call, media_s3_req_t *mr, char *hex,
             return NGX_ERROR;
         }
 
-        sha256 = md;
-        break;
-
-    case MEDIA_S3_CREATE_MULTIPART:
-        mr->content_length = 0;
-        return NGX_OK;
-
-    default:
-        mr->content_length = -1;
+    } else {
+        /* an empty body, which only a POST has to announce */
+        mr->content_length = (req->op == MEDIA_S3_CREATE_MULTIPART) ? 0 : -1;
         return NGX_OK;
     }
 

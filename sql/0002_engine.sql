@@ -238,8 +238,11 @@ LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
        FROM outputs o WHERE o.media_id = p.id), '[]'))
 $$;
 
--- Makes every object of a media ready for deletion.
+-- Makes every object of a media ready for deletion; what a worker is writing, once
+-- it has noticed.
 CREATE FUNCTION media.media_doom(p_media uuid) RETURNS void
 LANGUAGE sql SET search_path = media, pg_temp AS $$
-  UPDATE objects SET state = 'doomed', retry_at = now() WHERE media_id = p_media AND state <> 'doomed'
+  UPDATE objects SET state = 'doomed',
+         retry_at = now() + CASE WHEN state = 'pending' THEN object_grace() ELSE interval '0s' END
+   WHERE media_id = p_media AND state <> 'doomed'
 $$;

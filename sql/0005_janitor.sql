@@ -8,7 +8,8 @@ DECLARE
   v_job jobs;
   v_count bigint := 0;
 BEGIN
-  FOR v_id IN SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY id LOOP
+  -- in the order of the media, which get locked: two janitors never hold what the other wants
+  FOR v_id IN SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY media_id, id LOOP
     v_job := job_lock(v_id);
     IF v_job.state = 'running' AND v_job.lease_until < now() THEN
       PERFORM job_end_attempt(v_job, true, 'worker_lost',
@@ -44,10 +45,11 @@ END $$;
 CREATE FUNCTION media.janitor_outbox(p_min_age_s int, p_limit int)
 RETURNS TABLE (id bigint, queue text, message text)
 LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  UPDATE outbox o SET retry_at = now() + interval '30s'
-   WHERE o.id IN (SELECT x.id FROM outbox x
-                   WHERE x.created_at <= now() - make_interval(secs => p_min_age_s) AND x.retry_at <= now()
-                   ORDER BY x.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
+  WITH due AS MATERIALIZED (      -- run once: a plan that asks again would take more than the limit
+    SELECT x.id FROM outbox x
+     WHERE x.created_at <= now() - make_interval(secs => p_min_age_s) AND x.retry_at <= now()
+     ORDER BY x.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
+  UPDATE outbox o SET retry_at = now() + interval '30s' FROM due WHERE o.id = due.id
   RETURNING o.id, o.queue, o.message
 $$;
 
@@ -77,10 +79,10 @@ BEGIN
   UPDATE objects o SET state = 'doomed', retry_at = now() + object_grace()
    WHERE o.state = 'pending' AND o.job_id IS NOT NULL AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = o.job_id);
   RETURN QUERY
-  UPDATE objects o SET retry_at = now() + interval '60s'
-   WHERE o.object_key IN (SELECT x.object_key FROM objects x
-                           WHERE x.state = 'doomed' AND x.retry_at <= now()
-                           ORDER BY x.retry_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
+  WITH due AS MATERIALIZED (
+    SELECT x.object_key FROM objects x WHERE x.state = 'doomed' AND x.retry_at <= now()
+     ORDER BY x.retry_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
+  UPDATE objects o SET retry_at = now() + interval '60s' FROM due WHERE o.object_key = due.object_key
   RETURNING o.object_key, o.s3_upload_id;
 END $$;
 

@@ -79,7 +79,11 @@ BEGIN
   UPDATE jobs SET state = 'waiting', attempt = 0, progress = 0, error_code = NULL, error_detail = NULL,
          finished_at = NULL, not_before = now()
    WHERE id = p_id
-      OR (media_id = v_job.media_id AND state = 'canceled' AND v_job.step = ANY (depends_on));
+      OR (media_id = v_job.media_id AND state = 'canceled' AND step <> v_job.step AND step IN (
+        WITH RECURSIVE later AS (
+          SELECT v_job.step UNION
+          SELECT j.step FROM jobs j JOIN later l ON l.step = ANY (j.depends_on) WHERE j.media_id = v_job.media_id)
+        SELECT l.step FROM later l));
   v_outbox := media_advance(v_job.media_id);
   v_outbox := v_outbox || media_settle(v_job.media_id);
   RETURN QUERY SELECT 'ok', NULL::text, v_outbox::text;

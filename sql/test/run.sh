@@ -10,7 +10,7 @@ SQL_DIR=${SQL_DIR:-$ROOT/sql}
 WORK=''
 RUNNING=0
 # what the tests compare the database with; read by psql, which runs as the caller
-export STMT_H=$ROOT/libmedia/include/media/stmt.h JOBSTATE_H=$ROOT/libmedia/include/media/jobstate.h \
+export TEST_LIB=$HERE/lib STMT_H=$ROOT/libmedia/include/media/stmt.h JOBSTATE_H=$ROOT/libmedia/include/media/jobstate.h \
     JOBMSG_H=$ROOT/libmedia/include/media/jobmsg.h JOBMSG_JSON=$ROOT/libmedia/test/vectors/jobmsg.json
 for name in ${!PG*}; do
     unset "$name"

@@ -22,9 +22,9 @@ sub ask {
         $body);
 }
 
-sub until_in { # a regex for expires_at some seconds from now, give or take two
+sub until_in { # a regex for expires_at some seconds from now; the request is sent a little later
     my @s = map { my @t = gmtime(time + $_[0] + $_); sprintf '%04d-%02d-%02dT%02d:%02d:%02d', $t[5] + 1900, $t[4] + 1, @t[3, 2, 1, 0] }
-        -2 .. 2;
+        -5 .. 25;
     return '"expires_at":"(?:' . join('|', @s) . ')\.000Z"';
 }
 in_sections(play => \&play, ask => \&ask, until_in => \&until_in);
@@ -194,3 +194,32 @@ location = /guarded.html {
 --- wait: 0.1
 --- error_log
 "path":"/play/*/audio.mp3"
+
+
+
+=== TEST 20: S3 is away: error.log, $request and $uri name no token
+--- http_config eval
+media_http(s3 => 'http://127.0.0.1:1') . 'log_format all "[$request] [$uri] [$request_uri]";'
+--- config eval: media_server('access_log logs/error.log all;')
+--- request eval: "GET /play/" . play($::media) . "/audio.mp3"
+--- error_code: 503
+--- response_body_like: "instance":"/play/","code":"storage_unavailable"
+--- wait: 0.1
+--- error_log
+request: "GET /play/* HTTP/1.1"
+[GET /play/* HTTP/1.1]
+--- no_error_log
+eyJ
+[alert]
+[emerg]
+
+
+
+=== TEST 21: neither does a message of another module
+--- config eval: media_server('deny all;')
+--- request eval: "GET /%70lay/" . play($::media) . "/audio.mp3"
+--- error_code: 403
+--- error_log
+access forbidden by rule
+--- no_error_log
+eyJ

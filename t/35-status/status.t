@@ -10,7 +10,7 @@ run_tests();
 __DATA__
 
 === TEST 1: alive
---- pipelined_requests eval: ["GET /healthz", "HEAD /healthz"]
+--- request eval: ["GET /healthz", "HEAD /healthz"]
 --- error_code eval: [200, 200]
 --- response_headers eval: ["Content-Type: text/plain; charset=utf-8", "Content-Length: 3"]
 --- response_body eval: ["ok\n", ""]

@@ -34,6 +34,7 @@ static int read_input(void *data, atomic_int *stop, int64_t off, size_t len, voi
     do {
         n = wk_s3_get_range(c->s3, c->job->object_key, off, len, dst, ei);
     } while (n == MEDIA_E_RETRY && !atomic_load(stop) && wk_mono_ms() < until_ms);
+    wk_health_count(c->ctx->health, WK_C_BYTES_READ, n > 0 ? n : 0);
     if (n >= 0 && (size_t)n != len) {
         return media_err_set(ei, MEDIA_E_RETRY, "the object is shorter than its row says");
     }

@@ -22,6 +22,7 @@
 #define PROGRESS_STEP 0.005
 #define AMQP_TICK_MS 1000
 #define QUERY_PAUSE_MS 250
+#define UPLOAD_PATIENCE_MS 30000 /* an object store that restarts is waited for */
 
 /* ---- lease ---- */
 
@@ -293,6 +294,7 @@ static int upload(wk_runner_t *r, const wk_job_t *job, const char *key, int fd, 
 {
     upload_t u = {r, job};
     const char *type = json_string_value(json_object_get(meta, "content_type"));
+    int64_t until_ms = wk_mono_ms() + UPLOAD_PATIENCE_MS;
     char sha256[65], etag[128];
     int rc;
 
@@ -300,8 +302,10 @@ static int upload(wk_runner_t *r, const wk_job_t *job, const char *key, int fd, 
         return media_err_set(ei, MEDIA_E_RETRY, "the temporary file cannot be read");
     }
     wk_s3_on_tick(r->ctx.s3, upload_tick, &u);
-    rc = wk_s3_put_fd(r->ctx.s3, key, type != NULL ? type : "application/octet-stream", fd, size,
-                      on_upload_id, &u, etag, sizeof(etag), ei);
+    do {
+        rc = wk_s3_put_fd(r->ctx.s3, key, type != NULL ? type : "application/octet-stream", fd,
+                          size, on_upload_id, &u, etag, sizeof(etag), ei);
+    } while (rc == MEDIA_E_RETRY && r->ended == 0 && wk_mono_ms() < until_ms);
     wk_s3_on_tick(r->ctx.s3, NULL, NULL);
     if (r->ended != 0) {
         return r->ended;

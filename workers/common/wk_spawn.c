@@ -34,13 +34,13 @@ static void limit(int what, rlim_t soft, rlim_t hard)
 static void child_limits(const wk_child_limits_t *l)
 {
     limit(RLIMIT_CORE, 0, 0);
-    limit(RLIMIT_FSIZE, 0, 0);
     limit(RLIMIT_NOFILE, CHILD_FILES, CHILD_FILES);
     limit(RLIMIT_STACK, CHILD_STACK, CHILD_STACK);
     limit(RLIMIT_MEMLOCK, 0, 0);
     limit(RLIMIT_CPU, (rlim_t)l->cpu_s, (rlim_t)l->cpu_s + 5);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    /* the sanitizers' shadow memory is larger than any limit worth setting */
+    /* the sanitizers' shadow memory is larger than any limit worth setting, and partly a file */
+    limit(RLIMIT_FSIZE, 0, 0);
     limit(RLIMIT_DATA, (rlim_t)l->memory_bytes, (rlim_t)l->memory_bytes);
     limit(RLIMIT_AS, (rlim_t)(l->memory_bytes + CHILD_MAPPED),
           (rlim_t)(l->memory_bytes + CHILD_MAPPED));

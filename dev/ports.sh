@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# Ports for a system beside the one of `make up`. Sourced after proc.sh.
+
+# Ports that nobody listens on now, below those the kernel hands out
+free_ports() {
+    local base n
+    while :; do
+        base=$((20000 + RANDOM % 10000))
+        for ((n = 0; n < 8; n++)); do
+            if port_open $((base + n)); then
+                continue 2
+            fi
+        done
+        break
+    done
+    export MEDIA_PORT=$base MEDIA_PG_PORT=$((base + 1)) MEDIA_AMQP_PORT=$((base + 2)) \
+        MEDIA_DIST_PORT=$((base + 3)) MEDIA_EPMD_PORT=$((base + 4)) MEDIA_S3_PORT=$((base + 5)) \
+        MEDIA_SMTP_PORT=$((base + 6)) TEST_NGINX_PORT=$((base + 7))
+}
