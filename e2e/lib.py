@@ -343,6 +343,28 @@ def stop(name):
     kill(name, signal.SIGTERM)
 
 
+def own_process(like, **env):
+    """A process of the test's own: the program of a running server with its environment, changed by `env`."""
+    environ = pathlib.Path(f"/proc/{pids(like)[0]}/environ").read_bytes().split(b"\0")
+    base = dict(entry.decode().split("=", 1) for entry in environ if entry)
+    program = os.readlink(f"/proc/{pids(like)[0]}/exe")
+    with open(RUN / "log" / f"own-{like}.log", "ab") as log:
+        return subprocess.Popen([program], env={**base, **env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def expire_leases():
+    """Time passes: the lease of every running job is over, and the pause before the next attempt, too."""
+    sql("UPDATE media.jobs SET lease_until = now() - interval '1s' WHERE state = 'running'")
+    janitor_pass()
+    hasten()
+
+
+def hasten():
+    """Time passes: what waits for its next attempt is due."""
+    sql("UPDATE media.jobs SET not_before = now() WHERE state = 'queued'")
+    janitor_pass()
+
+
 def janitor_pass(**env):
     """One sweep of a janitor of our own that takes every idle upload for dead."""
     base = {k: v for k, v in os.environ.items() if not k.startswith("MEDIA_HEALTH")}

@@ -71,6 +71,8 @@ typedef struct {
     ngx_media_pg_conf_t         pg;
     ngx_media_amqp_conf_t       amqp;
     ngx_media_s3_conf_t         s3;
+    ngx_str_t                   s3_name;    /* of its TLS certificate */
+    ngx_str_t                   s3_ca;      /* media_s3_trusted_certificate */
     size_t                      memory;     /* media_memory, per process */
     size_t                      part_size;  /* media_s3_part_size */
     off_t                       single_max; /* largest single PUT, 5 GiB */

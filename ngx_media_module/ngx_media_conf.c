@@ -65,6 +65,8 @@ ngx_command_t  ngx_media_commands[] = {
 
     NGX_MEDIA_MAIN("media_s3_endpoint", NGX_CONF_TAKE1,
                    ngx_media_set_s3_endpoint, s3.host),
+    NGX_MEDIA_MAIN("media_s3_trusted_certificate", NGX_CONF_TAKE1,
+                   ngx_conf_set_str_slot, s3_ca),
     NGX_MEDIA_MAIN("media_s3_bucket", NGX_CONF_TAKE1,
                    ngx_conf_set_str_slot, s3.bucket),
     NGX_MEDIA_MAIN("media_s3_region", NGX_CONF_TAKE1,
@@ -188,7 +190,8 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->s3.peer.connect_timeout, 3000);
     ngx_conf_init_msec_value(mcf->s3.peer.send_timeout, 20000);
     ngx_conf_init_msec_value(mcf->s3.peer.read_timeout, 60000);
-    mcf->s3.peer.idle_timeout = 30000;
+    /* S3 servers close idle connections after 30 s and more */
+    mcf->s3.peer.idle_timeout = 15000;
 
     ngx_conf_init_size_value(mcf->memory, 256 * 1024 * 1024);
     ngx_conf_init_size_value(mcf->part_size, 8 * 1024 * 1024);
@@ -364,7 +367,12 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    if (mcf->s3.payload != NGX_MEDIA_S3_UNSIGNED || mcf->s3.ssl) {
+    if (mcf->s3.ssl) {
+        return ngx_media_http_peer_ssl(cf, &mcf->s3.peer, &mcf->s3_name,
+                                       &mcf->s3_ca);
+    }
+
+    if (mcf->s3.payload != NGX_MEDIA_S3_UNSIGNED) {
         return NGX_OK;
     }
 

@@ -254,9 +254,16 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         u.url.len -= 7;
         u.default_port = 80;
 
+    } else if (ngx_strncasecmp(u.url.data, (u_char *) "https://", 8) == 0) {
+        u.url.data += 8;
+        u.url.len -= 8;
+        u.default_port = 443;
+        mcf->s3.ssl = 1;
+
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" must start with http://",
+                           "\"%V\" in \"%V\" must start with http:// or "
+                           "https://",
                            &value[1], &value[0]);
         return NGX_CONF_ERROR;
     }
@@ -281,6 +288,7 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    mcf->s3_name = u.host;
     mcf->s3.peer.name = mcf->s3.host;
     mcf->s3.peer.addrs = u.addrs;
     mcf->s3.peer.naddrs = u.naddrs;

@@ -188,17 +188,15 @@ ngx_media_s3_cancel(ngx_media_s3_call_t *call)
 static ngx_int_t
 ngx_media_s3_start(ngx_media_s3_call_t *call)
 {
-    char                       hex[65], head[NGX_MEDIA_S3_HEAD_MAX];
-    ssize_t                    n;
-    media_s3_req_t             mr;
-    media_s3_target_t          target;
-    ngx_media_s3_conf_t       *conf;
-    ngx_media_s3_request_t    *req;
+    char                     hex[65], head[NGX_MEDIA_S3_HEAD_MAX];
+    ssize_t                  n;
+    media_s3_req_t           mr;
+    media_s3_target_t        target;
+    ngx_media_s3_request_t  *req;
 
     req = &call->req;
-    conf = req->conf;
 
-    ngx_media_s3_target(conf, &target);
+    ngx_media_s3_target(req->conf, &target);
 
     ngx_memzero(&mr, sizeof(media_s3_req_t));
     mr.op = req->op;

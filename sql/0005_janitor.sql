@@ -1,5 +1,7 @@
 -- Functions of the janitor (role media_janitor). Every one may run in several
--- replicas at once: rows are taken with SKIP LOCKED or under the usual locks.
+-- replicas at once: rows are taken with SKIP LOCKED or under the usual locks. What a
+-- query takes it takes as an array: joined, the planner could run the inner query
+-- again, which would take more than its limit.
 
 CREATE FUNCTION media.janitor_leases() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
@@ -45,11 +47,10 @@ END $$;
 CREATE FUNCTION media.janitor_outbox(p_min_age_s int, p_limit int)
 RETURNS TABLE (id bigint, queue text, message text)
 LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  WITH due AS MATERIALIZED (      -- run once: a plan that asks again would take more than the limit
-    SELECT x.id FROM outbox x
-     WHERE x.created_at <= now() - make_interval(secs => p_min_age_s) AND x.retry_at <= now()
-     ORDER BY x.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
-  UPDATE outbox o SET retry_at = now() + interval '30s' FROM due WHERE o.id = due.id
+  UPDATE outbox o SET retry_at = now() + interval '30s'
+   WHERE o.id = ANY (ARRAY(SELECT x.id FROM outbox x
+                            WHERE x.created_at <= now() - make_interval(secs => p_min_age_s) AND x.retry_at <= now()
+                            ORDER BY x.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED))
   RETURNING o.id, o.queue, o.message
 $$;
 
@@ -60,9 +61,9 @@ DECLARE
   v_count bigint := 0;
 BEGIN
   FOR v_key IN
-    DELETE FROM uploads u WHERE u.id IN (
+    DELETE FROM uploads u WHERE u.id = ANY (ARRAY(
       SELECT x.id FROM uploads x WHERE x.heartbeat_at < now() - make_interval(secs => p_stale_s)
-       ORDER BY x.id LIMIT 1000 FOR UPDATE SKIP LOCKED)
+       ORDER BY x.id LIMIT 1000 FOR UPDATE SKIP LOCKED))
     RETURNING u.object_key
   LOOP
     UPDATE objects SET state = 'doomed', retry_at = now() WHERE object_key = v_key AND state = 'pending';
@@ -79,10 +80,10 @@ BEGIN
   UPDATE objects o SET state = 'doomed', retry_at = now() + object_grace()
    WHERE o.state = 'pending' AND o.job_id IS NOT NULL AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = o.job_id);
   RETURN QUERY
-  WITH due AS MATERIALIZED (
-    SELECT x.object_key FROM objects x WHERE x.state = 'doomed' AND x.retry_at <= now()
-     ORDER BY x.retry_at LIMIT p_limit FOR UPDATE SKIP LOCKED)
-  UPDATE objects o SET retry_at = now() + interval '60s' FROM due WHERE o.object_key = due.object_key
+  UPDATE objects o SET retry_at = now() + interval '60s'
+   WHERE o.object_key = ANY (ARRAY(SELECT x.object_key FROM objects x
+                                    WHERE x.state = 'doomed' AND x.retry_at <= now()
+                                    ORDER BY x.retry_at LIMIT p_limit FOR UPDATE SKIP LOCKED))
   RETURNING o.object_key, o.s3_upload_id;
 END $$;
 

@@ -59,7 +59,8 @@ CREATE FUNCTION test.retry_now(p_id uuid) RETURNS bigint LANGUAGE sql AS 'SELECT
 DELETE FROM media.outbox;
 SELECT is(lose(), 1::bigint, 'lost: the lease of fence 1');
 SELECT results_eq(format('SELECT state, attempt, fence, error_code, error_detail, announced_at FROM media.jobs WHERE id = %L', :'job'),
-  $$VALUES ('queued', 1, 1::bigint, 'worker_lost', 'the worker w1 stopped without a word (attempt 1 of 3)', NULL::timestamptz)$$, 'lost: queued again');
+  $$VALUES ('queued', 1, 1::bigint, 'worker_lost', 'the worker w1 stopped without a word (attempt 1 of 3)', NULL::timestamptz)$$,
+    'lost: queued again');
 SELECT is(object_state('k1'), 'doomed', 'lost: its object goes');
 SELECT ok((SELECT retry_at BETWEEN now() + interval '50s' AND now() + interval '70s' FROM media.objects WHERE object_key = 'k1'),
   'lost: not before a worker that still lives has noticed');
@@ -92,7 +93,8 @@ DELETE FROM media.outbox;
 SELECT is(lose(), 3::bigint, 'lost: fence 3');
 SELECT results_eq(format('SELECT state, attempt, error_code, finished_at IS NOT NULL FROM media.jobs WHERE id = %L', :'job'),
   $$VALUES ('failed', 3, 'worker_lost', true)$$, 'lost: failed for good');
-SELECT ok((SELECT bool_and(seconds BETWEEN 2 ^ attempt * 0.87 AND 2 ^ attempt * 1.13) FROM wait WHERE attempt < 3), 'back-off of 2 and 4 seconds, spread');
+SELECT ok((SELECT bool_and(seconds BETWEEN 2 ^ attempt * 0.87 AND 2 ^ attempt * 1.13) FROM wait WHERE attempt < 3),
+  'back-off of 2 and 4 seconds, spread');
 SELECT results_eq(format('SELECT state, error_code, error_detail, finished_at IS NOT NULL FROM media.media WHERE id = %L', :'film'),
   $$VALUES ('failed', 'worker_lost', 'the worker w1 stopped without a word (attempt 3 of 3)', true)$$, 'lost: the media failed, with the cause');
 SELECT results_eq('SELECT queue FROM media.outbox ORDER BY id', $$VALUES ('dead'), ('notify')$$, 'lost: a dead letter and a notification');
@@ -109,7 +111,8 @@ SELECT job_id(:'film', 'work') AS job \gset
 UPDATE media.jobs SET max_attempts = 100, attempt = 98 WHERE id = :'job';
 SELECT is(claim('work'), :'job', 'back-off: attempt 99');
 SELECT is(fail_job(:'job', true), 'retried', 'back-off: again');
-SELECT ok((SELECT not_before - now() BETWEEN interval '260s' AND interval '340s' FROM media.jobs WHERE id = :'job'), 'back-off: never longer than 300 s, spread');
+SELECT ok((SELECT not_before - now() BETWEEN interval '260s' AND interval '340s' FROM media.jobs WHERE id = :'job'),
+  'back-off: never longer than 300 s, spread');
 SELECT is(claim_job(:'job'), 2::bigint, 'back-off: attempt 100');
 SELECT is(fail_job(:'job', true), 'failed', 'back-off: the end');
 
@@ -153,7 +156,8 @@ SELECT is((job(:'film', 'work')).attempt, 1, 'release: whose attempt is the firs
 SELECT string_agg(o.code, '') AS codes FROM unnest(ARRAY['w1', 'w2', 'loser']) k, media.job_object(:'job', 2, k) o \gset _
 SELECT media.job_object_s3id('w1', 's3') \gset _
 DELETE FROM media.outbox;
-SELECT jsonb_build_object('outputs', jsonb_build_array(output('w1', 'main.mp3') || '{"bitrate": 192000, "width": 4, "height": 3}', output('w2', 'poster.jpg')),
+SELECT jsonb_build_object('outputs', jsonb_build_array(output('w1', 'main.mp3') || '{"bitrate": 192000, "width": 4, "height": 3}', output('w2',
+  'poster.jpg')),
   'probe', '{"streams": 2}'::jsonb, 'note', 'kept') AS result \gset
 SELECT code, outbox FROM media.job_finish(:'job', 2, :'result') \gset
 SELECT is(:'code'::text, 'ok', 'finish');

@@ -5,7 +5,8 @@ SELECT media.uuid7() AS unknown \gset
 -- accounts
 SELECT code, id FROM media.ctl_user_add('Ann@example.test', '$y$1', '{user,admin}') \gset ann_
 SELECT is(:'ann_code'::text, 'ok', 'user add');
-SELECT results_eq($$SELECT * FROM media.ctl_user_add('aNN@example.test', '$y$2', '{user}')$$, $$VALUES ('conflict', NULL::uuid)$$, 'user add: taken, whatever the case');
+SELECT results_eq($$SELECT * FROM media.ctl_user_add('aNN@example.test', '$y$2', '{user}')$$, $$VALUES ('conflict', NULL::uuid)$$,
+  'user add: taken, whatever the case');
 SELECT results_eq($$SELECT * FROM media.login_lookup('ANN@EXAMPLE.TEST')$$,
   format($$VALUES (%L::uuid, '$y$1', '["user","admin"]', 'Ann@example.test')$$, :'ann_id'), 'login: whatever the case');
 SELECT is_empty($$SELECT * FROM media.login_lookup('nobody@example.test')$$, 'login: unknown');
@@ -36,7 +37,8 @@ SELECT is((SELECT code FROM media.ctl_user_disable('nobody@example.test', false)
 SELECT job_id(:'film', 'work') AS job \gset
 SELECT results_eq('SELECT id, media_id, step, queue, state, attempt, max_attempts, worker, progress, error_code, error_detail, finished_at
     FROM media.ctl_job_list(NULL, 10)',
-  format($$VALUES (%L::uuid, %L::uuid, 'work', 'short', 'queued', 0, 3, NULL::text, 0::float8, NULL::text, NULL::text, NULL::text)$$, :'job', :'film'), 'job list');
+  format($$VALUES (%L::uuid, %L::uuid, 'work', 'short',
+    'queued', 0, 3, NULL::text, 0::float8, NULL::text, NULL::text, NULL::text)$$, :'job', :'film'), 'job list');
 SELECT is((SELECT count(*)::int FROM media.ctl_job_list('queued', 10)), 1, 'job list: of a state');
 SELECT is((SELECT count(*)::int FROM media.ctl_job_list('failed', 10)), 0, 'job list: of another');
 SELECT is((SELECT count(*)::int FROM media.ctl_job_list(NULL, 0)), 0, 'job list: limit');
@@ -107,7 +109,8 @@ SELECT is(states(:'film'), 'x:queued y:waiting z:canceled', 'cancel: only that')
 SELECT claim_job(job_id(:'film', 'x')) AS fence, job_id(:'film', 'x') AS job \gset
 SELECT is((SELECT code FROM media.job_object(:'job', :'fence', 'c1')), 'ok', 'cancel: a job that writes');
 SELECT is(cancel(:'job'), 'ok', 'cancel: a running job');
-SELECT ok((SELECT state = 'doomed' AND retry_at > now() + interval '50s' FROM media.objects WHERE object_key = 'c1'), 'cancel: its object goes, in a while');
+SELECT ok((SELECT state = 'doomed' AND retry_at > now() + interval '50s' FROM media.objects WHERE object_key = 'c1'),
+  'cancel: its object goes, in a while');
 SELECT everything() AS before \gset
 SELECT is((SELECT code FROM media.job_heartbeat(:'job', :'fence', 60, NULL, NULL)), 'canceled', 'cancel: heartbeat is told');
 SELECT is((SELECT code FROM media.job_finish(:'job', :'fence', '{}')), 'canceled', 'cancel: finish is told');
@@ -131,7 +134,8 @@ SELECT object_key AS out_key FROM media.outputs WHERE media_id = :'film' \gset
 SELECT is((SELECT code FROM media.ctl_media_rm(:'film')), 'ok', 'media rm');
 SELECT is((SELECT count(*)::int FROM media.media WHERE id = :'film') + (SELECT count(*)::int FROM media.jobs WHERE media_id = :'film')
   + (SELECT count(*)::int FROM media.outputs WHERE media_id = :'film'), 0, 'media rm: all its rows');
-SELECT ok((SELECT bool_and(state = 'doomed' AND retry_at <= now()) AND count(*) = 2 FROM media.objects WHERE object_key IN (:'out_key', 'original/' || :'film')),
+SELECT ok((SELECT bool_and(state = 'doomed' AND retry_at <= now()) AND count(*) = 2 FROM media.objects WHERE object_key IN (:'out_key',
+  'original/' || :'film')),
   'media rm: its objects go at once');
 SELECT is_empty('SELECT 1 FROM media.outbox o WHERE NOT EXISTS (SELECT FROM media.jobs j WHERE j.id = o.job_id)', 'media rm: its messages');
 SELECT is((SELECT code FROM media.ctl_media_rm(:'film')), 'not_found', 'media rm: twice');

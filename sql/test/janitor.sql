@@ -19,7 +19,8 @@ SELECT results_eq('SELECT state, attempt, count(*) FROM media.jobs GROUP BY 1, 2
 -- leases: a heart-beat that comes in time saves the job
 SELECT claim_job(job_id(:'f1', 'work')) AS fence, expire(job_id(:'f1', 'work')) \gset
 SELECT tell('s1', 'BEGIN') \gset _
-SELECT is(ask('s1', format('SELECT code FROM media.job_heartbeat(%L, %s, 60, NULL, NULL)', job_id(:'f1', 'work'), :'fence')), 'ok', 'leases: a late heart-beat');
+SELECT is(ask('s1', format('SELECT code FROM media.job_heartbeat(%L, %s, 60, NULL, NULL)', job_id(:'f1', 'work'), :'fence')), 'ok',
+  'leases: a late heart-beat');
 SELECT start('s2', 'SELECT media.janitor_leases()::text') \gset _
 SELECT ok(is_blocked('s2'), 'leases: the janitor waits for it');
 SELECT tell('s1', 'COMMIT') \gset _
@@ -62,7 +63,8 @@ SELECT is(ask('s1', 'SELECT media.janitor_announce(300)::text'), '1', 'announce:
 SELECT is(ask('s2', 'SELECT media.janitor_announce(300)::text'), '0', 'announce: a second janitor passes by');
 SELECT tell('s1', 'COMMIT') \gset _
 SELECT is(ask('s2', 'SELECT media.janitor_announce(300)::text'), '0', 'announce: now, too');
-SELECT results_eq('SELECT queue, job_id, message FROM media.outbox', format($$SELECT 'short', %1$L::uuid, media.job_message(%1$L, 'req-1', '00-trace')$$, :'job'),
+SELECT results_eq('SELECT queue, job_id, message FROM media.outbox', format($$SELECT 'short', %1$L::uuid, media.job_message(%1$L, 'req-1',
+  '00-trace')$$, :'job'),
   'announce: one message, as the first');
 DELETE FROM media.outbox;
 UPDATE media.jobs SET announced_at = NULL, not_before = now() + interval '1s';
@@ -123,9 +125,11 @@ SELECT is(doomed(10), 'd5', 'doomed: what is left; nothing live, nothing open, n
 SELECT is(doomed(10), '-', 'doomed: nothing in other hands');
 UPDATE media.objects SET retry_at = now() WHERE object_key = 'd2';
 SELECT is(doomed(10), 'd2', 'doomed: what was not deleted comes back');
-SELECT ok((SELECT retry_at BETWEEN now() + interval '50s' AND now() + interval '60s' FROM media.objects WHERE object_key = 'd2'), 'doomed: after a minute');
+SELECT ok((SELECT retry_at BETWEEN now() + interval '50s' AND now() + interval '60s' FROM media.objects WHERE object_key = 'd2'),
+  'doomed: after a minute');
 SELECT media.janitor_object_gone('d2'), media.janitor_object_gone('live'), media.janitor_object_gone('open'), media.janitor_object_gone('no-such') \gset _
-SELECT is((SELECT string_agg(object_key, ' ' ORDER BY object_key) FROM media.objects), 'd1 d3 d4 d5 later live open', 'object gone: only a doomed one');
+SELECT is((SELECT string_agg(object_key, ' ' ORDER BY object_key) FROM media.objects), 'd1 d3 d4 d5 later live open',
+  'object gone: only a doomed one');
 SET enable_hashagg = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_sort = off;
 UPDATE media.objects SET retry_at = now() WHERE state = 'doomed';
 SELECT is((SELECT count(*)::int FROM media.janitor_doomed(2)), 2, 'doomed: the limit holds');

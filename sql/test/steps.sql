@@ -31,10 +31,12 @@ SELECT is(notices(:'film'), 'media.failed', 'failure: its owner is told, once');
 -- fan-out
 SELECT media(:'ann', 'chain') AS film \gset
 SELECT is(fan(:'film', 40), 'ok', 'fan-out: into 40');
-SELECT is((SELECT count(*)::int FROM media.jobs WHERE media_id = :'film' AND step = 'b' AND state = 'queued' AND queue = 'long'), 40, 'fan-out: 40 jobs');
+SELECT is((SELECT count(*)::int FROM media.jobs WHERE media_id = :'film' AND step = 'b' AND state = 'queued' AND queue = 'long'), 40,
+  'fan-out: 40 jobs');
 SELECT is((SELECT jsonb_agg(range ORDER BY ordinal) FROM media.jobs WHERE media_id = :'film' AND step = 'b'),
   (SELECT jsonb_agg(jsonb_build_array(n * 40, n * 40 + 39) ORDER BY n) FROM generate_series(0, 39) n), 'fan-out: in order, each with its range');
-SELECT is((SELECT count(*)::int FROM media.outbox o JOIN media.jobs j ON j.id = o.job_id WHERE j.media_id = :'film' AND o.queue = 'long'), 40, 'fan-out: 40 messages');
+SELECT is((SELECT count(*)::int FROM media.outbox o JOIN media.jobs j ON j.id = o.job_id WHERE j.media_id = :'film' AND o.queue = 'long'), 40,
+  'fan-out: 40 messages');
 SELECT is((job(:'film', 'c')).state, 'waiting', 'fan-in: waits');
 UPDATE media.jobs SET priority = 1 WHERE id = job_id(:'film', 'b', 3);
 SELECT is(range, '[120, 159]', 'fan-out: a claim tells the range') FROM media.job_claim('long', 'w', 30, '{b}');
@@ -63,7 +65,8 @@ SELECT media(:'ann', 'typo') AS film \gset
 SELECT is(states(:'film'), 'early:queued late:waiting', 'typo: waits for a step that is not there');
 SELECT is(done(job_id(:'film', 'early'), NULL), 'ok', 'typo: the other is done');
 SELECT is((SELECT state || ' ' || error_code FROM media.media WHERE id = :'film'), 'failed pipeline_stuck', 'typo: the media fails');
-SELECT is((SELECT error_detail FROM media.media WHERE id = :'film'), 'the step "late" waits for a step that will never be done', 'typo: the cause names the step');
+SELECT is((SELECT error_detail FROM media.media WHERE id = :'film'), 'the step "late" waits for a step that will never be done',
+  'typo: the cause names the step');
 SELECT media(:'ann', 'ring') AS film \gset
 SELECT is(states(:'film'), 'p:canceled q:canceled', 'ring: two steps that wait for each other');
 SELECT is((SELECT state || ' ' || error_code FROM media.media WHERE id = :'film'), 'failed pipeline_stuck', 'ring: the media fails');
@@ -90,7 +93,8 @@ SELECT params AS frozen, id AS notice FROM media.jobs WHERE media_id = :'film' A
 SELECT is(:'frozen'::jsonb - 'at', jsonb_build_object('event', 'media.ready', 'to', 'ann@example.test', 'media_id', :'film', 'name', 'film.mp4',
   'title', 'A film', 'pipeline', 'one', 'epoch', 1, 'error', NULL,
   'output', '{"name": "main.mp3", "content_type": "audio/mpeg", "size": 5, "duration": 2.5}'::jsonb), 'notice: what it says');
-SELECT is((:'frozen'::jsonb ->> 'at')::numeric, (SELECT floor(extract(epoch FROM finished_at)) FROM media.media WHERE id = :'film'), 'notice: and when');
+SELECT is((:'frozen'::jsonb ->> 'at')::numeric, (SELECT floor(extract(epoch FROM finished_at)) FROM media.media WHERE id = :'film'),
+  'notice: and when');
 SELECT results_eq(format('SELECT state, queue, essential, max_attempts FROM media.jobs WHERE id = %L', :'notice'),
   $$VALUES ('queued', 'notify', false, 10)$$, 'notice: a job like any other');
 SELECT is((SELECT count(*)::int FROM media.outbox WHERE job_id = :'notice'), 1, 'notice: announced');

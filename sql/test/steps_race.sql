@@ -65,7 +65,8 @@ SELECT media(:'ann', 'chain') AS film \gset
 SELECT fan(:'film', 2) \gset _
 SELECT claim_job(job_id(:'film', 'b', 0)) AS f0, claim_job(job_id(:'film', 'b', 1)) AS f1 \gset
 SELECT tell('s1', 'BEGIN') \gset _
-SELECT is(ask('s1', format('SELECT code FROM media.job_finish(%L, %s, ''{}'')', job_id(:'film', 'b', 0), :'f0')), 'ok', 'the first has finished, not committed');
+SELECT is(ask('s1', format('SELECT code FROM media.job_finish(%L, %s, ''{}'')', job_id(:'film', 'b', 0), :'f0')), 'ok',
+  'the first has finished, not committed');
 SELECT start('s2', format('SELECT code FROM media.job_finish(%L, %s, ''{}'')', job_id(:'film', 'b', 1), :'f1')) \gset _
 SELECT ok(is_blocked('s2'), 'the last waits for it');
 SELECT tell('s1', 'COMMIT') \gset _
@@ -75,12 +76,14 @@ SELECT is((job(:'film', 'c')).state, 'queued', 'c is queued');
 -- finish and fail of one attempt at once; a failing and a finishing sibling: the media settles once
 SELECT media(:'ann') AS film \gset
 SELECT job_id(:'film', 'work') AS job, claim_job(job_id(:'film', 'work')) AS fence \gset
-SELECT is((SELECT count(*)::int FROM unnest(race(8, format('SELECT code FROM media.job_finish(%L, %s, ''{}'')', :'job', :'fence'))) c WHERE c = 'ok'), 8,
+SELECT is((SELECT count(*)::int FROM unnest(race(8, format('SELECT code FROM media.job_finish(%L, %s,
+  ''{}'')', :'job', :'fence'))) c WHERE c = 'ok'), 8,
   'one attempt finished eight times at once');
 SELECT is(notices(:'film'), 'media.ready', 'its owner is told once');
 SELECT media(:'ann') AS film \gset
 SELECT job_id(:'film', 'work') AS job, claim_job(job_id(:'film', 'work')) AS fence \gset
-SELECT is(race(8, format('SELECT code FROM media.job_fail(%L, %s, false, ''x'', ''x'')', :'job', :'fence')), '{failed,lost,lost,lost,lost,lost,lost,lost}'::text[],
+SELECT is(race(8, format('SELECT code FROM media.job_fail(%L, %s, false, ''x'', ''x'')', :'job', :'fence')),
+  '{failed,lost,lost,lost,lost,lost,lost,lost}'::text[],
   'one attempt failed eight times at once');
 SELECT is(notices(:'film'), 'media.failed', 'its owner is told once');
 SELECT media(:'ann', 'chain') AS film \gset
@@ -95,6 +98,7 @@ BEGIN
 END $$;
 SELECT is(race(8, format('SELECT test.fail_even(test.job(%L, ''b'', %%s - 1))', :'film')), '{failed,failed,failed,failed,ok,ok,ok,ok}'::text[],
   'four siblings fail, four finish at once');
-SELECT is(states(:'film'), 'a:succeeded b:failed b:succeeded b:failed b:succeeded b:failed b:succeeded b:failed b:succeeded c:canceled', 'c is canceled');
+SELECT is(states(:'film'), 'a:succeeded b:failed b:succeeded b:failed b:succeeded b:failed b:succeeded b:failed b:succeeded c:canceled',
+  'c is canceled');
 SELECT is(notices(:'film'), 'media.failed', 'the media failed once');
 SELECT * FROM finish();

@@ -2,11 +2,13 @@
 SELECT no_plan();
 \ir lib/stmts.sql
 
-SELECT is((SELECT count(*)::int FROM stmts), (SELECT count(*)::int FROM regexp_matches(:'stmt_h', '\n    X\(\w+,', 'g')), 'every X of the header was read');
+SELECT is((SELECT count(*)::int FROM stmts), (SELECT count(*)::int FROM regexp_matches(:'stmt_h', '\n    X\(\w+,', 'g')),
+  'every X of the header was read');
 SELECT ok((SELECT count(*) >= 38 FROM stmts), 'they are many');
 SELECT set_eq('SELECT DISTINCT section FROM test.stmts', ARRAY['all', 'gateway', 'workers', 'janitor', 'mediactl'], 'from every section');
 SELECT is((SELECT string_agg(name, ' ') FROM stmts WHERE function IS NULL), 'PING JANITOR_LEAD', 'all but two call a function');
-SELECT is((SELECT text FROM stmts WHERE name = 'SESSION_OPEN'), 'SELECT code FROM media.session_open($1::uuid, $2, $3::uuid, $4::int)', 'the texts are put together');
+SELECT is((SELECT text FROM stmts WHERE name = 'SESSION_OPEN'), 'SELECT code FROM media.session_open($1::uuid, $2, $3::uuid, $4::int)',
+  'the texts are put together');
 
 SELECT is(outcome(role, format('PREPARE %I AS %s', name, text)), '00000', role || ' prepares ' || name) FROM uses ORDER BY role, name;
 -- a prepared statement outlives the rollback
@@ -25,7 +27,8 @@ SELECT is_empty(format($$SELECT name, o FROM test.stmts s,
   role || ' executes no other') FROM roles;
 
 -- the columns that come back are those the comment over the statement and the program count on
-SELECT is(s.text, format('SELECT %s FROM media.%s', (SELECT string_agg(a, ', ' ORDER BY i) FROM unnest(p.proargnames) WITH ORDINALITY x (a, i) WHERE p.proargmodes[i] = 't'),
+SELECT is(s.text, format('SELECT %s FROM media.%s', (SELECT string_agg(a, ',
+  ' ORDER BY i) FROM unnest(p.proargnames) WITH ORDINALITY x (a, i) WHERE p.proargmodes[i] = 't'),
                          substr(s.text, strpos(s.text, 'media.') + 6)), name || ' takes every column, in order')
   FROM stmts s JOIN pg_proc p ON p.proname = s.function AND p.pronamespace = 'media'::regnamespace WHERE p.proargmodes && '{t}' ORDER BY name;
 SELECT * FROM finish();

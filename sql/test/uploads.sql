@@ -83,8 +83,10 @@ SELECT results_eq(format('SELECT owner_id, name, title, content_type, size_bytes
 SELECT results_eq(format('SELECT state, s3_upload_id FROM media.objects WHERE media_id = %L', :'u1'),
   $$VALUES ('live', NULL::text)$$, 'commit: its object lives');
 SELECT results_eq(format('SELECT owner_id, step, ordinal, queue, state, attempt, max_attempts, fence, params FROM media.jobs WHERE media_id = %L', :'u1'),
-  format($$VALUES (%L::uuid, 'work', 0, 'short', 'queued', 0, 3, 0::bigint, '{"n": 3, "b": true, "kept": true}'::jsonb)$$, :'ann'), 'commit: its job');
-SELECT results_eq('SELECT jsonb_build_array(jsonb_build_object(''id'', id::text, ''queue'', queue, ''message'', message)), job_id, message FROM media.outbox',
+  format($$VALUES (%L::uuid, 'work', 0, 'short', 'queued', 0, 3, 0::bigint, '{"n": 3, "b": true, "kept": true}'::jsonb)$$, :'ann'),
+    'commit: its job');
+SELECT results_eq('SELECT jsonb_build_array(jsonb_build_object(''id'', id::text, ''queue'', queue,
+  ''message'', message)), job_id, message FROM media.outbox',
   format('SELECT %L::jsonb, id, media.job_message(id, ''req-1'', ''00-trace'') FROM media.jobs WHERE media_id = %L', :'outbox', :'u1'),
   'commit: its message, in the outbox and in the answer');
 SELECT test.everything() AS before \gset
@@ -139,10 +141,10 @@ SELECT is((SELECT code FROM media.upload_s3id(:'dead', 'x')), 'gone', 's3id of a
 SELECT results_eq(format('SELECT id FROM media.upload_heartbeat(ARRAY[%L]::uuid[])', :'dead'), format('SELECT %L::uuid', :'dead'),
   'heartbeat of a dead upload');
 
--- an intent may get lost in a crash of the database, a commit may not
+-- a heart-beat may get lost in a crash of the database; an intent may not, its object would be nobody's
 BEGIN;
 SELECT is(test.open(media.uuid7(), :'ann'), 'ok', 'durability: open');
-SELECT is(current_setting('synchronous_commit'), 'off', 'durability: need not wait for the disk');
+SELECT is(current_setting('synchronous_commit'), 'on', 'durability: waits for the disk');
 ROLLBACK;
 BEGIN;
 SELECT is_empty(format('SELECT id FROM media.upload_heartbeat(ARRAY[%L]::uuid[])', :'fresh'), 'durability: heartbeat');
