@@ -157,6 +157,17 @@ def request(method, path, body=None, headers=None, timeout=120):
         c.close()
 
 
+def ready():
+    """What /readyz says: status and text."""
+    answer = request("GET", "/readyz")
+    return answer.status, answer.body.decode()
+
+
+def wait_ready():
+    """Every dependency is there and the gateway knows it."""
+    wait("readyz is well", lambda: (lambda s: s[0] == 200 and "degraded" not in s[1])(ready()), 60, 0.1)
+
+
 class SlowUpload:
     """A PUT whose body the test sends piece by piece."""
 

@@ -4,13 +4,8 @@
 import json
 import threading
 
-from lib import (SlowUpload, User, check, clip, freeze, kill, mail_of, mails, main, media_like, request, servers, sql,
-                 stop, thaw, unowned, janitor_pass, up, value, wait)
-
-
-def ready():
-    answer = request("GET", "/readyz")
-    return answer.status, answer.body.decode()
+from lib import (SlowUpload, User, check, clip, freeze, kill, mail_of, mails, main, media_like, ready, request,
+                 servers, sql, stop, thaw, unowned, janitor_pass, up, value, wait)
 
 
 def test_rabbitmq_away():

@@ -30,6 +30,8 @@ static ngx_uint_t ngx_media_if_range(ngx_str_t *value,
     ngx_media_object_t *object);
 static ngx_media_range_e ngx_media_range_parse(ngx_str_t *value, off_t size,
     off_t *first, off_t *last);
+static ngx_media_range_e ngx_media_range_suffix(u_char *p, u_char *end,
+    off_t size, off_t *first, off_t *last);
 static u_char *ngx_media_range_number(u_char *p, u_char *end, off_t *out);
 static ngx_int_t ngx_media_range(ngx_http_request_t *r,
     ngx_media_object_t *object);
@@ -174,7 +176,7 @@ ngx_media_range_parse(ngx_str_t *value, off_t size, off_t *first,
     off_t *last)
 {
     u_char      *p, *end;
-    ngx_uint_t   suffix, open;
+    ngx_uint_t   open;
 
     p = value->data;
     end = p + value->len;
@@ -188,52 +190,25 @@ ngx_media_range_parse(ngx_str_t *value, off_t size, off_t *first,
     while (p < end && *p == ' ') { p++; }
     while (end > p && end[-1] == ' ') { end--; }
 
-    suffix = (p < end && *p == '-');
-
-    *first = 0;
-    *last = size - 1;
-
-    if (!suffix) {
-        p = ngx_media_range_number(p, end, first);
-        if (p == NULL || p == end) {
-            return NGX_MEDIA_RANGE_WHOLE;
-        }
+    if (p < end && *p == '-') {
+        return ngx_media_range_suffix(p + 1, end, size, first, last);
     }
 
-    if (*p++ != '-') {
+    p = ngx_media_range_number(p, end, first);
+
+    if (p == NULL || p == end || *p++ != '-') {
         return NGX_MEDIA_RANGE_WHOLE;
     }
 
     open = (p == end);
+    *last = size - 1;
 
-    if (suffix || !open) {
+    if (!open) {
         p = ngx_media_range_number(p, end, last);
-        if (p == NULL) {
+
+        if (p != end || *last < *first) {
             return NGX_MEDIA_RANGE_WHOLE;
         }
-    }
-
-    if (p != end) {
-        return NGX_MEDIA_RANGE_WHOLE;
-    }
-
-    if (suffix) {
-        if (*last == 0) {
-            return NGX_MEDIA_RANGE_BAD;
-        }
-
-        if (size == 0) {
-            return NGX_MEDIA_RANGE_WHOLE;
-        }
-
-        *first = (*last < size) ? size - *last : 0;
-        *last = size - 1;
-
-        return NGX_MEDIA_RANGE_PART;
-    }
-
-    if (!open && *last < *first) {
-        return NGX_MEDIA_RANGE_WHOLE;
     }
 
     if (*first >= size) {
@@ -241,6 +216,33 @@ ngx_media_range_parse(ngx_str_t *value, off_t size, off_t *first,
     }
 
     *last = ngx_min(*last, size - 1);
+
+    return NGX_MEDIA_RANGE_PART;
+}
+
+
+/* The last so many bytes; of nothing, all of it. */
+
+static ngx_media_range_e
+ngx_media_range_suffix(u_char *p, u_char *end, off_t size, off_t *first,
+    off_t *last)
+{
+    off_t  n;
+
+    if (ngx_media_range_number(p, end, &n) != end) {
+        return NGX_MEDIA_RANGE_WHOLE;
+    }
+
+    if (n == 0) {
+        return NGX_MEDIA_RANGE_BAD;
+    }
+
+    if (size == 0) {
+        return NGX_MEDIA_RANGE_WHOLE;
+    }
+
+    *first = (n < size) ? size - n : 0;
+    *last = size - 1;
 
     return NGX_MEDIA_RANGE_PART;
 }

@@ -43,6 +43,7 @@ static ngx_str_t  ngx_media_list_cache = ngx_string("private, no-cache");
 
 static ngx_int_t ngx_media_list_parse(ngx_http_request_t *r,
     ngx_str_t *params, ngx_int_t *sent);
+static ngx_uint_t ngx_media_list_arg(ngx_str_t *name);
 static ngx_int_t ngx_media_list_answer(ngx_http_request_t *r,
     ngx_media_pg_result_t *res, void *data);
 static ngx_int_t ngx_media_list_link(ngx_http_request_t *r,
@@ -115,14 +116,7 @@ ngx_media_list_parse(ngx_http_request_t *r, ngx_str_t *params,
             return NGX_DECLINED;
         }
 
-        for (i = NGX_MEDIA_LIST_LIMIT; i < NGX_MEDIA_LIST_COUNT; i++) {
-            if (name.len == ngx_media_list_names[i].len
-                && ngx_strncmp(name.data, ngx_media_list_names[i].data,
-                               name.len) == 0)
-            {
-                break;
-            }
-        }
+        i = ngx_media_list_arg(&name);
 
         if (i == NGX_MEDIA_LIST_COUNT) {
             *sent = ngx_media_send_problem(r, MEDIA_PROBLEM_UNKNOWN_FIELD,
@@ -157,6 +151,26 @@ ngx_media_list_parse(ngx_http_request_t *r, ngx_str_t *params,
     }
 
     return NGX_OK;
+}
+
+
+/* NGX_MEDIA_LIST_COUNT for a name that is none of ours */
+
+static ngx_uint_t
+ngx_media_list_arg(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    for (i = NGX_MEDIA_LIST_LIMIT; i < NGX_MEDIA_LIST_COUNT; i++) {
+        if (name->len == ngx_media_list_names[i].len
+            && ngx_strncmp(name->data, ngx_media_list_names[i].data,
+                           name->len) == 0)
+        {
+            break;
+        }
+    }
+
+    return i;
 }
 
 

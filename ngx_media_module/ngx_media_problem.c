@@ -73,9 +73,14 @@ static ngx_media_core_status_t  ngx_media_core_statuses[] = {
 };
 
 
+static ngx_int_t ngx_media_send_body(ngx_http_request_t *r, ngx_str_t *body);
+static ngx_table_elt_t *ngx_media_push_header(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
 static ngx_int_t ngx_media_problem_send(ngx_http_request_t *r,
     ngx_uint_t status, const char *code, const char *title,
     ngx_str_t *detail);
+static ngx_int_t ngx_media_problem_headers(ngx_http_request_t *r,
+    ngx_uint_t status);
 static ngx_int_t ngx_media_problem_instance(ngx_http_request_t *r,
     ngx_str_t *instance);
 static ngx_uint_t ngx_media_has_header(ngx_http_request_t *r,
@@ -86,10 +91,8 @@ ngx_int_t
 ngx_media_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *content_type, ngx_str_t *body)
 {
-    u_char       *p;
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
+    u_char     *p;
+    ngx_int_t   rc;
 
     if (r->header_sent) {
         return NGX_ERROR;
@@ -129,6 +132,16 @@ ngx_media_send(ngx_http_request_t *r, ngx_uint_t status,
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }
+
+    return ngx_media_send_body(r, body);
+}
+
+
+static ngx_int_t
+ngx_media_send_body(ngx_http_request_t *r, ngx_str_t *body)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
 
     if (body->len) {
         b = ngx_create_temp_buf(r->pool, body->len);
@@ -261,11 +274,19 @@ ngx_int_t
 ngx_media_add_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value)
 {
+    return ngx_media_push_header(r, name, value) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_table_elt_t *
+ngx_media_push_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
     ngx_table_elt_t  *h;
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
@@ -274,7 +295,7 @@ ngx_media_add_header(ngx_http_request_t *r, const char *name,
     h->key.len = ngx_strlen(name);
     h->value = *value;
 
-    return NGX_OK;
+    return h;
 }
 
 
@@ -344,19 +365,10 @@ ngx_media_challenge(ngx_http_request_t *r, enum media_problem p)
                        &mmcf->realm, error);
     value.len = end - value.data;
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
+    r->headers_out.www_authenticate = ngx_media_push_header(r,
+                                                 "WWW-Authenticate", &value);
 
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-    h->hash = 1;
-    ngx_str_set(&h->key, "WWW-Authenticate");
-    h->value = value;
-
-    r->headers_out.www_authenticate = h;
-
-    return NGX_OK;
+    return r->headers_out.www_authenticate ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -393,17 +405,7 @@ ngx_media_problem_send(ngx_http_request_t *r, ngx_uint_t status,
         extra = (char *) body.data;
     }
 
-    if ((status == 429 || status == 503)
-        && !ngx_media_has_header(r, "Retry-After")
-        && ngx_media_add_header(r, "Retry-After", &ngx_media_retry_after)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_media_add_header(r, "Cache-Control", &ngx_media_no_store)
-        != NGX_OK)
-    {
+    if (ngx_media_problem_headers(r, status) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -427,6 +429,22 @@ ngx_media_problem_send(ngx_http_request_t *r, ngx_uint_t status,
     media_buf_free(&buf);
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_media_problem_headers(ngx_http_request_t *r, ngx_uint_t status)
+{
+    if ((status == NGX_HTTP_TOO_MANY_REQUESTS
+         || status == NGX_HTTP_SERVICE_UNAVAILABLE)
+        && !ngx_media_has_header(r, "Retry-After")
+        && ngx_media_add_header(r, "Retry-After", &ngx_media_retry_after)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_media_add_header(r, "Cache-Control", &ngx_media_no_store);
 }
 
 

@@ -81,7 +81,8 @@ SELECT is((SELECT code FROM media.job_object(:'job', 1, 'k4')), 'lost', 'zombie:
 SELECT is((SELECT code FROM media.job_object(:'job', 1, 'k1')), 'lost', 'zombie: its own old object');
 SELECT is((SELECT code FROM media.job_object(:'job', 1, 'k3')), 'lost', 'zombie: the object of the other');
 SELECT is((SELECT code FROM media.job_object_s3id('k1', 'x')), 'lost', 'zombie: S3 upload');
-SELECT is(code || outbox, 'lost[]', 'zombie: finish') FROM media.job_finish(:'job', 1, jsonb_build_object('outputs', jsonb_build_array(output('k3'))));
+SELECT is(code || outbox, 'lost[]', 'zombie: finish')
+  FROM media.job_finish(:'job', 1, jsonb_build_object('outputs', jsonb_build_array(output('k3'))));
 SELECT is(code || outbox, 'lost[]', 'zombie: fail') FROM media.job_fail(:'job', 1, false, 'x', 'x');
 SELECT is(code || outbox, 'lost[]', 'zombie: release') FROM media.job_release(:'job', 1);
 SELECT is(everything(), :'_before'::text, 'zombie: nothing has changed');
@@ -156,8 +157,8 @@ SELECT is((job(:'film', 'work')).attempt, 1, 'release: whose attempt is the firs
 SELECT string_agg(o.code, '') AS codes FROM unnest(ARRAY['w1', 'w2', 'loser']) k, media.job_object(:'job', 2, k) o \gset _
 SELECT media.job_object_s3id('w1', 's3') \gset _
 DELETE FROM media.outbox;
-SELECT jsonb_build_object('outputs', jsonb_build_array(output('w1', 'main.mp3') || '{"bitrate": 192000, "width": 4, "height": 3}', output('w2',
-  'poster.jpg')),
+SELECT jsonb_build_object('outputs', jsonb_build_array(
+    output('w1', 'main.mp3') || '{"bitrate": 192000, "width": 4, "height": 3}', output('w2', 'poster.jpg')),
   'probe', '{"streams": 2}'::jsonb, 'note', 'kept') AS result \gset
 SELECT code, outbox FROM media.job_finish(:'job', 2, :'result') \gset
 SELECT is(:'code'::text, 'ok', 'finish');

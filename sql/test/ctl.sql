@@ -37,8 +37,8 @@ SELECT is((SELECT code FROM media.ctl_user_disable('nobody@example.test', false)
 SELECT job_id(:'film', 'work') AS job \gset
 SELECT results_eq('SELECT id, media_id, step, queue, state, attempt, max_attempts, worker, progress, error_code, error_detail, finished_at
     FROM media.ctl_job_list(NULL, 10)',
-  format($$VALUES (%L::uuid, %L::uuid, 'work', 'short',
-    'queued', 0, 3, NULL::text, 0::float8, NULL::text, NULL::text, NULL::text)$$, :'job', :'film'), 'job list');
+  format($$VALUES (%L::uuid, %L::uuid, 'work', 'short', 'queued', 0, 3, NULL::text, 0::float8, NULL::text, NULL::text, NULL::text)$$,
+    :'job', :'film'), 'job list');
 SELECT is((SELECT count(*)::int FROM media.ctl_job_list('queued', 10)), 1, 'job list: of a state');
 SELECT is((SELECT count(*)::int FROM media.ctl_job_list('failed', 10)), 0, 'job list: of another');
 SELECT is((SELECT count(*)::int FROM media.ctl_job_list(NULL, 0)), 0, 'job list: limit');
@@ -134,8 +134,8 @@ SELECT object_key AS out_key FROM media.outputs WHERE media_id = :'film' \gset
 SELECT is((SELECT code FROM media.ctl_media_rm(:'film')), 'ok', 'media rm');
 SELECT is((SELECT count(*)::int FROM media.media WHERE id = :'film') + (SELECT count(*)::int FROM media.jobs WHERE media_id = :'film')
   + (SELECT count(*)::int FROM media.outputs WHERE media_id = :'film'), 0, 'media rm: all its rows');
-SELECT ok((SELECT bool_and(state = 'doomed' AND retry_at <= now()) AND count(*) = 2 FROM media.objects WHERE object_key IN (:'out_key',
-  'original/' || :'film')),
+SELECT ok((SELECT bool_and(state = 'doomed' AND retry_at <= now()) AND count(*) = 2 FROM media.objects
+    WHERE object_key IN (:'out_key', 'original/' || :'film')),
   'media rm: its objects go at once');
 SELECT is_empty('SELECT 1 FROM media.outbox o WHERE NOT EXISTS (SELECT FROM media.jobs j WHERE j.id = o.job_id)', 'media rm: its messages');
 SELECT is((SELECT code FROM media.ctl_media_rm(:'film')), 'not_found', 'media rm: twice');

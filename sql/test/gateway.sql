@@ -6,10 +6,10 @@ SELECT person('ann') AS ann, person('bob', 1000) AS bob, media.uuid7() AS unknow
 SELECT media(:'ann') AS film \gset
 SELECT media AS m FROM media.media_get(:'ann', :'film') \gset
 SELECT is((SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(:'m') k), (SELECT array_agg(k ORDER BY k) FROM unnest(
-  '{id,name,title,content_type,size,digest,owner,visibility,pipeline,params,state,progress,created_at,finished_at,error,probe,jobs,outputs}'::text[]) k),
+    '{id,name,title,content_type,size,digest,owner,visibility,pipeline,params,state,progress,created_at,finished_at,error,probe,jobs,outputs}'::text[]) k),
   'resource: the members of the contract');
-SELECT is(:'m'::jsonb - '{jobs,created_at}'::text[], jsonb_build_object('id', :'film', 'name', 'film.mp4', 'title', 'A film', 'content_type',
-  'video/mp4',
+SELECT is(:'m'::jsonb - '{jobs,created_at}'::text[], jsonb_build_object('id', :'film', 'name', 'film.mp4', 'title', 'A film',
+  'content_type', 'video/mp4',
   'size', 100, 'digest', jsonb_build_object('sha-256', repeat('ab', 32)), 'owner', :'ann', 'visibility', 'private', 'pipeline', 'one',
   'params', '{}'::jsonb, 'state', 'processing', 'progress', 0, 'finished_at', NULL, 'error', NULL, 'probe', NULL, 'outputs', '[]'::jsonb),
     'resource: new');
@@ -22,8 +22,8 @@ SELECT is((SELECT concat_ws(' ', media::jsonb ->> 'progress', media::jsonb #>> '
   '0.3333 9.9', 'resource: progress');
 SELECT media.job_object(:'job', :'fence', 'out-1') \gset _
 SELECT is(finish_job(:'job', jsonb_build_object('outputs', jsonb_build_array(output('out-1')), 'probe', '{"n": 1}'::jsonb)), 'ok', 'resource: done');
-SELECT is(media::jsonb -> 'outputs', jsonb_build_array(jsonb_build_object('name', 'main.mp3', 'kind', 'audio', 'content_type', 'audio/mpeg',
-  'size', 5,
+SELECT is(media::jsonb -> 'outputs', jsonb_build_array(jsonb_build_object('name', 'main.mp3', 'kind', 'audio',
+  'content_type', 'audio/mpeg', 'size', 5,
   'digest', jsonb_build_object('sha-256', repeat('cd', 32)), 'width', NULL, 'height', NULL, 'duration', 2.5, 'bitrate', NULL,
   'href', '/media/' || :'film' || '/main.mp3')), 'resource: its output') FROM media.media_get(:'ann', :'film');
 SELECT is(concat_ws(' ', media::jsonb ->> 'state', (media::jsonb ->> 'progress')::float, media::jsonb #>> '{probe,n}'), 'ready 1 1',
@@ -37,8 +37,8 @@ CREATE FUNCTION test.object(p_owner uuid, p_id uuid, p_output text) RETURNS text
   SELECT concat_ws(' ', code, object_key, output, detail) FROM media.media_object(p_owner, p_id, p_output)
 $$;
 SELECT results_eq(format('SELECT * FROM media.media_object(%L, %L, ''original'')', :'ann', :'film'),
-  format($$SELECT 'ok', NULL, object_key, 100::bigint, '"etag"', 'video/mp4', 'film.mp4', %L, floor(extract(epoch FROM created_at))::bigint,
-    'original'
+  format($$SELECT 'ok', NULL, object_key, 100::bigint, '"etag"', 'video/mp4', 'film.mp4', %L,
+      floor(extract(epoch FROM created_at))::bigint, 'original'
     FROM media.media WHERE id = %L$$, repeat('ab', 32), :'film'), 'object: the original');
 SELECT results_eq(format('SELECT * FROM media.media_object(%L, %L, %L)', :'ann', :'film', o),
   format($$SELECT 'ok', NULL, 'out-1', 5::bigint, '"out"', 'audio/mpeg', 'film.mp4', %L, floor(extract(epoch FROM created_at))::bigint, 'main.mp3'
@@ -86,9 +86,8 @@ DELETE FROM media.media;
 SELECT is(page(:'ann'), '{"items": [], "next": null}', 'list: empty');
 INSERT INTO media.media (id, owner_id, name, title, content_type, size_bytes, sha256, etag, object_key, pipeline, state)
   SELECT overlay(media.uuid7()::text PLACING lpad(n::text, 8, '0') FROM 1)::uuid, :'ann', 'n' || n, 'Title ' || chr(64 + n),
-    'video/mp4', n, repeat('ab', 32), 'e',
-         'key' || n, CASE WHEN n % 2 = 0 THEN 'one' ELSE 'line' END, (ARRAY['processing', 'ready', 'failed',
-           'canceled'])[n % 4 + 1] FROM generate_series(1, 7) n;
+         'video/mp4', n, repeat('ab', 32), 'e', 'key' || n, CASE WHEN n % 2 = 0 THEN 'one' ELSE 'line' END,
+         (ARRAY['processing', 'ready', 'failed', 'canceled'])[n % 4 + 1] FROM generate_series(1, 7) n;
 SELECT is(names(page(:'ann')), 'n7 n6 n5 n4 n3 n2 n1', 'list: newest first');
 SELECT is(names(page(:'ann', p_sort => '-created_at')), 'n7 n6 n5 n4 n3 n2 n1', 'list: newest first, when asked');
 SELECT is(names(page(:'ann', p_sort => 'created_at')), 'n1 n2 n3 n4 n5 n6 n7', 'list: oldest first');
@@ -132,12 +131,13 @@ SELECT is(object(:'bob', :'film', o), 'not_found', 'nor its object "' || o || '"
 SELECT is(object(:'bob', :'film', ''), object(:'bob', :'unknown', ''), 'nor tell it from one that is not there');
 SELECT is_empty(format('SELECT * FROM media.media_epoch(%L, %L)', :'bob', :'film'), 'nor make a playback token');
 SELECT is((SELECT string_agg(i ->> 'id', ' ') FROM jsonb_array_elements(page(:'bob') -> 'items') i), :'own', 'nor list it');
-SELECT is((SELECT string_agg(i ->> 'id', ' ') FROM jsonb_array_elements(page(:'bob', p_sort => 'created_at', p_state => s, p_q => 'film') -> 'items') i),
+SELECT is((SELECT string_agg(i ->> 'id', ' ')
+    FROM jsonb_array_elements(page(:'bob', p_sort => 'created_at', p_state => s, p_q => 'film') -> 'items') i),
   CASE s WHEN 'processing' THEN :'own' END, 'nor with a filter on ' || s) FROM unnest(ARRAY['ready', 'processing']) s;
-SELECT page(:'ann', 1, p_sort => 'created_at') AS ann_page, rtrim(translate(encode(uuid_send(:'film'), 'base64'), '+/', '-_'),
-  '=') AS ann_cursor \gset
-SELECT ok(page(:'bob', p_cursor => :'ann_cursor', p_sort => s)::text NOT LIKE '%' || :'film' || '%', 'nor with a cursor of ann,
-  ' || s) FROM unnest(ARRAY['created_at', '-created_at']) s;
+SELECT page(:'ann', 1, p_sort => 'created_at') AS ann_page,
+  rtrim(translate(encode(uuid_send(:'film'), 'base64'), '+/', '-_'), '=') AS ann_cursor \gset
+SELECT ok(page(:'bob', p_cursor => :'ann_cursor', p_sort => s)::text NOT LIKE '%' || :'film' || '%',
+  'nor with a cursor of ann, ' || s) FROM unnest(ARRAY['created_at', '-created_at']) s;
 SELECT is(me::jsonb, jsonb_build_object('id', :'bob', 'email', 'bob@example.test', 'roles', '["user"]'::jsonb,
   'quota', '{"used": 100, "limit": 1000, "uploads": 0}'::jsonb), 'me: is about bob alone') FROM media.me(:'bob');
 SELECT is((SELECT me::jsonb -> 'quota' -> 'limit' FROM media.me(:'ann')), 'null'::jsonb, 'me: no limit');

@@ -63,8 +63,8 @@ SELECT is(ask('s1', 'SELECT media.janitor_announce(300)::text'), '1', 'announce:
 SELECT is(ask('s2', 'SELECT media.janitor_announce(300)::text'), '0', 'announce: a second janitor passes by');
 SELECT tell('s1', 'COMMIT') \gset _
 SELECT is(ask('s2', 'SELECT media.janitor_announce(300)::text'), '0', 'announce: now, too');
-SELECT results_eq('SELECT queue, job_id, message FROM media.outbox', format($$SELECT 'short', %1$L::uuid, media.job_message(%1$L, 'req-1',
-  '00-trace')$$, :'job'),
+SELECT results_eq('SELECT queue, job_id, message FROM media.outbox',
+  format($$SELECT 'short', %1$L::uuid, media.job_message(%1$L, 'req-1', '00-trace')$$, :'job'),
   'announce: one message, as the first');
 DELETE FROM media.outbox;
 UPDATE media.jobs SET announced_at = NULL, not_before = now() + interval '1s';
@@ -104,7 +104,8 @@ RESET ALL; SET search_path = tap, test;
 DELETE FROM media.outbox WHERE message <> 'new';
 INSERT INTO media.outbox (queue, job_id, message, created_at) SELECT 'short', :'job', 'n' || n, now() - interval '1h' FROM generate_series(1, 300) n;
 CREATE TABLE test.sent (id bigint, session int);
-SELECT is(race(3, 'WITH taken AS (INSERT INTO test.sent SELECT id, %s FROM media.janitor_outbox(5, 100) RETURNING 1) SELECT count(*)::text FROM taken'),
+SELECT is(race(3, 'WITH taken AS (INSERT INTO test.sent SELECT id, %s FROM media.janitor_outbox(5, 100) RETURNING 1)
+    SELECT count(*)::text FROM taken'),
   '{100,100,100}'::text[], 'outbox: three at once share 300');
 SELECT is((SELECT count(DISTINCT id)::int FROM sent), (SELECT count(*)::int FROM sent), 'outbox: no row twice');
 
@@ -127,7 +128,8 @@ UPDATE media.objects SET retry_at = now() WHERE object_key = 'd2';
 SELECT is(doomed(10), 'd2', 'doomed: what was not deleted comes back');
 SELECT ok((SELECT retry_at BETWEEN now() + interval '50s' AND now() + interval '60s' FROM media.objects WHERE object_key = 'd2'),
   'doomed: after a minute');
-SELECT media.janitor_object_gone('d2'), media.janitor_object_gone('live'), media.janitor_object_gone('open'), media.janitor_object_gone('no-such') \gset _
+SELECT media.janitor_object_gone('d2'), media.janitor_object_gone('live'),
+  media.janitor_object_gone('open'), media.janitor_object_gone('no-such') \gset _
 SELECT is((SELECT string_agg(object_key, ' ' ORDER BY object_key) FROM media.objects), 'd1 d3 d4 d5 later live open',
   'object gone: only a doomed one');
 SET enable_hashagg = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_sort = off;

@@ -3,8 +3,8 @@
 SELECT no_plan();
 -- enough rows of every table that no plan likes to read it all
 INSERT INTO media.users (email, password_hash) SELECT 'p' || n || '@example.test', '$y$' FROM generate_series(1, 500) n;
-INSERT INTO media.sessions (token_sha256, user_id, family, expires_at) SELECT encode(sha256(id::text::bytea),
-  'hex'), id, id, now() + interval '1h' FROM media.users;
+INSERT INTO media.sessions (token_sha256, user_id, family, expires_at)
+  SELECT encode(sha256(id::text::bytea), 'hex'), id, id, now() + interval '1h' FROM media.users;
 INSERT INTO media.uploads (id, owner_id, object_key, name) SELECT media.uuid7(), id, 'up/' || id, 'n' FROM media.users, generate_series(1, 1);
 INSERT INTO media.media (id, owner_id, name, content_type, size_bytes, sha256, etag, object_key, pipeline)
   SELECT media.uuid7(), id, 'n' || n, 't', 1, repeat('a', 64), 'e', 'key/' || id || n, 'one' FROM media.users, generate_series(1, 4) n;
@@ -12,7 +12,8 @@ INSERT INTO media.jobs (media_id, owner_id, step, queue, state) SELECT id, owner
 UPDATE media.jobs SET state = 'running', lease_until = now() + interval '1h', started_at = now(), attempt = 1 WHERE random() < 0.9;
 UPDATE media.jobs SET state = 'succeeded', lease_until = NULL WHERE state = 'running' AND random() < 0.9;
 INSERT INTO media.objects (object_key, media_id, state) SELECT object_key, id, 'live' FROM media.media;
-INSERT INTO media.objects (object_key, media_id, job_id, fence, state) SELECT 'out/' || id, media_id, id, 1, CASE state WHEN 'running' THEN 'pending' ELSE 'live' END
+INSERT INTO media.objects (object_key, media_id, job_id, fence, state)
+  SELECT 'out/' || id, media_id, id, 1, CASE state WHEN 'running' THEN 'pending' ELSE 'live' END
   FROM media.jobs WHERE state IN ('running', 'succeeded');
 INSERT INTO media.outputs (media_id, name, job_id, kind, content_type, size_bytes, sha256, etag, object_key)
   SELECT media_id, 'main.mp3', id, 'audio', 't', 1, repeat('a', 64), 'e', 'out/' || id FROM media.jobs WHERE state = 'succeeded';

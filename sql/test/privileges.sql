@@ -2,8 +2,8 @@
 SELECT no_plan();
 \ir lib/stmts.sql
 
-SELECT set_eq(format($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'media'::regnamespace AND has_function_privilege(%L, oid,
-  'EXECUTE')$$, role),
+SELECT set_eq(format($$SELECT proname::text FROM pg_proc
+     WHERE pronamespace = 'media'::regnamespace AND has_function_privilege(%L, oid, 'EXECUTE')$$, role),
   format('SELECT function FROM test.uses WHERE role = %L AND function IS NOT NULL', role), role || ' may execute exactly its functions') FROM roles;
 SELECT is_empty($$SELECT proname FROM pg_proc WHERE pronamespace = 'media'::regnamespace
     AND (proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0))$$, 'everybody may execute none');
@@ -43,7 +43,8 @@ SELECT is(outcome(role, s), '42501', role || ' is refused: ' || s) FROM roles, u
     'DO $do$ BEGIN PERFORM media.media_settle(NULL); END $do$']) s;
 CREATE ROLE nobody LOGIN;
 SELECT session('nobody', 'nobody') \gset _
-SELECT is_empty($$SELECT name, o FROM test.stmts, test.outcome('nobody', format('PREPARE %I AS %s', name, text)) o WHERE function IS NOT NULL AND o <> '42501'$$,
+SELECT is_empty($$SELECT name, o FROM test.stmts, test.outcome('nobody', format('PREPARE %I AS %s', name, text)) o
+   WHERE function IS NOT NULL AND o <> '42501'$$,
   'another login cannot even prepare a statement');
 
 -- what a later migration adds is closed until it is granted
@@ -52,6 +53,6 @@ CREATE FUNCTION media.later() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE TABLE media.later_table ();
 RESET ROLE;
 SELECT ok(NOT has_function_privilege('public', 'media.later()', 'EXECUTE'), 'a later function is closed');
-SELECT is_empty($$SELECT role FROM test.roles WHERE has_function_privilege(role, 'media.later()', 'EXECUTE') OR has_table_privilege(role,
-  'media.later_table', 'SELECT')$$, 'to every role');
+SELECT is_empty($$SELECT role FROM test.roles
+   WHERE has_function_privilege(role, 'media.later()', 'EXECUTE') OR has_table_privilege(role, 'media.later_table', 'SELECT')$$, 'to every role');
 SELECT * FROM finish();

@@ -18,10 +18,10 @@ SELECT tell(role, format($$INSERT INTO users (id, email, password_hash, roles) V
   INSERT INTO jobs (id, media_id, owner_id, step, queue, state, attempt, max_attempts, fence, priority, params, not_before)
     VALUES (%1$L, %1$L, %2$L, 'work', 'short', 'queued', 0, 1, 0, 1000, '{}', now() - interval '1h');
   INSERT INTO objects (object_key, media_id, state, retry_at) VALUES ('evil', %1$L, 'doomed', now() - interval '1h');
-  INSERT INTO outbox (id, queue, job_id, message, retry_at, created_at) VALUES (1, 'short', %1$L,
-    'evil', now() - interval '1h', now() - interval '1h');
-  INSERT INTO uploads (id, owner_id, object_key, name, is_dead, heartbeat_at) VALUES (%1$L, %2$L, 'evil',
-    'evil', false, now() - interval '1h')$$, :'evil', :'ann'))
+  INSERT INTO outbox (id, queue, job_id, message, retry_at, created_at)
+    VALUES (1, 'short', %1$L, 'evil', now() - interval '1h', now() - interval '1h');
+  INSERT INTO uploads (id, owner_id, object_key, name, is_dead, heartbeat_at)
+    VALUES (%1$L, %2$L, 'evil', 'evil', false, now() - interval '1h')$$, :'evil', :'ann'))
   FROM roles \g /dev/null
 SELECT is(ask(role, 'SELECT email FROM users'), 'evil@example.test', 'the twin is what ' || role || ' sees') FROM roles;
 
@@ -44,18 +44,19 @@ SELECT is(rows('media_gateway', c), r, split_part(c, '(', 1)) FROM (VALUES
   (format('media_list(%L, 10, NULL, NULL, NULL, NULL, NULL)', :'ann'), '(ok,,"{""next"": null, ""items"": []}")'),
   (format('upload_open(%L, %L, ''k'', ''n'', NULL, 1, ''one'', NULL, NULL, false)', :'u', :'ann'), '(ok,)')) t (c, r);
 SELECT is((SELECT object_key FROM media.uploads WHERE id = :'u'), 'k', 'an upload goes to the real table');
-SELECT matches(rows('media_gateway', format('upload_commit(%L, ''n'', NULL, ''video/mp4'', 1, %L, ''e'',
-  ''one'', NULL, NULL, NULL, NULL)', :'u', repeat('a', 64))), '^\(ok,', 'upload_commit');
+SELECT matches(rows('media_gateway',
+  format('upload_commit(%L, ''n'', NULL, ''video/mp4'', 1, %L, ''e'', ''one'', NULL, NULL, NULL, NULL)', :'u', repeat('a', 64))), '^\(ok,', 'upload_commit');
 SELECT is((SELECT count(*)::int FROM media.media WHERE id = :'u'), 1, 'so does its media');
-SELECT is(ask(r, 'SELECT concat_ws('' '', (SELECT count(*) FROM media), (SELECT count(*) FROM jobs), (SELECT count(*) FROM outbox), (SELECT count(*) FROM objects), (SELECT state FROM jobs))'),
+SELECT is(ask(r, 'SELECT concat_ws('' '', (SELECT count(*) FROM media), (SELECT count(*) FROM jobs), (SELECT count(*) FROM outbox),
+    (SELECT count(*) FROM objects), (SELECT state FROM jobs))'),
   '1 1 1 1 queued', 'and nothing to the twins of ' || r) FROM unnest(ARRAY['media_gateway', 'media_worker', 'media_janitor', 'media_ctl']) r;
 SELECT is(rows('media_worker', format('job_object(%L, 0, ''k2'')', :'evil')), 'lost', 'job_object');
 SELECT is(ask('media_worker', 'SELECT id::text FROM media.job_claim(''short'', ''w'', 30, ''{work}'')'), job_id(:'u', 'work')::text,
   'job_claim gives the real job');
 SELECT matches(rows('media_notifier', format('job_finish(%L, 1, ''{}'')', job_id(:'u', 'work'))), '^\(ok,', 'job_finish');
 SELECT is((SELECT state FROM media.media WHERE id = :'u'), 'ready', 'of the real media');
-SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_uploads(60)', '0'), ('janitor_leases()',
-  '0')) t (c, r);
+SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_uploads(60)', '0'),
+  ('janitor_leases()', '0')) t (c, r);
 SELECT is(ask('media_janitor', 'SELECT string_agg(message, '''') LIKE ''%evil%'' FROM media.janitor_outbox(0, 10)'), 'f', 'janitor_outbox');
 SELECT is(rows('media_ctl', format('ctl_media_rm(%L)', :'evil')), 'not_found', 'ctl_media_rm');
 SELECT is(rows('media_ctl', 'ctl_user_passwd(''evil@example.test'', ''$y$'')'), 'not_found', 'ctl_user_passwd');

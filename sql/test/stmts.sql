@@ -27,8 +27,8 @@ SELECT is_empty(format($$SELECT name, o FROM test.stmts s,
   role || ' executes no other') FROM roles;
 
 -- the columns that come back are those the comment over the statement and the program count on
-SELECT is(s.text, format('SELECT %s FROM media.%s', (SELECT string_agg(a, ',
-  ' ORDER BY i) FROM unnest(p.proargnames) WITH ORDINALITY x (a, i) WHERE p.proargmodes[i] = 't'),
+SELECT is(s.text, format('SELECT %s FROM media.%s',
+    (SELECT string_agg(a, ', ' ORDER BY i) FROM unnest(p.proargnames) WITH ORDINALITY x (a, i) WHERE p.proargmodes[i] = 't'),
                          substr(s.text, strpos(s.text, 'media.') + 6)), name || ' takes every column, in order')
   FROM stmts s JOIN pg_proc p ON p.proname = s.function AND p.pronamespace = 'media'::regnamespace WHERE p.proargmodes && '{t}' ORDER BY name;
 SELECT * FROM finish();

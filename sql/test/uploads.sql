@@ -82,11 +82,12 @@ SELECT results_eq(format('SELECT owner_id, name, title, content_type, size_bytes
     'processing', 'req-1', '00-trace')$$, :'ann', repeat('ab', 32), 'original/' || :'u1'), 'commit: the media');
 SELECT results_eq(format('SELECT state, s3_upload_id FROM media.objects WHERE media_id = %L', :'u1'),
   $$VALUES ('live', NULL::text)$$, 'commit: its object lives');
-SELECT results_eq(format('SELECT owner_id, step, ordinal, queue, state, attempt, max_attempts, fence, params FROM media.jobs WHERE media_id = %L', :'u1'),
+SELECT results_eq(format('SELECT owner_id, step, ordinal, queue, state, attempt, max_attempts, fence, params
+    FROM media.jobs WHERE media_id = %L', :'u1'),
   format($$VALUES (%L::uuid, 'work', 0, 'short', 'queued', 0, 3, 0::bigint, '{"n": 3, "b": true, "kept": true}'::jsonb)$$, :'ann'),
     'commit: its job');
-SELECT results_eq('SELECT jsonb_build_array(jsonb_build_object(''id'', id::text, ''queue'', queue,
-  ''message'', message)), job_id, message FROM media.outbox',
+SELECT results_eq($$SELECT jsonb_build_array(jsonb_build_object('id', id::text, 'queue', queue, 'message', message)), job_id, message
+    FROM media.outbox$$,
   format('SELECT %L::jsonb, id, media.job_message(id, ''req-1'', ''00-trace'') FROM media.jobs WHERE media_id = %L', :'outbox', :'u1'),
   'commit: its message, in the outbox and in the answer');
 SELECT test.everything() AS before \gset

@@ -96,6 +96,9 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
         goto done;
     }
     end = wk_host_run(&host, out);
+    if (end == WK_DONE || strcmp(out->code, "storage_unavailable") == 0) {
+        wk_health_dep(ctx->health, WK_DEP_S3, end == WK_DONE);
+    }
     if (end == WK_DONE && json_object_set(out->result, "outputs", c.outputs) != 0) {
         end = WK_RETRY;
     }

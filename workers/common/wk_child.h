@@ -1,10 +1,10 @@
 /* The decoder child: untrusted bytes are read only in a process that holds one socket pair, no
  * secret, no network, no file, under seccomp and rlimits.
  *
- * The parent starts it by fork + exec of its own binary (--decoder-child), with an empty environment and
- * every descriptor but 0 (/dev/null), 1 and 2 (a pipe the parent reads) and 3 (the socket pair) closed. The
- * child asks for byte ranges of the input and hands over output blocks, progress, result: frames of
- * wk_frame_head_t + payload, host byte order, see enum wk_frame. */
+ * The parent starts it by fork + exec of its own binary (--decoder-child), with an empty
+ * environment and every descriptor but 0 (/dev/null), 1 and 2 (a pipe the parent reads) and 3 (the
+ * socket pair) closed. The child asks for byte ranges of the input and hands over output blocks,
+ * progress, result: frames of wk_frame_head_t + payload, host byte order, see enum wk_frame. */
 #ifndef WK_CHILD_H
 #define WK_CHILD_H
 
@@ -16,13 +16,15 @@
 
 enum wk_frame {
     /* parent -> child */
-    WK_F_START, /* JSON {"size":n,"params":{...},"name":...,"range":...}; off = uid to become, -1: none */
+    WK_F_START, /* JSON {"size":n,"params":{...},"name":...,"range":...}; off = uid to become, -1:
+                   none */
     WK_F_DATA,  /* off, bytes (fewer than asked only at the end of the input or output) */
     /* child -> parent */
     WK_F_READ,     /* off, payload = uint32 length wanted of the input */
     WK_F_REREAD,   /* the same of the current output (moving an MP4's index to its front) */
     WK_F_WRITE,    /* off, bytes of the current output; random access */
-    WK_F_OUTPUT,   /* JSON meta of the output just written: closes it, the next WRITE starts another */
+    WK_F_OUTPUT,   /* JSON meta of the output just written: closes it, the next WRITE starts another
+                    */
     WK_F_PROGRESS, /* payload = double 0..1 */
     WK_F_RESULT,   /* JSON: success, {"probe":{...}} */
     WK_F_ERROR     /* JSON {"code","detail","retry":bool}: failure with a cause */
@@ -35,15 +37,16 @@ typedef struct {
 } wk_frame_head_t;
 
 typedef struct {
-    int64_t memory_bytes; /* RLIMIT_DATA: private writable memory (code and libraries do not count) */
+    int64_t
+        memory_bytes; /* RLIMIT_DATA: private writable memory (code and libraries do not count) */
     int64_t output_bytes; /* all outputs together */
     int cpu_s;            /* RLIMIT_CPU */
     int wall_s;           /* time the child itself takes; waiting for S3 does not count */
     int stall_s;          /* no frame from the child this long: killed */
 } wk_child_limits_t;
 
-/* [thread] Runs the child on the job's input and uploads its outputs; fills out like an engine's run().
- * Death by signal, limit or stall becomes an outcome with a cause, never our own death. */
+/* [thread] Runs the child on the job's input and uploads its outputs; fills out like an engine's
+ * run(). Death by signal, limit or stall becomes an outcome with a cause, never our own death. */
 enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
                          wk_outcome_t *out);
 
@@ -51,8 +54,9 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
 
 typedef struct wk_peer_s wk_peer_t; /* the child's end of the socket pair */
 
-/* Called by main() when argv[1] is WK_CHILD_FLAG: gives up privileges, warms libraries up by `warm` (may be
- * NULL), locks the process down, reads the START document, runs `work`, exits. Never returns. */
+/* Called by main() when argv[1] is WK_CHILD_FLAG: gives up privileges, warms libraries up by `warm`
+ * (may be NULL), locks the process down, reads the START document, runs `work`, exits. Never
+ * returns. */
 typedef struct {
     int64_t size;
     const char *name;
@@ -62,7 +66,8 @@ typedef struct {
 void wk_child_main(void (*warm)(void), int (*work)(wk_peer_t *peer, const wk_child_input_t *in))
     __attribute__((noreturn));
 
-ssize_t wk_peer_read(wk_peer_t *p, int64_t off, void *dst, size_t len); /* 0 at the end, negative: parent gone */
+ssize_t wk_peer_read(wk_peer_t *p, int64_t off, void *dst,
+                     size_t len); /* 0 at the end, negative: parent gone */
 int wk_peer_write(wk_peer_t *p, int64_t off, const void *src, size_t len);
 /* As wk_peer_read, of the output being written. */
 ssize_t wk_peer_reread(wk_peer_t *p, int64_t off, void *dst, size_t len);

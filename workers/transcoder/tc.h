@@ -24,7 +24,8 @@ typedef struct {
     int retry;
 } tc_fail_t;
 
-/* Sets the cause (the first one stays) and returns -1. "internal" is our side's fault: tried again. */
+/* Sets the cause (the first one stays) and returns -1. "internal" is our side's fault: tried again.
+ */
 int tc_fail(tc_fail_t *f, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The cause of a libav error code where nothing more special is known. */

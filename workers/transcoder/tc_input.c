@@ -223,7 +223,8 @@ static int choose_stream(tc_input_t *in, const AVCodec **codec, tc_fail_t *f)
     }
     if (i < 0 && !has_audio(s)) {
         return tc_fail(f, "no_audio",
-                       "The file has no sound track, so there is nothing to convert.");
+                       "The file has no sound track, so there is nothing to convert to %s.",
+                       in->target);
     }
     if (i < 0) {
         i = av_find_best_stream(s, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
@@ -278,13 +279,14 @@ static int check_whole(tc_input_t *in, tc_fail_t *f)
     return expected > in->size ? truncated(f, in->size, expected) : 0;
 }
 
-int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, tc_fail_t *f)
+int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, const char *target, tc_fail_t *f)
 {
     const AVCodec *codec = NULL;
 
     memset(in, 0, sizeof(*in));
     in->peer = peer;
     in->size = size;
+    in->target = target;
     if (size == 0) {
         return tc_fail(f, "unreadable_media", "The file is empty.");
     }

@@ -7,6 +7,7 @@
 typedef struct {
     wk_peer_t *peer;
     int64_t size;
+    const char *target;
     int64_t pos;
     int lost; /* the parent is gone */
 
@@ -21,8 +22,9 @@ typedef struct {
     int draining;
 } tc_input_t;
 
-/* Opens the file, chooses the sound track and opens its decoder. 0, or -1 with a cause. */
-int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, tc_fail_t *f);
+/* Opens the file, chooses the sound track and opens its decoder; target ("mp3") is for texts. 0, or
+ * -1 with a cause. */
+int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, const char *target, tc_fail_t *f);
 /* The next decoded frame: 1; 0 at the end; -1 with a cause. */
 int tc_input_frame(tc_input_t *in, AVFrame *frame, tc_fail_t *f);
 void tc_input_close(tc_input_t *in);

@@ -28,8 +28,8 @@ SELECT FROM media.job_claim('short', 'w', 30, '{work}');
 SELECT FROM media.job_heartbeat(:'job', 1, 60, 0.5, 1);
 SELECT FROM media.job_object(:'job', 1, 'out');
 SELECT FROM media.job_object_s3id('out', 's3');
-SELECT FROM media.job_finish(:'job', 1, jsonb_build_object('outputs', jsonb_build_array(test.output('out')), 'probe', '{}'::jsonb, 'fan_out',
-  '[]'::jsonb));
+SELECT FROM media.job_finish(:'job', 1, jsonb_build_object('outputs', jsonb_build_array(test.output('out')),
+  'probe', '{}'::jsonb, 'fan_out', '[]'::jsonb));
 SELECT id AS job2, fence AS fence2 FROM media.job_claim('short', 'w', 30, '{work}') \gset
 SELECT FROM media.job_release(:'job2', :fence2);
 SELECT id AS job2, fence AS fence2 FROM media.job_claim('short', 'w', 30, '{work}') \gset

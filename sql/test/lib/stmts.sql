@@ -15,8 +15,8 @@ INSERT INTO test.roles VALUES ('media_gateway', 'gateway'), ('media_worker', 'wo
   ('media_janitor', 'janitor'), ('media_ctl', 'mediactl');
 -- every program publishes, so every one marks what it has sent
 CREATE VIEW test.uses AS
-  SELECT r.role, s.name, s.nparams, s.text, s.function FROM test.roles r JOIN test.stmts s ON s.section IN (r.section,
-    'all') OR s.name = 'OUTBOX_SENT';
+  SELECT r.role, s.name, s.nparams, s.text, s.function
+    FROM test.roles r JOIN test.stmts s ON s.section IN (r.section, 'all') OR s.name = 'OUTBOX_SENT';
 
 -- The SQLSTATE that a statement ends with in a session, 00000 when it succeeds; nothing of it stays.
 CREATE FUNCTION test.outcome(p_session text, p_sql text) RETURNS text LANGUAGE plpgsql AS $$
