@@ -59,13 +59,16 @@ run_dirs() {
 SETTINGS=(MEDIA_PORT MEDIA_PG_PORT MEDIA_AMQP_PORT MEDIA_DIST_PORT MEDIA_EPMD_PORT MEDIA_S3_PORT
     MEDIA_SMTP_PORT MEDIA_S3_BUCKET WORKERS)
 
-setting() { # NAME DEFAULT: fixes the global NAME
-    local name=$1 value=${!1-}
-    if [ -z "$value" ] && [ -f "$RUN/settings" ]; then
-        value=$(sed -n "s/^$name=//p" "$RUN/settings")
+remembered() { # NAME
+    if [ -f "$RUN/settings" ]; then
+        sed -n "s/^$1=//p" "$RUN/settings"
     fi
-    printf -v "$name" '%s' "${value:-$2}"
-    export -n "${name?}" # ours alone: clean_env unsets what is exported
+}
+
+setting() { # NAME DEFAULT: fixes the global NAME
+    local value=${!1-}
+    value=${value:-$(remembered "$1")}
+    printf -v "$1" '%s' "${value:-$2}"
 }
 
 load_settings() {
@@ -117,9 +120,10 @@ put_secret() { # NAME: stdin becomes .run/secrets/NAME
 # Sets S3_URL, S3_KEY, S3_SECRET, S3_OWN (1: MinIO is ours to start). The caller's AWS_* count only when
 # they name another S3 than ours: a shell that sourced .run/env must change nothing.
 load_s3() {
-    local own=http://127.0.0.1:$MEDIA_S3_PORT url=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL-}}
+    local own=http://127.0.0.1:$MEDIA_S3_PORT url=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL-}} ours
+    ours=$(cat "$RUN/secrets/s3-key" 2>/dev/null) || ours=none
     S3_REGION=${AWS_REGION:-us-east-1}
-    if [ -n "$url" ] && [ "${AWS_ACCESS_KEY_ID-}" != "$(cat "$RUN/secrets/s3-key" 2>/dev/null)" ]; then
+    if [ -n "$url" ] && [ "${AWS_ACCESS_KEY_ID-}" != "$ours" ]; then
         if [ -z "${AWS_ACCESS_KEY_ID-}" ] || [ -z "${AWS_SECRET_ACCESS_KEY-}" ]; then
             die "AWS_ENDPOINT_URL is set: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be, too"
         fi
@@ -133,10 +137,15 @@ load_s3() {
     fi
 }
 
+own_s3_keys() {
+    if [ "$S3_OWN" = 1 ]; then
+        S3_KEY=$(secret s3-key 10) S3_SECRET=$(secret s3-secret 20)
+    fi
+}
+
 save_s3() {
     if [ "$S3_OWN" = 1 ]; then
         rm -f "$RUN/secrets/s3-other"
-        S3_KEY=$(secret s3-key 10) S3_SECRET=$(secret s3-secret 20)
     else
         printf '%s\n' "$S3_URL" "$S3_KEY" "$S3_SECRET" "$S3_REGION" | put_secret s3-other
     fi

@@ -98,20 +98,22 @@ STOP_LIMIT=${STOP_LIMIT:-30}
 
 # Asks all of them to end, waits at most STOP_LIMIT seconds, then ends their groups by force.
 proc_stop() { # NAME...
-    local name pid end=$((SECONDS + STOP_LIMIT))
+    local name pid end soft_end=$((SECONDS + STOP_LIMIT))
     for name; do
         if proc_alive "$name"; then
             kill -s "$(stop_signal "$name")" "$(proc_field "$name" 0)" 2>/dev/null || true
         fi
     done
     for name; do
-        while proc_alive "$name" && [ "$SECONDS" -lt "$end" ]; do
+        while proc_alive "$name" && [ "$SECONDS" -lt "$soft_end" ]; do
             sleep "$POLL"
         done
         pid=$(proc_field "$name" 0) || continue
         if group_is_ours "$pid" "$name"; then
             kill -s KILL -- "-$pid" 2>/dev/null || true
+            end=$((SECONDS + 10))
             while group_alive "$pid"; do
+                [ "$SECONDS" -lt "$end" ] || die "$name (pid $pid) cannot be stopped by $(id -un)"
                 sleep "$POLL"
             done
         fi

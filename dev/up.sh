@@ -23,6 +23,26 @@ run_dirs
 exec 9>"$RUN/lock"
 flock -n 9 || die "another make up, down or demo is at work in $RUN"
 load_settings
+
+# Before anything is touched: no port twice, and none that is not ours yet in somebody else's hands
+check_ports() {
+    local name other
+    local -A owner=() before=()
+    for name in "${SETTINGS[@]}"; do
+        other=$(remembered "$name")
+        before[${other:-none}]=1
+    done
+    for name in "${SETTINGS[@]}"; do
+        [[ $name = *_PORT ]] || continue
+        other=${owner[${!name}]-}
+        [ -z "$other" ] || die "$other and $name are both ${!name}"
+        owner[${!name}]=$name
+        if [ -z "${before[${!name}]-}" ] && port_open "${!name}"; then
+            die "port ${!name} is taken by another program (set $name=... to use another one)"
+        fi
+    done
+}
+
 mapfile -t before < <(proc_names)
 
 # An interrupted start leaves no process; a failed one takes back what it started.
@@ -47,8 +67,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-save_settings
-save_s3
+check_ports
+own_s3_keys
 chosen() { [[ " $wanted " = *" $1 "* ]]; }
 wanted=$*
 
@@ -73,4 +93,6 @@ for server in nginx workers; do
         "${server}_await"
     fi
 done
+save_settings
+save_s3
 say "up: $(media_url)  (mails: $RUN/mail, logs: $RUN/log, for a shell: source $RUN/env)"

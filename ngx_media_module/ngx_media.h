@@ -99,7 +99,7 @@ typedef struct {
     off_t                       max_size;   /* media_max_size; 0: no limit */
     ngx_array_t                *types;      /* media_types: ngx_str_t, "video/"
                                                or a full type; NULL: any */
-    ngx_flag_t                  metrics;    /* media_metrics on: /metrics here */
+    ngx_flag_t                  metrics;    /* media_metrics on */
 } ngx_media_loc_conf_t;
 
 
@@ -162,7 +162,8 @@ void ngx_media_count(enum ngx_media_counter c, ngx_uint_t n);
 ngx_media_shm_t *ngx_media_shm(void);
 
 /* Route handlers (content phase); each is called with the context made and,
- * unless noted, a valid token in it. They return what a content handler does. */
+ * unless noted, a valid token in it. They return what a content handler
+ * does. */
 ngx_int_t ngx_media_login_handler(ngx_http_request_t *r);       /* no token */
 ngx_int_t ngx_media_validate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_me_handler(ngx_http_request_t *r);

@@ -31,14 +31,16 @@ typedef struct {
     int link_ttl_s;
     /* janitor */
     int sweep_s;        /* MEDIA_SWEEP_S: pause between sweeps, default 5 */
-    int upload_stale_s; /* MEDIA_UPLOAD_STALE_S: an upload without heart-beat this long is dead, 60 */
+    int upload_stale_s; /* MEDIA_UPLOAD_STALE_S: an upload without heart-beat this long is dead, 60
+                         */
     int outbox_age_s;   /* MEDIA_OUTBOX_AGE_S: unsent this long is published by the janitor, 5 */
     int once;           /* --once: one sweep, then exit */
 } wk_conf_t;
 
-/* Fills conf from the environment, then from argv; prints usage and exits 0 on --help, exits 2 on a bad
- * flag or value. libpq reads its own PG* variables. Secrets (PGPASSWORD, AWS_SECRET_ACCESS_KEY, AMQP_URL,
- * SMTP_URL) are accepted from the environment only, never as a flag, since argv is public. */
+/* Fills conf from the environment, then from argv; prints usage and exits 0 on --help, exits 2 on a
+ * bad flag or value. libpq reads its own PG* variables. Secrets (PGPASSWORD, AWS_SECRET_ACCESS_KEY,
+ * AMQP_URL, SMTP_URL) are accepted from the environment only, never as a flag, since argv is
+ * public. */
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv);
 
 #endif

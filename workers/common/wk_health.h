@@ -20,7 +20,7 @@ enum wk_counter {
 #define X(name, text, help) WK_C_##name,
     WK_COUNTERS(X)
 #undef X
-    WK_COUNTER_COUNT
+        WK_COUNTER_COUNT
 };
 
 typedef struct wk_health_s wk_health_t;

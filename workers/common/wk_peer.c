@@ -195,8 +195,8 @@ static json_t *read_start(wk_peer_t *p, uint32_t len, wk_child_input_t *in)
     return doc;
 }
 
-/* The kernel tells of a parent's death only from wk_sandbox_lock on; if it died before, its end of the
- * socket is closed. */
+/* The kernel tells of a parent's death only from wk_sandbox_lock on; if it died before, its end of
+ * the socket is closed. */
 static int parent_gone(const wk_peer_t *p)
 {
     struct pollfd f = {.fd = p->fd, .events = 0};

@@ -9,14 +9,15 @@
 typedef struct wk_pg_s wk_pg_t;
 typedef struct wk_pg_result_s wk_pg_result_t;
 
-/* Not connected yet; the first query connects. gssencmode=disable, keepalives and a statement timeout
- * are set. Owned. [thread] */
+/* Not connected yet; the first query connects. gssencmode=disable, keepalives and a statement
+ * timeout are set. Owned. [thread] */
 wk_pg_t *wk_pg_new(const char *application_name);
 void wk_pg_free(wk_pg_t *pg);
 
 /* Runs a statement (nparams C strings, NULL = SQL null; prepared on first use of a connection).
- * 0 and an owned result; MEDIA_E_RETRY: no connection, or lost meanwhile (outcome unknown: every statement
- * workers use is safe to repeat under its fence); MEDIA_E_REJECT: the server refused it (cause in ei). */
+ * 0 and an owned result; MEDIA_E_RETRY: no connection, or lost meanwhile (outcome unknown: every
+ * statement workers use is safe to repeat under its fence); MEDIA_E_REJECT: the server refused it
+ * (cause in ei). */
 int wk_pg_query(wk_pg_t *pg, enum media_stmt stmt, const char *const *params, wk_pg_result_t **out,
                 media_err_t *ei);
 /* Runs plain SQL text, several statements allowed (migrations). */

@@ -16,8 +16,8 @@ typedef struct {
     char step[64];
     int attempt, max_attempts;
     int64_t fence;
-    json_t *params;   /* owned by the runtime */
-    json_t *range;    /* may be NULL */
+    json_t *params;       /* owned by the runtime */
+    json_t *range;        /* may be NULL */
     char object_key[256]; /* the input; empty when the step has none */
     int64_t size;
     char *name; /* the client's file name, cleaned */
@@ -39,11 +39,11 @@ typedef struct {
 
 /* How a job's run ended. */
 enum wk_end {
-    WK_DONE,    /* *result is filled */
-    WK_RETRY,   /* our side failed: code, detail */
-    WK_REJECT,  /* the input is wrong: code, detail */
-    WK_LOST,    /* lease lost or job canceled: write nothing more */
-    WK_RELEASE  /* draining: give it back */
+    WK_DONE,   /* *result is filled */
+    WK_RETRY,  /* our side failed: code, detail */
+    WK_REJECT, /* the input is wrong: code, detail */
+    WK_LOST,   /* lease lost or job canceled: write nothing more */
+    WK_RELEASE /* draining: give it back */
 };
 
 typedef struct {
@@ -53,7 +53,7 @@ typedef struct {
 } wk_outcome_t;
 
 typedef struct {
-    const char *name;  /* "media-transcoder" */
+    const char *name; /* "media-transcoder" */
     enum media_queue queue;
     const char *steps; /* "{audio}": what JOB_CLAIM may hand out */
     enum wk_end (*run)(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out);
@@ -63,14 +63,14 @@ typedef struct {
 int wk_run(const wk_engine_t *engine, const wk_conf_t *conf);
 
 /* For engines, while a job runs: renews the lease (when due), serves broker heart-beats, publishes
- * progress 0..1 (negative: unknown). Call at least every second. 0: go on; MEDIA_E_GONE: lease lost or canceled, return
- * WK_LOST; MEDIA_E_AGAIN: the drain time is over, return WK_RELEASE. A database that is away for less
- * than the lease is no failure. */
+ * progress 0..1 (negative: unknown). Call at least every second. 0: go on; MEDIA_E_GONE: lease lost
+ * or canceled, return WK_LOST; MEDIA_E_AGAIN: the drain time is over, return WK_RELEASE. A database
+ * that is away for less than the lease is no failure. */
 int wk_job_beat(wk_ctx_t *ctx, const wk_job_t *job, double progress, double eta_s);
 
-/* Registers an output key, uploads fd under it and appends the output's JSON object (with etag, sha256, size,
- * object_key added to `meta`, which is taken over) to outputs. Beats meanwhile. 0; MEDIA_E_GONE lease lost;
- * MEDIA_E_AGAIN drain time over; MEDIA_E_RETRY. */
+/* Registers an output key, uploads fd under it and appends the output's JSON object (with etag,
+ * sha256, size, object_key added to `meta`, which is taken over) to outputs. Beats meanwhile. 0;
+ * MEDIA_E_GONE lease lost; MEDIA_E_AGAIN drain time over; MEDIA_E_RETRY. */
 int wk_job_output(wk_ctx_t *ctx, const wk_job_t *job, int fd, int64_t size, json_t *meta,
                   json_t *outputs, media_err_t *ei);
 

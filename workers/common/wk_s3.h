@@ -13,25 +13,29 @@ typedef struct wk_s3_s wk_s3_t;
 wk_s3_t *wk_s3_new(const wk_conf_t *conf);
 void wk_s3_free(wk_s3_t *s);
 
-/* From now on `tick` (NULL: none) is called at least once a second while a request runs or waits for its
- * next try. What it returns other than 0, a negative code, ends the request with that code. */
+/* From now on `tick` (NULL: none) is called at least once a second while a request runs or waits
+ * for its next try. What it returns other than 0, a negative code, ends the request with that code.
+ */
 typedef int (*wk_s3_tick_pt)(void *data);
 void wk_s3_on_tick(wk_s3_t *s, wk_s3_tick_pt tick, void *data);
 
-/* Reads bytes off..off+len-1 of an object into dst; fewer only at the object's end (returns the count).
- * Codes: as media_s3_verdict, MEDIA_E_RETRY also when unreachable. Three tries with back-off inside. */
-ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, void *dst, media_err_t *ei);
+/* Reads bytes off..off+len-1 of an object into dst; fewer only at the object's end (returns the
+ * count). Codes: as media_s3_verdict, MEDIA_E_RETRY also when unreachable. Three tries with
+ * back-off inside. */
+ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, void *dst,
+                        media_err_t *ei);
 
-/* Uploads `size` bytes of fd (from offset 0) as `key`: one PUT up to 64 MiB, else multipart of 16 MiB parts.
- * on_upload_id (may be NULL) is called with the S3 upload id before its first part is sent, a non-zero
- * return aborts. Payload signed by its sha256. etag_out >= 80 bytes. */
+/* Uploads `size` bytes of fd (from offset 0) as `key`: one PUT up to 64 MiB, else multipart of 16
+ * MiB parts. on_upload_id (may be NULL) is called with the S3 upload id before its first part is
+ * sent, a non-zero return aborts. Payload signed by its sha256. etag_out >= 80 bytes. */
 typedef int (*wk_s3_upload_id_pt)(void *data, const char *key, const char *upload_id);
 int wk_s3_put_fd(wk_s3_t *s, const char *key, const char *content_type, int fd, int64_t size,
                  wk_s3_upload_id_pt on_upload_id, void *data, char *etag_out, size_t etag_cap,
                  media_err_t *ei);
 
-int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei);          /* absent: 0 */
-int wk_s3_abort(wk_s3_t *s, const char *key, const char *upload_id, media_err_t *ei); /* absent: 0 */
+int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei); /* absent: 0 */
+int wk_s3_abort(wk_s3_t *s, const char *key, const char *upload_id,
+                media_err_t *ei); /* absent: 0 */
 /* Aborts every multipart upload S3 lists under exactly this key. */
 int wk_s3_abort_listed(wk_s3_t *s, const char *key, media_err_t *ei);
 int wk_s3_ready(wk_s3_t *s, media_err_t *ei); /* HEAD bucket */

@@ -8,8 +8,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "sweep.h"
 #include "wk_log.h"
 
@@ -93,7 +91,6 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     if (open_all(&s) == 0) {
         wk_log(MEDIA_LOG_INFO, "started", "worker", conf.worker_name, NULL);
         rc = 0;
@@ -108,6 +105,5 @@ int main(int argc, char **argv)
         wk_log(MEDIA_LOG_INFO, "stopped", NULL);
     }
     close_all(&s);
-    curl_global_cleanup();
     return rc;
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
 #include <openssl/crypto.h>
 
 #include "mail.h"
@@ -159,8 +158,6 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     rc = wk_run(&engine, &conf);
-    curl_global_cleanup();
     return rc;
 }

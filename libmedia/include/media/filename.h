@@ -13,9 +13,9 @@
  * length, NUL-terminated. [any] */
 ssize_t media_filename_clean(media_str_t raw, char *dst, size_t cap);
 
-/* A Content-Disposition value (RFC 6266): `type` is "attachment" or "inline"; filename= with an ASCII
- * fallback and, where needed, filename*=UTF-8''... (RFC 8187). `ext` (may be empty), e.g. ".mp3", replaces
- * the name's own extension. Returns the length or MEDIA_E_TOOBIG. [any] */
+/* A Content-Disposition value (RFC 6266): `type` is "attachment" or "inline"; filename= with an
+ * ASCII fallback and, where needed, filename*=UTF-8''... (RFC 8187). `ext` (may be empty), e.g.
+ * ".mp3", replaces the name's own extension. Returns the length or MEDIA_E_TOOBIG. [any] */
 ssize_t media_content_disposition(const char *type, media_str_t name, media_str_t ext, char *dst,
                                   size_t cap);
 

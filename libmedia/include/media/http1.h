@@ -19,8 +19,8 @@ typedef struct {
     /* results, valid once head_done */
     int status; /* 100..599; 1xx heads are skipped by the reader, 101 is refused */
     int head_done;
-    int done;            /* the whole response was read */
-    int keepalive;       /* the connection may be reused, once done */
+    int done;               /* the whole response was read */
+    int keepalive;          /* the connection may be reused, once done */
     int64_t content_length; /* -1: chunked or until close */
     media_http1_header_t headers[MEDIA_HTTP1_HEADERS_MAX];
     size_t nheaders;

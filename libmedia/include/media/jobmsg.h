@@ -1,5 +1,6 @@
 /* The message in RabbitMQ and the topology it travels on, both defined here once.
- * A message says "a job is due in this queue"; it carries pointers only. PostgreSQL is the truth. */
+ * A message says "a job is due in this queue"; it carries pointers only. PostgreSQL is the truth.
+ */
 #ifndef MEDIA_JOBMSG_H
 #define MEDIA_JOBMSG_H
 
@@ -27,12 +28,12 @@ int media_queue_parse(media_str_t name); /* enum value or MEDIA_E_REJECT */
 
 typedef struct {
     char job_id[MEDIA_UUID_LEN + 1];
-    char request_id[65]; /* X-Request-Id of the upload; may be empty */
+    char request_id[65];  /* X-Request-Id of the upload; may be empty */
     char traceparent[56]; /* W3C, may be empty */
 } media_jobmsg_t;
 
-/* {"v":1,"job_id":...,"request_id":...}: length or negative, resp. 0 or MEDIA_E_REJECT. The database
- * makes the same text (function job_message in sql/); a unit test compares them. [any] */
+/* {"v":1,"job_id":...,"request_id":...}: length or negative, resp. 0 or MEDIA_E_REJECT. The
+ * database makes the same text (function job_message in sql/); a unit test compares them. [any] */
 ssize_t media_jobmsg_write(const media_jobmsg_t *m, char *dst, size_t cap);
 int media_jobmsg_read(media_str_t body, media_jobmsg_t *out, media_err_t *ei);
 

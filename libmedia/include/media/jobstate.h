@@ -14,11 +14,13 @@
     X(FAILED, "failed")       /* final until retried by hand */                                    \
     X(CANCELED, "canceled")   /* final until retried by hand */
 
+/* clang-format off */
 #define MEDIA_JOB_MOVES(X)                                                                         \
     X(WAITING, QUEUED) X(WAITING, CANCELED)                                                        \
     X(QUEUED, RUNNING) X(QUEUED, CANCELED) X(QUEUED, FAILED)                                       \
     X(RUNNING, SUCCEEDED) X(RUNNING, QUEUED) X(RUNNING, FAILED) X(RUNNING, CANCELED)               \
     X(FAILED, QUEUED) X(FAILED, WAITING) X(CANCELED, QUEUED) X(CANCELED, WAITING)
+/* clang-format on */
 
 #define MEDIA_MEDIA_STATES(X)                                                                      \
     X(PROCESSING, "processing")                                                                    \

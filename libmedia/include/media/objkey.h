@@ -2,7 +2,8 @@
  * never a client's file name.
  *   media/{media}/original               the uploaded file
  *   media/{media}/{job}/{fence}/{name}   an output of one attempt of one job; a zombie of an older
- *                                        attempt writes under another fence and overwrites nothing */
+ *                                        attempt writes under another fence and overwrites nothing
+ */
 #ifndef MEDIA_OBJKEY_H
 #define MEDIA_OBJKEY_H
 
@@ -12,11 +13,11 @@
 #define MEDIA_OBJKEY_MAX 256
 #define MEDIA_OUTPUT_NAME_MAX 64
 
-/* Return the length, NUL-terminated in dst, or MEDIA_E_REJECT (an id that is no UUID, a name outside
- * [a-z0-9._-] or starting with '.') / MEDIA_E_TOOBIG. [any] */
+/* Return the length, NUL-terminated in dst, or MEDIA_E_REJECT (an id that is no UUID, a name
+ * outside [a-z0-9._-] or starting with '.') / MEDIA_E_TOOBIG. [any] */
 ssize_t media_objkey_original(media_str_t media_id, char *dst, size_t cap);
-ssize_t media_objkey_output(media_str_t media_id, media_str_t job_id, int64_t fence, media_str_t name,
-                            char *dst, size_t cap);
+ssize_t media_objkey_output(media_str_t media_id, media_str_t job_id, int64_t fence,
+                            media_str_t name, char *dst, size_t cap);
 /* 1 if `name` may name an output. [any] */
 int media_output_name_valid(media_str_t name);
 

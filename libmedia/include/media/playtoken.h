@@ -1,6 +1,6 @@
 /* Playback tokens: what a mail link or a <video> tag carries instead of an Authorization header.
- * A JWT of its own audience, under a key of its own, bound to one media and to the epoch in its row:
- * raising the epoch (delete, change of visibility) ends every token made before. */
+ * A JWT of its own audience, under a key of its own, bound to one media and to the epoch in its
+ * row: raising the epoch (delete, change of visibility) ends every token made before. */
 #ifndef MEDIA_PLAYTOKEN_H
 #define MEDIA_PLAYTOKEN_H
 

@@ -58,8 +58,9 @@ typedef struct {
 const media_problem_t *media_problem_get(enum media_problem p);
 /* MEDIA_PROBLEM_* of a stable code, or MEDIA_E_REJECT. [any] */
 int media_problem_parse(media_str_t code);
-/* Appends the problem+json document: {"type":"about:blank"...,"title","status","detail","instance","code",
- * "request_id"}; empty detail is left out. `extra` is NULL or raw members starting with ',' . [any] */
+/* Appends the problem+json document:
+ * {"type":"about:blank"...,"title","status","detail","instance","code", "request_id"}; empty detail
+ * is left out. `extra` is NULL or raw members starting with ',' . [any] */
 int media_problem_write(media_buf_t *out, int status, media_str_t code, media_str_t title,
                         media_str_t detail, media_str_t instance, media_str_t request_id,
                         const char *extra);

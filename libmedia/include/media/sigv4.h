@@ -39,13 +39,15 @@ typedef struct {
 void media_sigv4_date(int64_t now_s, char dst[17]);
 
 /* The value of the Authorization header, NUL-terminated, for the headers given (the caller sends
- * exactly those, x-amz-date and x-amz-content-sha256 among them). Returns its length or MEDIA_E_TOOBIG /
- * MEDIA_E_BUG. If canonical is not NULL it receives the canonical request (for tests). [any] */
+ * exactly those, x-amz-date and x-amz-content-sha256 among them). Returns its length or
+ * MEDIA_E_TOOBIG / MEDIA_E_BUG. If canonical is not NULL it receives the canonical request (for
+ * tests). [any] */
 ssize_t media_sigv4_authorization(const media_sigv4_cred_t *cred, const media_sigv4_req_t *req,
                                   char *dst, size_t cap, char *canonical, size_t canonical_cap);
 
 /* The query string of a presigned request (method and path from req; only `host` of its headers is
- * signed), payload UNSIGNED-PAYLOAD, ttl_s 1..604800. Returns its length or a negative code. [any] */
+ * signed), payload UNSIGNED-PAYLOAD, ttl_s 1..604800. Returns its length or a negative code. [any]
+ */
 ssize_t media_sigv4_presign(const media_sigv4_cred_t *cred, const media_sigv4_req_t *req,
                             int64_t ttl_s, char *dst, size_t cap);
 

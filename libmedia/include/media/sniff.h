@@ -8,23 +8,28 @@
 
 #define MEDIA_SNIFF_LEN 4096 /* bytes that suffice for a verdict */
 
-enum media_family { MEDIA_FAMILY_UNKNOWN, MEDIA_FAMILY_VIDEO, MEDIA_FAMILY_AUDIO, MEDIA_FAMILY_IMAGE };
+enum media_family {
+    MEDIA_FAMILY_UNKNOWN,
+    MEDIA_FAMILY_VIDEO,
+    MEDIA_FAMILY_AUDIO,
+    MEDIA_FAMILY_IMAGE
+};
 
 typedef struct {
     const char *content_type; /* "video/mp4" ...; "application/octet-stream" when unknown. static */
     enum media_family family;
 } media_sniff_t;
 
-/* Looks at up to MEDIA_SNIFF_LEN bytes; `last` says that the file ends here. MEDIA_E_AGAIN while more
- * bytes could change the verdict, else 0. Knows MP4/MOV/M4A/3GP/HEIC/AVIF (ftyp brands; moov/mdat first),
- * Matroska/WebM, AVI, WAV, WebP, MPEG-TS (188/192/204), MPEG-PS, FLV, ASF, Ogg (video or audio), FLAC, MP3 (ID3 or
- * two frame syncs), ADTS AAC, AIFF, AMR, JPEG, PNG, GIF, BMP, TIFF. An audio-only MP4 brand (M4A) is
- * audio; isom stays video. [any] */
+/* Looks at up to MEDIA_SNIFF_LEN bytes; `last` says that the file ends here. MEDIA_E_AGAIN while
+ * more bytes could change the verdict, else 0. Knows MP4/MOV/M4A/3GP/HEIC/AVIF (ftyp brands;
+ * moov/mdat first), Matroska/WebM, AVI, WAV, WebP, MPEG-TS (188/192/204), MPEG-PS, FLV, ASF, Ogg
+ * (video or audio), FLAC, MP3 (ID3 or two frame syncs), ADTS AAC, AIFF, AMR, JPEG, PNG, GIF, BMP,
+ * TIFF. An audio-only MP4 brand (M4A) is audio; isom stays video. [any] */
 int media_sniff(media_str_t head, int last, media_sniff_t *out);
 
-/* 1 if a declared Content-Type contradicts the sniffed one: another top-level family (video vs audio
- * is no contradiction: containers carry both). Absent, application/ and unknown declarations claim
- * nothing. [any] */
+/* 1 if a declared Content-Type contradicts the sniffed one: another top-level family (video vs
+ * audio is no contradiction: containers carry both). Absent, application/ and unknown declarations
+ * claim nothing. [any] */
 int media_sniff_lies(media_str_t declared, const media_sniff_t *found);
 
 #endif

@@ -3,9 +3,9 @@
  * its own functions and nothing else. The comment over each gives parameters and result columns.
  *
  * "code" columns hold 'ok' or a stable problem code (problem.h); "detail" a sentence for people or
- * null. "outbox" is a JSON array [{"id":"7","queue":"short","message":"{...}"}] of what was written to
- * the outbox by this call: publish each, then OUTBOX_SENT; whoever dies in between leaves it to the
- * janitor. "media" is the resource of the HTTP contract as JSON text. */
+ * null. "outbox" is a JSON array [{"id":"7","queue":"short","message":"{...}"}] of what was written
+ * to the outbox by this call: publish each, then OUTBOX_SENT; whoever dies in between leaves it to
+ * the janitor. "media" is the resource of the HTTP contract as JSON text. */
 #ifndef MEDIA_STMT_H
 #define MEDIA_STMT_H
 
@@ -15,113 +15,118 @@
     /* ---- gateway ---- */                                                                        \
     /* email -> id, password_hash, roles (JSON array), email; no row: unknown or disabled */       \
     X(LOGIN_LOOKUP, 1, "SELECT id, password_hash, roles, email FROM media.login_lookup($1)")       \
-    /* user id, sha256 hex of the refresh token, family uuid, ttl seconds -> code */                \
+    /* user id, sha256 hex of the refresh token, family uuid, ttl seconds -> code */               \
     X(SESSION_OPEN, 4, "SELECT code FROM media.session_open($1::uuid, $2, $3::uuid, $4::int)")     \
-    /* user id -> JSON {id,email,roles,quota:{used,limit,uploads}}; no row: gone */                 \
+    /* user id -> JSON {id,email,roles,quota:{used,limit,uploads}}; no row: gone */                \
     X(ME, 1, "SELECT me FROM media.me($1::uuid)")                                                  \
-    /* id, owner, object key, name, declared type|null, declared size|null, pipeline|null,          \
-     * params JSON|null, request id|null, no_replace t|f -> code, detail */                         \
+    /* id, owner, object key, name, declared type|null, declared size|null, pipeline|null,         \
+     * params JSON|null, request id|null, no_replace t|f -> code, detail */                        \
     X(UPLOAD_OPEN, 10,                                                                             \
-      "SELECT code, detail FROM media.upload_open($1::uuid, $2::uuid, $3, $4, $5, $6::bigint, $7, "  \
-      "$8::jsonb, $9, $10::boolean)")                                                              \
-    /* id, S3 upload id -> code ('ok', or 'gone' when the janitor has given the upload up) */       \
+      "SELECT code, detail FROM media.upload_open($1::uuid, $2::uuid, $3, $4, $5, $6::bigint, "    \
+      "$7, $8::jsonb, $9, $10::boolean)")                                                          \
+    /* id, S3 upload id -> code ('ok', or 'gone' when the janitor has given the upload up) */      \
     X(UPLOAD_S3ID, 2, "SELECT code FROM media.upload_s3id($1::uuid, $2)")                          \
-    /* array of ids "{a,b}" -> id of each that is no longer open */                                 \
+    /* array of ids "{a,b}" -> id of each that is no longer open */                                \
     X(UPLOAD_HEARTBEAT, 1, "SELECT id FROM media.upload_heartbeat($1::uuid[])")                    \
-    /* id, name, title|null, content type, size, sha256 hex, etag, pipeline|null, params JSON|null, \
-     * visibility|null, request id|null, traceparent|null -> code, detail, media, outbox.           \
-     * Idempotent: a second call for a committed id answers as the first. */                        \
+    /* id, name, title|null, content type, size, sha256 hex, etag, pipeline|null, params           \
+     * JSON|null, visibility|null, request id|null, traceparent|null -> code, detail, media,       \
+     * outbox. Idempotent: a second call for a committed id answers as the first. */               \
     X(UPLOAD_COMMIT, 12,                                                                           \
-      "SELECT code, detail, media, outbox FROM media.upload_commit($1::uuid, $2, $3, $4, "          \
+      "SELECT code, detail, media, outbox FROM media.upload_commit($1::uuid, $2, $3, $4, "         \
       "$5::bigint, $6, $7, $8, $9::jsonb, $10, $11, $12)")                                         \
-    /* id, t = nothing of it is left in S3 | f = leave it to the janitor -> code */                 \
+    /* id, t = nothing of it is left in S3 | f = leave it to the janitor -> code */                \
     X(UPLOAD_ABORT, 2, "SELECT code FROM media.upload_abort($1::uuid, $2::boolean)")               \
     /* array of outbox ids "{1,2}" */                                                              \
     X(OUTBOX_SENT, 1, "SELECT media.outbox_sent($1::bigint[])")                                    \
-    /* owner, limit, cursor|null, state|null, pipeline|null, q|null, sort|null                      \
-     * -> code, detail, page (JSON {"items":[...],"next":cursor|null}) */                           \
+    /* owner, limit, cursor|null, state|null, pipeline|null, q|null, sort|null                     \
+     * -> code, detail, page (JSON {"items":[...],"next":cursor|null}) */                          \
     X(MEDIA_LIST, 7,                                                                               \
       "SELECT code, detail, page FROM media.media_list($1::uuid, $2::int, $3, $4, $5, $6, $7)")    \
-    /* owner, id -> media; no row: unknown or somebody else's */                                    \
+    /* owner, id -> media; no row: unknown or somebody else's */                                   \
     X(MEDIA_GET, 2, "SELECT media FROM media.media_get($1::uuid, $2::uuid)")                       \
-    /* owner, id, output name ("original", an output, or "" for the main output)                    \
-     * -> code (ok, not_found, not_ready, failed), detail, object_key, size, etag, content_type,    \
-     *    name, sha256 (hex), modified (unix seconds), output */                                    \
+    /* owner, id, output name ("original", an output, or "" for the main output)                   \
+     * -> code (ok, not_found, not_ready, failed), detail, object_key, size, etag, content_type,   \
+     *    name, sha256 (hex), modified (unix seconds), output */                                   \
     X(MEDIA_OBJECT, 3,                                                                             \
-      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output "  \
+      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
       "FROM media.media_object($1::uuid, $2::uuid, $3)")                                           \
-    /* id, epoch of the playback token, output -> columns of MEDIA_OBJECT */                        \
+    /* id, epoch of the playback token, output -> columns of MEDIA_OBJECT */                       \
     X(PLAY_OBJECT, 3,                                                                              \
-      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output "  \
+      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
       "FROM media.play_object($1::uuid, $2::int, $3)")                                             \
-    /* owner, id -> epoch, duration (seconds or null); no row: not found */                         \
+    /* owner, id -> epoch, duration (seconds or null); no row: not found */                        \
     X(MEDIA_EPOCH, 2, "SELECT epoch, duration FROM media.media_epoch($1::uuid, $2::uuid)")         \
     /* ---- workers ---- */                                                                        \
-    /* queue, worker name, lease seconds, steps this worker can do "{audio,notify}"                 \
-     * -> the job, or no row: id, media_id, step, attempt, max_attempts, fence, params (JSON, the   \
-     *    pipeline's merged with the upload's), range (JSON|null), object_key, size, name,          \
-     *    content_type, owner_id, request_id, traceparent, created (unix seconds) */                \
+    /* queue, worker name, lease seconds, steps this worker can do "{audio,notify}"                \
+     * -> the job, or no row: id, media_id, step, attempt, max_attempts, fence, params (JSON, the  \
+     *    pipeline's merged with the upload's), range (JSON|null), object_key, size, name,         \
+     *    content_type, owner_id, request_id, traceparent, created (unix seconds) */               \
     X(JOB_CLAIM, 4,                                                                                \
-      "SELECT id, media_id, step, attempt, max_attempts, fence, params, range, object_key, size, "   \
-      "name, content_type, owner_id, request_id, traceparent, created "                             \
+      "SELECT id, media_id, step, attempt, max_attempts, fence, params, range, object_key, size, " \
+      "name, content_type, owner_id, request_id, traceparent, created "                            \
       "FROM media.job_claim($1, $2, $3::int, $4::text[])")                                         \
-    /* id, fence, lease seconds, progress 0..1|null, eta seconds|null -> code: ok, lost, canceled */ \
+    /* id, fence, lease seconds, progress 0..1|null, eta seconds|null -> code: ok, lost, canceled  \
+     */                                                                                            \
     X(JOB_HEARTBEAT, 5,                                                                            \
-      "SELECT code FROM media.job_heartbeat($1::uuid, $2::bigint, $3::int, $4::float8, $5::float8)") \
-    /* id, fence, object key: registers a key before it is written to S3 -> code: ok, lost */       \
+      "SELECT code FROM media.job_heartbeat($1::uuid, $2::bigint, $3::int, $4::float8, "           \
+      "$5::float8)")                                                                               \
+    /* id, fence, object key: registers a key before it is written to S3 -> code: ok, lost */      \
     X(JOB_OBJECT, 3, "SELECT code FROM media.job_object($1::uuid, $2::bigint, $3)")                \
     /* object key, S3 upload id -> code */                                                         \
     X(JOB_OBJECT_S3ID, 2, "SELECT code FROM media.job_object_s3id($1, $2)")                        \
-    /* id, fence, result JSON {"outputs":[{"name","kind","content_type","size","sha256","etag",     \
-     * "object_key","width","height","duration","bitrate"}],"probe":{...},                          \
-     * "fan_out":[{"step","range"}]} -> code: ok, lost, canceled; outbox */                         \
+    /* id, fence, result JSON {"outputs":[{"name","kind","content_type","size","sha256","etag",    \
+     * "object_key","width","height","duration","bitrate"}],"probe":{...},                         \
+     * "fan_out":[{"step","range"}]} -> code: ok, lost, canceled; outbox */                        \
     X(JOB_FINISH, 3, "SELECT code, outbox FROM media.job_finish($1::uuid, $2::bigint, $3::jsonb)") \
-    /* id, fence, may retry t|f, error code, detail -> code: retried, failed, lost, canceled; outbox */ \
+    /* id, fence, may retry t|f, error code, detail -> code: retried, failed, lost, canceled;      \
+     * outbox */                                                                                   \
     X(JOB_FAIL, 5,                                                                                 \
       "SELECT code, outbox FROM media.job_fail($1::uuid, $2::bigint, $3::boolean, $4, $5)")        \
-    /* id, fence: given back on drain, the attempt does not count -> code, outbox */                \
+    /* id, fence: given back on drain, the attempt does not count -> code, outbox */               \
     X(JOB_RELEASE, 2, "SELECT code, outbox FROM media.job_release($1::uuid, $2::bigint)")          \
     /* ---- janitor; each is safe to run in several replicas at once ---- */                       \
     /* -> t when this session is the leader */                                                     \
     X(JANITOR_LEAD, 0, "SELECT pg_try_advisory_lock(7244633110031)")                               \
-    /* -> n jobs whose lease had run out: queued again, or failed when out of attempts */           \
+    /* -> n jobs whose lease had run out: queued again, or failed when out of attempts */          \
     X(JANITOR_LEASES, 0, "SELECT media.janitor_leases()")                                          \
-    /* -> n due jobs whose announcement seems lost or whose back-off has ended: outbox rows made */ \
+    /* -> n due jobs whose announcement seems lost or whose back-off has ended: outbox rows made   \
+     */                                                                                            \
     X(JANITOR_ANNOUNCE, 1, "SELECT media.janitor_announce($1::int)")                               \
-    /* min age seconds, limit -> id, queue, message of unsent outbox rows */                        \
+    /* min age seconds, limit -> id, queue, message of unsent outbox rows */                       \
     X(JANITOR_OUTBOX, 2, "SELECT id, queue, message FROM media.janitor_outbox($1::int, $2::int)")  \
-    /* seconds without heart-beat -> n open uploads given up */                                     \
+    /* seconds without heart-beat -> n open uploads given up */                                    \
     X(JANITOR_UPLOADS, 1, "SELECT media.janitor_uploads($1::int)")                                 \
-    /* limit -> object_key, s3_upload_id|null of objects nobody owns; hidden for a minute from the  \
-     * next call, so replicas share the work */                                                     \
+    /* limit -> object_key, s3_upload_id|null of objects nobody owns; hidden for a minute from the \
+     * next call, so replicas share the work */                                                    \
     X(JANITOR_DOOMED, 1, "SELECT object_key, s3_upload_id FROM media.janitor_doomed($1::int)")     \
-    /* object key: nothing of it is left in S3 */                                                   \
+    /* object key: nothing of it is left in S3 */                                                  \
     X(JANITOR_OBJECT_GONE, 1, "SELECT media.janitor_object_gone($1)")                              \
     /* -> n expired sessions deleted */                                                            \
     X(JANITOR_SESSIONS, 0, "SELECT media.janitor_sessions()")                                      \
     /* ---- mediactl ---- */                                                                       \
-    /* email, password hash, roles "{user}" -> code (ok, conflict), id */                           \
+    /* email, password hash, roles "{user}" -> code (ok, conflict), id */                          \
     X(CTL_USER_ADD, 3, "SELECT code, id FROM media.ctl_user_add($1, $2, $3::text[])")              \
-    /* email, password hash -> code (ok, not_found) */                                              \
+    /* email, password hash -> code (ok, not_found) */                                             \
     X(CTL_USER_PASSWD, 2, "SELECT code FROM media.ctl_user_passwd($1, $2)")                        \
-    /* email, t = disable | f = enable -> code */                                                   \
+    /* email, t = disable | f = enable -> code */                                                  \
     X(CTL_USER_DISABLE, 2, "SELECT code FROM media.ctl_user_disable($1, $2::boolean)")             \
-    /* -> id, email, roles, disabled, created_at, media, bytes */                                   \
+    /* -> id, email, roles, disabled, created_at, media, bytes */                                  \
     X(CTL_USER_LIST, 0,                                                                            \
       "SELECT id, email, roles, disabled, created_at, media, bytes FROM media.ctl_user_list()")    \
-    /* state|null, limit -> id, media_id, step, queue, state, attempt, max_attempts, worker, progress, \
-     * error_code, error_detail, created_at, finished_at */                                         \
+    /* state|null, limit -> id, media_id, step, queue, state, attempt, max_attempts, worker,       \
+     * progress, error_code, error_detail, created_at, finished_at */                              \
     X(CTL_JOB_LIST, 2,                                                                             \
-      "SELECT id, media_id, step, queue, state, attempt, max_attempts, worker, progress, error_code, " \
+      "SELECT id, media_id, step, queue, state, attempt, max_attempts, worker, progress, "         \
+      "error_code, "                                                                               \
       "error_detail, created_at, finished_at FROM media.ctl_job_list($1, $2::int)")                \
-    /* job id -> job (JSON); no row: not found */                                                   \
+    /* job id -> job (JSON); no row: not found */                                                  \
     X(CTL_JOB_SHOW, 1, "SELECT job FROM media.ctl_job_show($1::uuid)")                             \
-    /* job id -> code (ok, not_found, conflict), detail, outbox */                                  \
+    /* job id -> code (ok, not_found, conflict), detail, outbox */                                 \
     X(CTL_JOB_RETRY, 1, "SELECT code, detail, outbox FROM media.ctl_job_retry($1::uuid)")          \
     X(CTL_JOB_CANCEL, 1, "SELECT code, detail, outbox FROM media.ctl_job_cancel($1::uuid)")        \
-    /* media id -> media (JSON); no row: not found */                                               \
+    /* media id -> media (JSON); no row: not found */                                              \
     X(CTL_MEDIA_SHOW, 1, "SELECT media FROM media.ctl_media_show($1::uuid)")                       \
-    /* media id -> code (ok, not_found) */                                                          \
+    /* media id -> code (ok, not_found) */                                                         \
     X(CTL_MEDIA_RM, 1, "SELECT code FROM media.ctl_media_rm($1::uuid)")
 
 enum media_stmt {

@@ -25,7 +25,8 @@ int media_str_eq_consttime(media_str_t a, media_str_t b);
 /* `s` without leading and trailing spaces and tabs. [any] */
 media_str_t media_str_trim(media_str_t s);
 
-/* Decimal digits only, no sign, no space: 0 and *out, or MEDIA_E_REJECT (also on overflow). [any] */
+/* Decimal digits only, no sign, no space: 0 and *out, or MEDIA_E_REJECT (also on overflow). [any]
+ */
 int media_str_to_i64(media_str_t s, int64_t *out);
 
 /* Encoders write into (dst, cap), NUL-terminate, and return the length without the NUL, or
@@ -33,10 +34,11 @@ int media_str_to_i64(media_str_t s, int64_t *out);
  * character or MEDIA_E_TOOBIG. [any] */
 ssize_t media_hex_encode(const void *src, size_t n, char *dst, size_t cap); /* lower case */
 ssize_t media_hex_decode(media_str_t s, void *dst, size_t cap);
-ssize_t media_b64_encode(const void *src, size_t n, char *dst, size_t cap);    /* RFC 4648 4 */
-ssize_t media_b64_decode(media_str_t s, void *dst, size_t cap);                /* strict, padded */
-ssize_t media_b64url_encode(const void *src, size_t n, char *dst, size_t cap); /* RFC 4648 5, no pad */
-ssize_t media_b64url_decode(media_str_t s, void *dst, size_t cap);             /* strict, no pad */
+ssize_t media_b64_encode(const void *src, size_t n, char *dst, size_t cap); /* RFC 4648 4 */
+ssize_t media_b64_decode(media_str_t s, void *dst, size_t cap);             /* strict, padded */
+ssize_t media_b64url_encode(const void *src, size_t n, char *dst,
+                            size_t cap);                           /* RFC 4648 5, no pad */
+ssize_t media_b64url_decode(media_str_t s, void *dst, size_t cap); /* strict, no pad */
 /* RFC 3986 percent-encoding of everything but A-Za-z0-9-._~ (and '/', where keep_slash). */
 ssize_t media_pct_encode(media_str_t s, int keep_slash, char *dst, size_t cap);
 /* RFC 3986 decoding; '+' stays '+'. Refuses %00 and cut escapes. */
@@ -44,7 +46,8 @@ ssize_t media_pct_decode(media_str_t s, char *dst, size_t cap);
 
 /* 1 if `s` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). [any] */
 int media_utf8_valid(media_str_t s);
-/* Length (1..4) of the well-formed UTF-8 sequence `s` begins with, 0 if it begins with none. [any] */
+/* Length (1..4) of the well-formed UTF-8 sequence `s` begins with, 0 if it begins with none. [any]
+ */
 size_t media_utf8_next(media_str_t s);
 
 /* An HTTP date (RFC 9110 5.6.7, IMF-fixdate) and RFC 3339 UTC time of unix seconds. `dst` holds at
