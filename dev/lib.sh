@@ -118,12 +118,12 @@ put_secret() { # NAME: stdin becomes .run/secrets/NAME
 # ---- S3: our MinIO, or the one the caller names ----
 
 # Sets S3_URL, S3_KEY, S3_SECRET, S3_OWN (1: MinIO is ours to start). The caller's AWS_* count only when
-# they name another S3 than ours: a shell that sourced .run/env must change nothing.
+# they name another S3 than ours: a shell that sourced .run/env, even an old one, must change nothing.
 load_s3() {
     local own=http://127.0.0.1:$MEDIA_S3_PORT url=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL-}} ours
     ours=$(cat "$RUN/secrets/s3-key" 2>/dev/null) || ours=none
     S3_REGION=${AWS_REGION:-us-east-1}
-    if [ -n "$url" ] && [ "${AWS_ACCESS_KEY_ID-}" != "$ours" ]; then
+    if [ -n "$url" ] && [ "$url" != "$own" ] && [ "${AWS_ACCESS_KEY_ID-}" != "$ours" ]; then
         if [ -z "${AWS_ACCESS_KEY_ID-}" ] || [ -z "${AWS_SECRET_ACCESS_KEY-}" ]; then
             die "AWS_ENDPOINT_URL is set: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be, too"
         fi

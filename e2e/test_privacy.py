@@ -17,15 +17,15 @@ import time
 import urllib.parse
 import uuid
 
-from lib import (BUCKET, RUN, URL, SlowUpload, User, check, clip, connect, hasten, kill, link_of, looped, mail_of, main,
-                 media_like, note, own_process, pids, request, s3, servers, sql, up, value, wait, wait_ready)
+from lib import (BUCKET, RUN, URL, SlowUpload, User, check, clip, freeze, hasten, kill, link_of, looped, mail_of, main,
+                 media_like, note, own_process, pids, request, s3, servers, sql, thaw, up, value, wait, wait_ready)
 from smtp import Smtp
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 
-def problem(answer, media_id):
+def problem(answer, media_id="no id"):
     """An answer without what must differ between two requests."""
     text = answer.body.decode().replace(media_id, "ID")
     request_id = answer.headers["X-Request-Id"]
@@ -61,8 +61,8 @@ def test_other_users():
     cursor = alice.request("GET", "/media?limit=1").headers["Link"]
     cursor = re.search(r"<([^>]*)>", cursor).group(1)
     page = bob.request("GET", cursor[cursor.index("/media"):])
-    check(page.status == 200 and all(m["owner"] != listed or m["id"] == mine for m in page.json["items"])
-          and theirs not in page.body.decode(), "another user's cursor opens nothing", page)
+    check(page.status == 200 and all(m["id"] == mine for m in page.json["items"]),
+          "another user's cursor opens nothing", page)
     check(alice.request("GET", f"/media/{theirs}").status == 200, "its owner sees it")
     for method, path in (("GET", f"/media/{theirs}"), ("GET", f"/media/{theirs}/original"), ("GET", "/media"),
                          ("GET", f"/download?fid={theirs}"), ("POST", f"/media/{theirs}/token")):
@@ -104,7 +104,7 @@ def test_disabled():
     body = json.dumps({"email": user.email, "password": user.password})
     disabled = request("POST", "/login", body, JSON)
     unknown = request("POST", "/login", body.replace(user.email, "x" * (len(user.email) - 4) + "@b.c"), JSON)
-    check(disabled.status == 401 and problem(disabled, "-") == problem(unknown, "-"),
+    check(disabled.status == 401 and problem(disabled) == problem(unknown),
           "login: like an unknown account", disabled)
     upload = SlowUpload(user, 1 << 20, headers={"Expect": "100-continue"})
     answer = upload.answer()  # without a byte of the body
@@ -132,7 +132,7 @@ class Watch:
         self.thread = threading.Thread(target=self._look, daemon=True)
 
     def _look(self):
-        while not self.over.wait(0.01):
+        while not self.over.wait(0.2):
             for name in os.listdir("/proc"):
                 if name.isdigit():
                     try:
@@ -262,7 +262,7 @@ def without_s3(user, media_id, paths, errors):
 def wrong_credentials(user, secrets):
     """Workers that are not let in say so, and not with what."""
     log = RUN / "log" / "own-notifier-1.log"
-    server = Smtp()
+    server = Smtp(is_closed=True)
     mail_password = "mail" + uuid.uuid4().hex
     broker_password = "amqp" + uuid.uuid4().hex
     secrets.add("SMTP password", mail_password)
@@ -276,9 +276,8 @@ def wrong_credentials(user, secrets):
     amqp_url = amqp._replace(netloc=f"media:{broker_password}@{amqp.hostname}:{amqp.port}").geturl()
     url = server.url.replace("smtp://", f"smtp://post:{mail_password}@")
     log.unlink(missing_ok=True)
-    media_id = None
-    os.kill(pids("notifier-1")[0], signal.SIGSTOP)
     processes = []
+    freeze("notifier-1")
     try:
         processes.append(own_process("notifier-1", AMQP_URL=amqp_url, MEDIA_SMTP_URL=url, MEDIA_POLL_S="1",
                                      MEDIA_HEALTH_FILE=""))
@@ -288,12 +287,12 @@ def wrong_credentials(user, secrets):
             "SELECT count(*) FROM media.jobs WHERE media_id = %s AND step = 'notify' AND error_code = 'mail_not_sent'",
             media_id), 60)
         wait("RabbitMQ and PostgreSQL refused", lambda: all(
-            word in log.read_bytes().lower() for word in (b"amqp", b"password authentication failed")), 30)
+            word in log.read_bytes() for word in (b"ACCESS_REFUSED", b"password authentication failed")), 30)
     finally:
         for process in processes:
             process.kill()
             process.wait()
-        os.kill(pids("notifier-1")[0], signal.SIGCONT)
+        thaw("notifier-1")
         server.close()
         passfile.unlink()
     hasten()
@@ -325,14 +324,12 @@ def test_secrets():
         check(not found, f"log {path.name}: no secret", found)
         found = SIGNS.findall(data)
         check(not found, f"log {path.name}: no token, signature or hash", [f[:60] for f in found[:5]])
-    for name, line in (("command lines", b"\n".join(watch.lines)),):
-        check(not secrets.in_bytes(line), f"{name}: no secret", secrets.in_bytes(line))
+    found = secrets.in_bytes(b"\n".join(watch.lines))
+    check(not found, "command lines: no secret", found)
     check(all(400 <= a.status < 600 for a in errors), "(those were errors)", [a.status for a in errors])
-    for answer in errors:
-        text = answer.body + str(answer.headers).encode()
-        if secrets.in_bytes(text) or SIGNS.search(text):
-            check(False, "error bodies: no secret", answer)
-    check(True, f"{len(errors)} error bodies: no secret")
+    found = [a for a in errors for text in (a.body + str(a.headers).encode(),)
+             if secrets.in_bytes(text) or SIGNS.search(text)]
+    check(not found, "error bodies: no secret", found)
     tables = rows()
     check("media.users" in tables and "media.sessions" in tables, "(the tables were read)", tables.keys())
     for name, data in tables.items():

@@ -6,11 +6,13 @@
  */
 
 #include "ngx_media_upload.h"
+#include "ngx_media_request.h"
 #include <jansson.h>
 
 
 static ngx_int_t ngx_media_commit_query(ngx_media_upload_t *u);
 static void ngx_media_commit_done(void *data, ngx_media_pg_result_t *res);
+static ngx_int_t ngx_media_commit_again(ngx_media_upload_t *u);
 static void ngx_media_commit_retry(ngx_event_t *ev);
 static void ngx_media_commit_publish(ngx_media_upload_t *u,
     ngx_str_t *outbox);
@@ -64,11 +66,22 @@ ngx_media_commit_query(ngx_media_upload_t *u)
     u->query = ngx_media_pg_query(MEDIA_STMT_UPLOAD_COMMIT, p,
                                   ngx_media_commit_done, u);
 
-    if (u->query == NULL) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
+    return u->query == NULL ? ngx_media_commit_again(u) : NGX_OK;
+}
+
+
+/* It never ran, or nobody knows: the statement answers the same when it is
+ * said again. */
+
+static ngx_int_t
+ngx_media_commit_again(ngx_media_upload_t *u)
+{
+    if (u->tries++ < NGX_MEDIA_COMMIT_TRIES) {
+        ngx_add_timer(&u->retry, NGX_MEDIA_RETRY_DELAY);
+        return NGX_OK;
     }
 
-    return NGX_OK;
+    return ngx_media_upload_fail(u, MEDIA_PROBLEM_DATABASE_UNAVAILABLE, NULL);
 }
 
 
@@ -90,26 +103,16 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
 
     u->query = NULL;
 
-    if (res->rc == NGX_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, u->log, 0,
-                      "media commit refused: media=%V sqlstate=%s \"%V\"",
-                      &u->id, res->sqlstate, &res->message);
-        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    if (ngx_media_query_away(res)) {
+        (void) ngx_media_commit_again(u);
         return;
     }
 
     if (res->rc != NGX_OK || res->nrows != 1) {
-
-        /* never ran, or nobody knows: the statement answers the same when it
-         * is said again */
-
-        if (u->tries++ < NGX_MEDIA_COMMIT_TRIES && !ngx_exiting) {
-            ngx_add_timer(&u->retry, NGX_MEDIA_RETRY_DELAY);
-            return;
-        }
-
-        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_DATABASE_UNAVAILABLE,
-                                     NULL);
+        ngx_log_error(NGX_LOG_ERR, u->log, 0,
+                      "media commit refused: media=%V sqlstate=%s \"%V\"",
+                      &u->id, res->sqlstate, &res->message);
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
         return;
     }
 

@@ -23,6 +23,13 @@
 extern ngx_module_t  ngx_http_rewrite_module;
 
 
+static char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_media_check_realm(ngx_conf_t *cf, void *post, void *data);
+
+
+static ngx_conf_post_t  ngx_media_bucket_post = { ngx_media_check_bucket };
+static ngx_conf_post_t  ngx_media_realm_post = { ngx_media_check_realm };
+
 static ngx_conf_num_bounds_t  ngx_media_one_or_more = {
     ngx_conf_check_num_bounds, 1, 65535
 };
@@ -67,8 +74,14 @@ ngx_command_t  ngx_media_commands[] = {
                    ngx_media_set_s3_endpoint, s3.host),
     NGX_MEDIA_MAIN("media_s3_trusted_certificate", NGX_CONF_TAKE1,
                    ngx_conf_set_str_slot, s3_ca),
-    NGX_MEDIA_MAIN("media_s3_bucket", NGX_CONF_TAKE1,
-                   ngx_conf_set_str_slot, s3.bucket),
+
+    { ngx_string("media_s3_bucket"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3.bucket),
+      &ngx_media_bucket_post },
+
     NGX_MEDIA_MAIN("media_s3_region", NGX_CONF_TAKE1,
                    ngx_conf_set_str_slot, s3.region),
 
@@ -106,8 +119,14 @@ ngx_command_t  ngx_media_commands[] = {
                    ngx_conf_set_str_slot, issuer),
     NGX_MEDIA_MAIN("media_auth_audience", NGX_CONF_TAKE1,
                    ngx_conf_set_str_slot, audience),
-    NGX_MEDIA_MAIN("media_auth_realm", NGX_CONF_TAKE1,
-                   ngx_conf_set_str_slot, realm),
+
+    { ngx_string("media_auth_realm"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, realm),
+      &ngx_media_realm_post },
+
     NGX_MEDIA_MAIN("media_auth_leeway", NGX_CONF_TAKE1,
                    ngx_conf_set_sec_slot, leeway),
     NGX_MEDIA_MAIN("media_token_ttl", NGX_CONF_TAKE1,
@@ -136,6 +155,64 @@ ngx_command_t  ngx_media_commands[] = {
 
     ngx_null_command
 };
+
+
+/* S3's rules; the name becomes a segment of every request's path. */
+
+static char *
+ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t  *name = data;
+
+    u_char      ch;
+    size_t      i;
+    ngx_uint_t  alnum, bad;
+
+    bad = name->len < 3 || name->len > 63;
+
+    for (i = 0; i < name->len && !bad; i++) {
+        ch = name->data[i];
+
+        alnum = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
+
+        bad = !alnum && (i == 0 || i == name->len - 1
+                         || (ch != '-' && ch != '.'));
+    }
+
+    if (bad) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not the name of a bucket ([a-z0-9.-], "
+                           "3 to 63)", name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* It stands in quotes in WWW-Authenticate. */
+
+static char *
+ngx_media_check_realm(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t  *realm = data;
+
+    size_t  i;
+
+    for (i = 0; i < realm->len; i++) {
+
+        if (realm->data[i] < ' ' || realm->data[i] == '"'
+            || realm->data[i] == '\\' || realm->data[i] == 0x7f)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" cannot stand in quotes in a header",
+                               realm);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
 
 
 void *
@@ -434,9 +511,9 @@ ngx_media_check_conf(ngx_conf_t *cf)
 
     if (mcf->issue_key == NULL || mcf->play_key == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media on\" needs \"%s\"", mcf->issue_key == NULL
-                      ? "media_auth_key\" with a key that signs"
-                      : "media_play_key");
+                      "\"media on\" needs %s", mcf->issue_key == NULL
+                      ? "\"media_auth_key\" with a key that signs"
+                      : "\"media_play_key\"");
         return NGX_ERROR;
     }
 

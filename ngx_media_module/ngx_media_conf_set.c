@@ -248,6 +248,7 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_memzero(&u, sizeof(ngx_url_t));
     u.url = value[1];
+    u.uri_part = 1;
 
     if (ngx_strncasecmp(u.url.data, (u_char *) "http://", 7) == 0) {
         u.url.data += 7;
@@ -395,6 +396,35 @@ ngx_media_set_login_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* "video/mp4" or "video/": token characters of RFC 9110, one slash */
+
+static ngx_uint_t
+ngx_media_is_type(ngx_str_t *value)
+{
+    u_char      ch;
+    size_t      i;
+    ngx_uint_t  slashes;
+
+    slashes = 0;
+
+    for (i = 0; i < value->len; i++) {
+        ch = value->data[i];
+
+        if (ch == '/' && i > 0) {
+            slashes++;
+
+        } else if (!(ch >= '0' && ch <= '9')
+                   && !((ch | 0x20) >= 'a' && (ch | 0x20) <= 'z')
+                   && ngx_strchr("!#$&^_.+-", ch) == NULL)
+        {
+            return 0;
+        }
+    }
+
+    return slashes == 1;
+}
+
+
 char *
 ngx_media_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -416,9 +446,7 @@ ngx_media_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '/')
-            == NULL)
-        {
+        if (!ngx_media_is_type(&value[i])) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" in \"%V\" is neither a type "
                                "(video/mp4) nor a family (video/)",

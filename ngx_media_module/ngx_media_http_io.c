@@ -250,18 +250,20 @@ ngx_media_http_gather(ngx_chain_t *in, ngx_chain_t *links)
 void
 ngx_media_http_write_failed(ngx_media_http_call_t *call)
 {
-    ngx_event_t            *rev;
-    ngx_media_http_conn_t  *conn;
+    ngx_uint_t    replayed;
+    ngx_event_t  *rev;
 
-    conn = call->conn;
-    rev = conn->c->read;
+    rev = call->conn->c->read;
+    replayed = call->res.replayed;
 
     rev->ready = 1;
     rev->available = -1;
 
     ngx_media_http_read(call);
 
-    if (call->conn == conn) {
+    /* a new connection may well have the address of the old one */
+
+    if (call->state != NGX_MEDIA_HTTP_END && call->res.replayed == replayed) {
         ngx_media_http_fail(call, NGX_MEDIA_HTTP_BROKEN,
                             "connection lost while sending");
     }

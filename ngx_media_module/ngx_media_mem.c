@@ -17,9 +17,11 @@ static size_t              ngx_media_mem_used;
 static ngx_media_block_t  *ngx_media_mem_kept;
 static ngx_uint_t          ngx_media_mem_nkept;
 static ngx_queue_t         ngx_media_mem_waiters;
+static ngx_media_mem_waiter_t  *ngx_media_mem_ahead;  /* beyond the budget */
 static ngx_event_t         ngx_media_mem_event;
 
 
+static void ngx_media_mem_post(void);
 static void ngx_media_mem_wake(ngx_event_t *ev);
 
 
@@ -50,9 +52,26 @@ ngx_media_mem_account(ngx_atomic_int_t delta)
 
 
 ngx_uint_t
-ngx_media_mem_available(void)
+ngx_media_mem_ask(ngx_media_mem_waiter_t *w)
 {
-    return ngx_media_mem_used < ngx_media_mem_budget;
+    if (ngx_media_mem_used < ngx_media_mem_budget) {
+        return 1;
+    }
+
+    if (ngx_media_mem_ahead == NULL) {
+        ngx_media_mem_ahead = w;
+    }
+
+    if (ngx_media_mem_ahead == w) {
+        return 1;
+    }
+
+    if (!w->waiting) {
+        w->waiting = 1;
+        ngx_queue_insert_tail(&ngx_media_mem_waiters, &w->queue);
+    }
+
+    return 0;
 }
 
 
@@ -103,20 +122,17 @@ ngx_media_blocks_free(ngx_media_block_t *b)
         }
     }
 
+    ngx_media_mem_post();
+}
+
+
+static void
+ngx_media_mem_post(void)
+{
     if (!ngx_queue_empty(&ngx_media_mem_waiters)
         && !ngx_media_mem_event.posted)
     {
         ngx_post_event(&ngx_media_mem_event, &ngx_posted_events);
-    }
-}
-
-
-void
-ngx_media_mem_wait(ngx_media_mem_waiter_t *w)
-{
-    if (!w->waiting) {
-        w->waiting = 1;
-        ngx_queue_insert_tail(&ngx_media_mem_waiters, &w->queue);
     }
 }
 
@@ -128,6 +144,11 @@ ngx_media_mem_forget(ngx_media_mem_waiter_t *w)
         w->waiting = 0;
         ngx_queue_remove(&w->queue);
     }
+
+    if (ngx_media_mem_ahead == w) {
+        ngx_media_mem_ahead = NULL;
+        ngx_media_mem_post();
+    }
 }
 
 
@@ -137,13 +158,16 @@ ngx_media_mem_wake(ngx_event_t *ev)
     ngx_queue_t             *q;
     ngx_media_mem_waiter_t  *w;
 
-    while (ngx_media_mem_available()
-           && !ngx_queue_empty(&ngx_media_mem_waiters))
+    while (!ngx_queue_empty(&ngx_media_mem_waiters)
+           && (ngx_media_mem_used < ngx_media_mem_budget
+               || ngx_media_mem_ahead == NULL))
     {
         q = ngx_queue_head(&ngx_media_mem_waiters);
         w = ngx_queue_data(q, ngx_media_mem_waiter_t, queue);
 
-        ngx_media_mem_forget(w);
+        w->waiting = 0;
+        ngx_queue_remove(q);
+
         w->resume(w->data);
     }
 }

@@ -106,6 +106,13 @@ ngx_media_parts_append(ngx_media_upload_t *u, u_char *p, size_t n)
     ngx_media_block_t  *block;
 
     while (n > 0) {
+
+        if (u->parts.filling->size == u->mcf->part_size
+            && ngx_media_parts_full(u) != NGX_OK)
+        {
+            return NGX_DONE;
+        }
+
         part = u->parts.filling;
         block = part->last;
 
@@ -135,12 +142,6 @@ ngx_media_parts_append(ngx_media_upload_t *u, u_char *p, size_t n)
         part->size += size;
         p += size;
         n -= size;
-
-        if (part->size == u->mcf->part_size && n > 0
-            && ngx_media_parts_full(u) != NGX_OK)
-        {
-            return NGX_DONE;
-        }
     }
 
     return NGX_OK;
@@ -157,6 +158,14 @@ ngx_media_parts_full(ngx_media_upload_t *u)
     ngx_media_part_t   *part;
 
     part = ps->filling;
+
+    if (part->number == NGX_MEDIA_PARTS_MAX) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE,
+                                     "a file sent without its length, or in a "
+                                     "form, may have %O bytes",
+                                     NGX_MEDIA_PARTS_MAX
+                                     * (off_t) u->mcf->part_size);
+    }
 
     ngx_queue_insert_tail(&ps->full, &part->queue);
     ps->nfull++;
@@ -463,8 +472,7 @@ ngx_media_parts_ready(ngx_media_upload_t *u)
         return NGX_AGAIN;
     }
 
-    if (!ngx_media_mem_available()) {
-        ngx_media_mem_wait(&ps->waiter);
+    if (!ngx_media_mem_ask(&ps->waiter)) {
 
         if (!ps->wait.timer_set) {
             ngx_add_timer(&ps->wait, NGX_MEDIA_MEM_WAIT);

@@ -104,11 +104,32 @@ ngx_media_query_cancel(ngx_media_op_t *op)
 }
 
 
+ngx_uint_t
+ngx_media_query_away(ngx_media_pg_result_t *res)
+{
+    const char  *state;
+
+    state = res->sqlstate;
+
+    /* classes: connection, transaction rollback, resources, operator
+     * intervention, system error; 25006 is a standby that was not promoted
+     * yet */
+
+    return res->rc == NGX_DECLINED || res->rc == NGX_ABORT
+           || (res->rc == NGX_ERROR
+               && (ngx_strncmp(state, "08", 2) == 0
+                   || ngx_strncmp(state, "40", 2) == 0
+                   || ngx_strncmp(state, "53", 2) == 0
+                   || ngx_strncmp(state, "57", 2) == 0
+                   || ngx_strncmp(state, "58", 2) == 0
+                   || ngx_strcmp(state, "25006") == 0));
+}
+
+
 ngx_int_t
 ngx_media_query_failed(ngx_http_request_t *r, ngx_media_pg_result_t *res)
 {
     ngx_str_t    id;
-    ngx_uint_t   away;
     const char  *state;
 
     ngx_str_null(&id);
@@ -116,21 +137,11 @@ ngx_media_query_failed(ngx_http_request_t *r, ngx_media_pg_result_t *res)
 
     state = res->sqlstate;
 
-    /* classes: connection, resources, operator intervention, system error;
-     * 25006 is a standby that was not promoted yet */
-
-    away = res->rc != NGX_ERROR
-           || ngx_strncmp(state, "08", 2) == 0
-           || ngx_strncmp(state, "53", 2) == 0
-           || ngx_strncmp(state, "57", 2) == 0
-           || ngx_strncmp(state, "58", 2) == 0
-           || ngx_strcmp(state, "25006") == 0;
-
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "media: statement failed, sqlstate=%s message=\"%V\" req=%V",
                   state[0] ? state : "-", &res->message, &id);
 
-    if (away) {
+    if (ngx_media_query_away(res)) {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_DATABASE_UNAVAILABLE,
                                       NULL);
     }

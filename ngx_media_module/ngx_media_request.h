@@ -71,6 +71,10 @@ typedef ngx_int_t (*ngx_media_answer_pt)(ngx_http_request_t *r,
 ngx_int_t ngx_media_query(ngx_http_request_t *r, enum media_stmt stmt,
     ngx_str_t *params, ngx_media_answer_pt answer, void *data);
 
+/* 1 for a result that is not the statement's fault: the database is away,
+ * overloaded, starting or stopping, or chose us in a conflict. [loop] */
+ngx_uint_t ngx_media_query_away(ngx_media_pg_result_t *res);
+
 /* The answer to a result that is not NGX_OK; logs it. [loop] */
 ngx_int_t ngx_media_query_failed(ngx_http_request_t *r,
     ngx_media_pg_result_t *res);

@@ -9,9 +9,6 @@
 #include "ngx_media_upload.h"
 
 
-#define NGX_MEDIA_MAX_PARTS  10000
-
-
 static ngx_int_t ngx_media_stream_part(ngx_media_upload_t *u);
 static ngx_int_t ngx_media_stream_flush(ngx_media_upload_t *u);
 static void ngx_media_stream_ready(void *data);
@@ -36,7 +33,7 @@ ngx_media_stream_open(ngx_media_upload_t *u)
 
     s->part_size = u->mcf->part_size;
 
-    while (s->part_size * NGX_MEDIA_MAX_PARTS < u->declared) {
+    while (s->part_size * NGX_MEDIA_PARTS_MAX < u->declared) {
         s->part_size *= 2;
     }
 
@@ -232,6 +229,12 @@ ngx_media_stream_can_read(ngx_media_upload_t *u)
 {
     ngx_media_stream_t  *s = &u->stream;
 
+    /* all bytes are taken: HTTP/2 may tell the end later */
+
+    if (s->part > 0 && s->left == 0 && s->rest == 0) {
+        return NGX_OK;
+    }
+
     /* while a head is being sent, a part answered or a multipart upload
      * created, the client waits */
 
@@ -243,6 +246,12 @@ ngx_media_stream_can_read(ngx_media_upload_t *u)
 static ngx_int_t
 ngx_media_stream_finish(ngx_media_upload_t *u)
 {
+    ngx_media_stream_t  *s = &u->stream;
+
+    if (s->part_size != 0 && s->part > 0 && s->call == NULL) {
+        return ngx_media_multi_complete(u);     /* all parts are answered */
+    }
+
     return ngx_media_stream_flush(u) == NGX_DONE ? NGX_DONE : NGX_OK;
 }
 
@@ -311,7 +320,13 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
     }
 
     if (s->rest == 0) {
-        (void) ngx_media_multi_complete(u);
+
+        /* before the body is over its digest is not known */
+
+        if (u->state == NGX_MEDIA_UPLOAD_STORING) {
+            (void) ngx_media_multi_complete(u);
+        }
+
         return;
     }
 

@@ -14,11 +14,15 @@ static ngx_event_t  ngx_media_heartbeat;
 
 
 static ngx_media_upload_t *ngx_media_upload_create(ngx_http_request_t *r);
-static ngx_int_t ngx_media_upload_open(ngx_media_upload_t *u);
+static ngx_int_t ngx_media_upload_open(ngx_media_upload_t *u,
+    ngx_http_request_t *r);
 static void ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res);
 static void ngx_media_upload_read(ngx_media_upload_t *u);
 static void ngx_media_upload_readable(ngx_http_request_t *r);
+static ngx_int_t ngx_media_upload_pause(ngx_media_upload_t *u);
 static ngx_int_t ngx_media_upload_next(ngx_media_upload_t *u);
+static ngx_int_t ngx_media_upload_unreadable(ngx_media_upload_t *u,
+    ngx_int_t rc);
 static ngx_int_t ngx_media_upload_take(ngx_media_upload_t *u);
 static void ngx_media_upload_cancel(ngx_media_op_t *op);
 static ngx_int_t ngx_media_upload_left(ngx_media_upload_t *u);
@@ -70,13 +74,12 @@ ngx_media_upload_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_media_op_begin(&u->op, r, ngx_media_upload_cancel) != NGX_OK) {
+    if (ngx_media_upload_open(u, r) != NGX_OK
+        || ngx_media_op_begin(&u->op, r, ngx_media_upload_cancel) != NGX_OK)
+    {
+        ngx_media_count(NGX_MEDIA_C_UPLOADS_FAILED, 1);
         ngx_media_upload_free(u);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_media_upload_open(u) != NGX_OK) {
-        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
     }
 
     return NGX_DONE;
@@ -152,7 +155,7 @@ ngx_media_upload_create(ngx_http_request_t *r)
 /* The intent row, before anything is read or sent. */
 
 static ngx_int_t
-ngx_media_upload_open(ngx_media_upload_t *u)
+ngx_media_upload_open(ngx_media_upload_t *u, ngx_http_request_t *r)
 {
     u_char           size[NGX_OFF_T_LEN];
     ngx_str_t        p[10];
@@ -182,9 +185,16 @@ ngx_media_upload_open(ngx_media_upload_t *u)
         ngx_str_set(&p[9], "f");
     }
 
-    ctx = ngx_media_ctx(u->op.r);
+    ctx = ngx_media_ctx(r);
     ctx->phase = "open";
-    ctx->media_id = u->id;
+
+    /* logged after the upload is gone */
+
+    if (ngx_media_strdup(r->pool, &ctx->media_id, u->id.data, u->id.len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     u->query = ngx_media_pg_query(MEDIA_STMT_UPLOAD_OPEN, p,
                                   ngx_media_upload_opened, u);
@@ -209,7 +219,7 @@ ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res)
         /* NGX_ABORT: it may have been written after all; the janitor sees a
          * row without heart-beat */
 
-        if (res->rc == NGX_ERROR) {
+        if (!ngx_media_query_away(res)) {
             ngx_log_error(NGX_LOG_ERR, u->log, 0,
                           "media upload open failed, sqlstate=%s media=%V",
                           res->sqlstate, &u->id);
@@ -248,36 +258,43 @@ ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res)
 /*
  * Starts nginx's body reader from a foreign event. The reader takes a
  * reference for the content handler that called it; that is us, and the
- * finalization with NGX_DONE gives it back.
+ * finalization with NGX_DONE gives it back. The reader goes on with the request
+ * after its post handler has run, so nothing may end in there.
  */
 
 static void
 ngx_media_upload_read(ngx_media_upload_t *u)
 {
     ngx_int_t            rc;
-    ngx_connection_t    *c;
+    ngx_uint_t           started;
     ngx_http_request_t  *r;
 
     r = u->op.r;
-    c = r->connection;
 
     ngx_media_ctx(r)->phase = "body";
 
     r->request_body_no_buffering = 1;
     r->request_body_in_file_only = 0;
 
+    u->starting = 1;
+
     rc = ngx_http_read_client_request_body(r, ngx_media_upload_body);
 
-    /* u may be gone by now, r is not */
+    /* HTTP/2 with the whole body there calls its post handler later */
+
+    started = !u->starting;
+    u->starting = 0;
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_BAD_REQUEST,
-                                     "the body cannot be read");
+        (void) ngx_media_upload_unreadable(u, rc);
         return;
     }
 
     ngx_http_finalize_request(r, NGX_DONE);
-    ngx_http_run_posted_requests(c);
+
+    if (started) {
+        ngx_media_upload_body(r);
+    }
 }
 
 
@@ -300,6 +317,11 @@ ngx_media_upload_body(ngx_http_request_t *r)
     }
 
     r->read_event_handler = ngx_media_upload_readable;
+
+    if (u->starting) {
+        u->starting = 0;
+        return;
+    }
 
     if (ngx_media_upload_take(u) != NGX_OK) {
         return;
@@ -327,7 +349,29 @@ ngx_media_upload_readable(ngx_http_request_t *r)
         return;
     }
 
+    if (r->connection->error) {
+        (void) ngx_media_upload_left(u);
+        return;
+    }
+
     (void) ngx_media_upload_pump(u);
+}
+
+
+/* Not the client is what we wait for: its time stands still. */
+
+static ngx_int_t
+ngx_media_upload_pause(ngx_media_upload_t *u)
+{
+    ngx_event_t  *rev;
+
+    rev = u->op.r->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -353,7 +397,7 @@ ngx_media_upload_pump(ngx_media_upload_t *u)
             rc = ngx_media_ingest(u, cl->buf);
 
             if (rc != NGX_OK) {
-                return rc == NGX_AGAIN ? NGX_OK : rc;
+                return rc == NGX_AGAIN ? ngx_media_upload_pause(u) : rc;
             }
 
             u->in = cl->next;
@@ -375,7 +419,7 @@ ngx_media_upload_pump(ngx_media_upload_t *u)
             rc = u->sink->ready(u);
 
             if (rc != NGX_OK) {
-                return rc == NGX_AGAIN ? NGX_OK : rc;
+                return rc == NGX_AGAIN ? ngx_media_upload_pause(u) : rc;
             }
         }
 
@@ -414,18 +458,7 @@ ngx_media_upload_next(ngx_media_upload_t *u)
     rc = ngx_http_read_unbuffered_request_body(r);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-
-        if (r->connection->error) {
-            return ngx_media_upload_left(u);
-        }
-
-        if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-            return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE, NULL);
-        }
-
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_BAD_REQUEST,
-                                     "the body ended early or its framing "
-                                     "is broken");
+        return ngx_media_upload_unreadable(u, rc);
     }
 
     if (ngx_media_upload_take(u) != NGX_OK) {
@@ -433,6 +466,29 @@ ngx_media_upload_next(ngx_media_upload_t *u)
     }
 
     return u->in != NULL || u->body_done ? NGX_OK : NGX_AGAIN;
+}
+
+
+/* What nginx's reader says in place of bytes. Always NGX_DONE. */
+
+static ngx_int_t
+ngx_media_upload_unreadable(ngx_media_upload_t *u, ngx_int_t rc)
+{
+    if (u->op.r->connection->error) {
+        return ngx_media_upload_left(u);
+    }
+
+    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE, NULL);
+    }
+
+    if (rc >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    return ngx_media_upload_fail(u, MEDIA_PROBLEM_BAD_REQUEST,
+                                 "the body ended early or its framing is "
+                                 "broken");
 }
 
 

@@ -40,6 +40,8 @@
 
 #define NGX_MEDIA_MEM_WAIT       30000  /* ms an upload may wait for memory */
 #define NGX_MEDIA_PARTS_SENDING  2      /* full parts of one upload in RAM */
+#define NGX_MEDIA_PARTS_MAX      10000  /* of a multipart upload, says S3 */
+#define NGX_MEDIA_OBJECT_MAX     (5LL << 40)    /* bytes, says S3 */
 #define NGX_MEDIA_PART_TRIES     6  /* over 15.5 s */
 #define NGX_MEDIA_COMMIT_TRIES   20
 #define NGX_MEDIA_RETRY_DELAY    500    /* ms, first pause before a retry */
@@ -184,6 +186,7 @@ struct ngx_media_upload_s {
     unsigned                    want_digest:1;
     unsigned                    no_replace:1;
     unsigned                    opened:1;   /* the intent row exists */
+    unsigned                    starting:1; /* inside nginx's body reader */
     unsigned                    touched:1;  /* S3 may hold something */
     unsigned                    typed:1;    /* sniffed, sink open */
     unsigned                    file_begun:1;

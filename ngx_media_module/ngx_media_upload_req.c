@@ -116,6 +116,7 @@ static ngx_int_t
 ngx_media_upload_body_kind(ngx_media_upload_t *u, ngx_http_request_t *r)
 {
     int               rc;
+    off_t             max;
     ngx_str_t        *type;
     media_str_t       view;
     media_err_t       err;
@@ -168,14 +169,23 @@ ngx_media_upload_body_kind(ngx_media_upload_t *u, ngx_http_request_t *r)
 
     u->declared = r->headers_in.content_length_n;
 
-    if (u->lcf->max_size != 0 && u->declared > u->lcf->max_size) {
-        ngx_media_refuse(r, MEDIA_PROBLEM_TOO_LARGE,
-                         "%O bytes are more than the %O allowed",
-                         u->declared, u->lcf->max_size);
-    }
+    max = NGX_MEDIA_OBJECT_MAX;
 
     if (u->mcf->s3.payload != NGX_MEDIA_S3_SIGNED) {
         u->sink = &ngx_media_stream_sink;
+
+    } else {
+        max = ngx_min(max, NGX_MEDIA_PARTS_MAX * (off_t) u->mcf->part_size);
+    }
+
+    if (u->lcf->max_size != 0) {
+        max = ngx_min(max, u->lcf->max_size);
+    }
+
+    if (u->declared > max) {
+        ngx_media_refuse(r, MEDIA_PROBLEM_TOO_LARGE,
+                         "%O bytes are more than the %O allowed",
+                         u->declared, max);
     }
 
     return NGX_OK;

@@ -40,6 +40,9 @@ SELECT throws_like(format('SELECT * FROM media.job_finish(%L, 1, %L)', :'job', j
 SELECT throws_ok(format('SELECT * FROM media.job_finish(%L, 1, %L)', :'job', jsonb_build_object('outputs', jsonb_build_array(output('k1', 'A/B')))),
   '23514', NULL, 'finish: not with a bad name');
 SELECT is(everything(), :'before'::text, 'what is refused changes nothing');
+INSERT INTO media.objects (object_key, media_id, job_id, fence) VALUES ('k0', :'film', :'job', 0);
+SELECT throws_like(format('SELECT * FROM media.job_finish(%L, 1, %L)', :'job', jsonb_build_object('outputs', jsonb_build_array(output('k0')))),
+  '%never registered object%', 'finish: not with a key of an earlier attempt');
 
 -- the lease runs out: three attempts, then failed
 CREATE TABLE test.wait (attempt int, seconds float8);

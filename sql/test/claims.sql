@@ -5,10 +5,13 @@ SELECT person('ann') AS ann, person('bob') AS bob, person('cyd') AS cyd \gset
 SELECT media(:'ann') AS film_a, media(:'bob') AS film_b, media(:'cyd') AS film_c \gset
 DELETE FROM media.jobs;
 
+-- in this order, also within a millisecond
+CREATE SEQUENCE test.age;
 CREATE FUNCTION test.jobs(p_media uuid, p_count int, p_step text DEFAULT 'work', p_priority int DEFAULT 0) RETURNS void
 LANGUAGE sql AS $$
-  INSERT INTO media.jobs (media_id, owner_id, step, ordinal, queue, state, priority)
-  SELECT m.id, m.owner_id, p_step, n + (SELECT count(*) FROM media.jobs WHERE media_id = p_media), 'short', 'queued', p_priority
+  INSERT INTO media.jobs (id, media_id, owner_id, step, ordinal, queue, state, priority)
+  SELECT overlay(media.uuid7()::text PLACING lpad(nextval('test.age')::text, 8, '0') FROM 1)::uuid, m.id, m.owner_id, p_step,
+         n + (SELECT count(*) FROM media.jobs WHERE media_id = p_media), 'short', 'queued', p_priority
     FROM media.media m, generate_series(0, p_count - 1) n WHERE m.id = p_media
 $$;
 CREATE FUNCTION test.next_owner() RETURNS text LANGUAGE plpgsql AS $$
@@ -59,6 +62,13 @@ UPDATE media.jobs SET not_before = now() + interval '1s';
 SELECT is(next_owner(), NULL, 'not before its time');
 UPDATE media.jobs SET not_before = now() - interval '1ms';
 SELECT is(next_owner(), 'ann', 'but then');
+DELETE FROM media.jobs;
+
+SELECT jobs(:'film_a', 2), jobs(:'film_a', 1, 'other', 9) \gset _
+UPDATE media.jobs SET not_before = now() + interval '1h', priority = 5 WHERE id = (SELECT min(id::text)::uuid FROM media.jobs WHERE step = 'work');
+SELECT is(next_owner(), 'ann', 'what is due, though better jobs are not');
+SELECT results_eq($$SELECT step, priority FROM media.jobs WHERE state = 'running'$$, $$VALUES ('work', 0)$$, 'and of a step that was asked for');
+SELECT is(next_owner(), NULL, 'no other');
 DELETE FROM media.jobs;
 
 -- priority, then age

@@ -48,6 +48,21 @@ SELECT is((job(:'film', 'c')).state, 'queued', 'fan-in: is due');
 SELECT is(done(job_id(:'film', 'c')), 'ok', 'fan-in: done');
 SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'ready', 'chain: ready');
 
+-- fan-in: no other state of the last job will do
+SELECT media(:'ann', 'chain') AS film \gset
+SELECT fan(:'film', 1) \gset _
+CREATE FUNCTION test.advanced(p_media uuid, p_state text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  SET LOCAL session_replication_role = replica;
+  UPDATE media.jobs SET state = p_state, lease_until = CASE WHEN p_state = 'running' THEN now() END WHERE media_id = p_media AND step = 'b';
+  UPDATE media.jobs SET state = 'waiting' WHERE media_id = p_media AND step = 'c';
+  SET LOCAL session_replication_role = origin;
+  PERFORM media.media_advance(p_media);
+  RETURN (test.job(p_media, 'c')).state;
+END $$;
+SELECT is(advanced(:'film', s), CASE s WHEN 'succeeded' THEN 'queued' ELSE 'waiting' END, 'fan-in: b is ' || s)
+  FROM unnest('{queued,running,failed,canceled,succeeded}'::text[]) s;
+
 -- fan-out: what it cannot be
 SELECT media(:'ann', 'chain') AS film \gset
 SELECT claim_job(job_id(:'film', 'a')) AS fence, job_id(:'film', 'a') AS job \gset

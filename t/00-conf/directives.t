@@ -41,7 +41,7 @@ sub check {
         http => media_http(%http) . join("\n", @{ $conf{in_http} // [] }, ''),
         server => $server . join("\n", @{ $conf{in_server} // [] }, ''));
     MediaNginx::spew("$dir/nginx.conf", $text);
-    my $said = MediaTest::run('', 'sh', '-c', '"$0" -t -e stderr -p "$1" -c "$1/nginx.conf" 2>&1; echo "exit=$?"',
+    my $said = MediaTest::run('', 'sh', '-c', '"$0" -t -e "$1/early.log" -p "$1" -c "$1/nginx.conf" 2>&1; echo "exit=$?"',
         MediaNginx::binary(), "$dir");
     $said =~ s/exit=(\d+)\n\z//;
     return ($1, $said, $text);
@@ -92,7 +92,7 @@ refuses('media_pg', 'media_pg "service=media";', qr/^a service file is not suppo
 wrong('media_pg "host=127.0.0.1";', '"media_pg" directive is duplicate');
 wrong('media_pg_connections 0;', 'value must be between 1 and 65535');
 wrong('media_pg_connections 65536;', 'value must be between 1 and 65535');
-wrong('media_pg_connections many;', 'invalid number "many"');
+wrong('media_pg_connections many;', '"media_pg_connections" directive invalid number');
 whole('PGHOST is a name', qr/\[emerg\] "media_pg": /, http => { media_pg => undef }, env => { PGHOST => 'db.example.org' });
 accepts('PGHOST is an address', http => { media_pg => undef }, env => { PGHOST => '127.0.0.1' });
 accepts('a socket directory', http => { media_pg => '"host=/run/postgresql"' });
@@ -110,6 +110,12 @@ for my $time (qw(media_pg_timeout media_pg_connect_timeout media_amqp_timeout me
 for my $size (qw(media_s3_part_size media_memory)) {
     wrong("$size big;", qq{"$size" directive invalid value});
 }
+for my $bucket ('', 'ab', 'A-b', 'a/b', '-ab', 'ab.', 'a' x 64) {
+    refuses('media_s3_bucket', qq{media_s3_bucket "$bucket";}, qq{"$bucket" is not the name of a bucket ([a-z0-9.-], 3 to 63)});
+}
+accepts('media_s3_bucket', http => { media_s3_bucket => 'my.bucket-1' });
+refuses('media_auth_realm', qq{media_auth_realm 'a"b';}, '"a"b" cannot stand in quotes in a header');
+refuses('media_auth_realm', q{media_auth_realm 'a\\\\b';}, qr{cannot stand in quotes in a header$});
 for my $text (qw(media_s3_region media_auth_issuer media_auth_audience media_auth_realm)) {
     accepts($text, http => { $text => 'of-mine' });
     refuses($text, "$text a b;", qq{invalid number of arguments in "$text" directive});
@@ -163,7 +169,7 @@ whole("unsigned to $_->[0]", qq{"media_s3_payload unsigned" over plain http is f
 whole('parts of less than 5m', '"media_s3_part_size" is 5242879, it must be between 5m and 1g',
     http => { media_s3_part_size => 5_242_879 });
 whole('parts of more than 1g', '"media_s3_part_size" is 1073741825, it must be between 5m and 1g',
-    http => { media_s3_part_size => 1_073_741_825, media_memory => '8g' });
+    http => { media_s3_part_size => 1_073_741_825, media_memory => '8192m' });
 whole('memory for three parts',
     '"media_memory" is 20971519, it must hold at least four times "media_s3_part_size" (5242880)',
     http => { media_s3_part_size => '5m', media_memory => 20_971_519 });
@@ -186,7 +192,6 @@ wrong("media_auth_key HS256 $empty;", qr/^"\Q$empty\E": the key is empty/);
 wrong("media_auth_key HS256 $huge;", qq{"$huge" has 65537 bytes, at most 65536 are allowed});
 wrong("media_auth_key RS256 $secret;", qq{"$secret": not an unencrypted PEM public or private key});
 wrong("media_auth_key RS256 $weak;", qr/^"\Q$weak\E": the RSA key has 1024 bits/);
-wrong("media_play_key $short;", qq{"$short": the secret is shorter than 32 bytes});
 wrong("media_play_key $secret;", '"media_play_key" directive is duplicate');
 refuses('media_play_key', "media_play_key $short;", qq{"$short": the secret is shorter than 32 bytes});
 accepts('several keys, one with an id', in_http => ["media_auth_key HS256 $secret two;", "media_auth_key RS256 $public;"]);

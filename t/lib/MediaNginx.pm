@@ -102,7 +102,9 @@ sub stop {
     $self->kill('QUIT');
     Test::More::ok(eval { $self->await('it exits', sub { $self->gone }); 1 }, "$name - stops in order")
         || $self->destroy;
+    MediaNginx::spew("/tmp/tup/last.log", $self->log_text) if $ENV{TUP};
     my @bad = grep { /\[(?:alert|emerg)\]|exited on signal|exited with code [1-9]/ } split /\n/, $self->log_text;
+    push @bad, grep { /Sanitizer|runtime error|^    #\d/ } split /\n/, slurp("$self->{dir}/out");
     Test::More::is(join("\n", @bad), '', "$name - a clean log");
     return;
 }
@@ -264,7 +266,7 @@ sub answer {
     my $length = $answer{headers}{'content-length'} // 0;
     $self->need(sub { length $self->{in} >= $length });
     $answer{body} = substr $self->{in}, 0, $length, '';
-    $answer{json} = eval { JSON::PP->new->decode($answer{body}) };
+    $answer{json} = eval { JSON::PP->new->utf8->decode($answer{body}) };
     return \%answer;
 }
 

@@ -135,7 +135,7 @@ sub committed {
     is($answer->{headers}{location}, "/media/$id", "$name - its location");
     is($media->{digest}{'sha-256'}, $sha256, "$name - its digest");
     is($media->{size}, length $bytes, "$name - its size");
-    is($media->{$_}, $want{$_}, "$name - its $_") for grep { !/^(?:row|bytes)$/ } sort keys %want;
+    is_deeply($media->{$_}, $want{$_}, "$name - its $_") for grep { !/^(?:row|bytes)$/ } sort keys %want;
     return $id if $answer->{status} != 201;
     is(sql("SELECT size_bytes, sha256, o.state FROM media JOIN objects o USING (object_key) WHERE id = '$id'"),
         length($bytes) . "|$sha256|live", "$name - its rows") if $want{row};

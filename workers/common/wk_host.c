@@ -112,7 +112,8 @@ static void read_stderr(wk_host_run_t *r)
     char buf[1024];
     ssize_t n;
 
-    while ((n = read(r->proc.stderr_fd, buf, sizeof(buf))) > 0) {
+    /* a child that writes without end must not keep us from the timers */
+    for (int i = 0; i < 64 && (n = read(r->proc.stderr_fd, buf, sizeof(buf))) > 0; i++) {
         if (r->err.len + (size_t)n < HOST_STDERR_MAX) {
             (void)media_buf_add(&r->err, buf, (size_t)n);
         }

@@ -151,13 +151,11 @@ int main(int argc, char **argv)
 {
     static const wk_engine_t engine = {NOTIFIER, MEDIA_QUEUE_NOTIFY, "{notify}", notify_run};
     wk_conf_t conf;
-    int rc;
 
     wk_conf_load(&conf, NOTIFIER, argc, argv);
     if (check_conf(&conf) != 0) {
         return 2;
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    rc = wk_run(&engine, &conf);
-    return rc;
+    return wk_run(&engine, &conf);
 }

@@ -1,0 +1,55 @@
+# The module in Debian's nginx: the way its service tests and starts it, and worker processes that have given
+# root up
+
+use lib 't/lib';
+use Test::More;
+use MediaTest;
+use MediaNginx;
+use MediaUpload;
+use File::Temp ();
+
+my $routes = upload_server();
+my $www = getpwnam 'www-data';
+
+# As Debian's nginx.conf, with its modules-enabled/*.conf
+sub debian_conf {
+    my ($dir, $user) = @_;
+    mkdir "$dir/modules-enabled";
+    MediaNginx::spew("$dir/modules-enabled/50-mod-http-media.conf", "load_module $ENV{TEST_NGINX_LOAD_MODULES};\n");
+    return join "\n", $user, 'worker_processes auto;', "pid $dir/nginx.pid;", "error_log $dir/error.log;",
+        "include $dir/modules-enabled/*.conf;", media_main(), 'events { worker_connections 768; }',
+        'http { sendfile on; tcp_nopush on; types_hash_max_size 2048; include /etc/nginx/mime.types;',
+        'default_type application/octet-stream; gzip on; access_log off;',
+        (map { "${_}_temp_path $dir/$_;" } qw(client_body proxy fastcgi uwsgi scgi)),
+        media_http(), 'server { listen 127.0.0.1:' . ($ENV{TEST_NGINX_PORT} // 1984) . ';', $routes, '}', '}', '';
+}
+
+my $dir = File::Temp->newdir;
+MediaNginx::spew("$dir/nginx.conf", debian_conf($dir, $> == 0 ? 'user www-data;' : ''));
+
+# ExecStartPre of its unit
+my $said = MediaTest::run('', 'sh', '-c',
+    '"$0" -t -q -g "daemon on; master_process on;" -e "$1/error.log" -c "$1/nginx.conf" 2>&1; echo "exit=$?"',
+    MediaNginx::binary(), "$dir");
+is($said, "exit=0\n", 'nginx -t as the service runs it: silent');
+is(-s "$dir/error.log", 0, 'nothing is logged');
+
+SKIP: {
+    skip 'needs root and www-data', 8 if $> != 0 || !defined $www;
+    my $pass = File::Temp->new;
+    print {$pass} MediaNginx::slurp(MediaTest::secret_file('pgpass-media_gateway'));
+    close $pass;
+    chown $www, -1, $pass->filename;
+    my $nginx = do {
+        local $ENV{PGPASSFILE} = $pass->filename;
+        MediaNginx->start(user => 'www-data', workers => 2, server => $routes,
+            main => media_main() =~ s/^env PGPASSFILE=.*;$/env PGPASSFILE;/mr);
+    };
+    my @owners = map { (stat "/proc/$_")[4] } $nginx->workers;
+    is_deeply(\@owners, [$www, $www], 'the workers are www-data');
+    my $bytes = mp4(300_000);
+    committed($nginx->ask(put('www.mp4', $bytes)), $bytes, 'an upload to www-data', bytes => 1);
+    $nginx->stop;
+}
+
+done_testing();
