@@ -122,6 +122,10 @@ ngx_media_ingest_file(ngx_media_upload_t *u, ngx_buf_t *b)
     size_t     n;
     ngx_int_t  rc;
 
+    if (b->pos == b->last) {
+        return NGX_OK;      /* the end of the body, without an address */
+    }
+
     if (!u->typed) {
 
         /* the first bytes are held until they tell what this is */

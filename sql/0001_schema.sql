@@ -68,7 +68,6 @@ CREATE TABLE media.uploads (
   name           text NOT NULL,
   reserved_bytes bigint NOT NULL DEFAULT 0 CHECK (reserved_bytes >= 0),
   request_id     text,
-  is_dead        boolean NOT NULL DEFAULT false,       -- given up; may never commit
   heartbeat_at   timestamptz NOT NULL DEFAULT now(),
   created_at     timestamptz NOT NULL DEFAULT now()
 );

@@ -24,14 +24,14 @@ END $$;
 CREATE FUNCTION media.quota_used(p_user uuid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
   SELECT coalesce((SELECT sum(size_bytes) FROM media WHERE owner_id = p_user), 0)::bigint
-       + coalesce((SELECT sum(reserved_bytes) FROM uploads WHERE owner_id = p_user AND NOT is_dead), 0)::bigint
+       + coalesce((SELECT sum(reserved_bytes) FROM uploads WHERE owner_id = p_user), 0)::bigint
 $$;
 
 CREATE FUNCTION media.me(p_user uuid) RETURNS TABLE (me text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT jsonb_build_object('id', u.id, 'email', u.email, 'roles', to_jsonb(u.roles),
     'quota', jsonb_build_object('used', quota_used(u.id), 'limit', u.quota_bytes,
-      'uploads', (SELECT count(*) FROM uploads p WHERE p.owner_id = u.id AND NOT p.is_dead)))::text
+      'uploads', (SELECT count(*) FROM uploads p WHERE p.owner_id = u.id)))::text
     FROM users u WHERE u.id = p_user AND u.disabled_at IS NULL
 $$;
 
@@ -87,7 +87,7 @@ DECLARE
   v_key text;
 BEGIN
   -- locked, so that the janitor either passes by or has given it up before
-  SELECT object_key INTO v_key FROM uploads WHERE id = p_id AND NOT is_dead FOR KEY SHARE;
+  SELECT object_key INTO v_key FROM uploads WHERE id = p_id FOR KEY SHARE;
   UPDATE objects SET s3_upload_id = p_s3_upload_id WHERE object_key = v_key;
   RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'gone' END;
 END $$;
@@ -99,7 +99,7 @@ BEGIN
   RETURN QUERY
   WITH alive AS (
     UPDATE uploads u SET heartbeat_at = now()
-     WHERE u.id IN (SELECT x.id FROM uploads x WHERE x.id = ANY (p_ids) AND NOT x.is_dead
+     WHERE u.id IN (SELECT x.id FROM uploads x WHERE x.id = ANY (p_ids)
                      ORDER BY x.id FOR UPDATE)
     RETURNING u.id)
   SELECT i FROM unnest(p_ids) i WHERE i NOT IN (SELECT a.id FROM alive a);
@@ -129,10 +129,6 @@ BEGIN
     ELSE
       RETURN QUERY SELECT 'gone', 'the upload was given up', NULL::text, '[]'::text;
     END IF;
-    RETURN;
-  END IF;
-  IF v_upload.is_dead THEN
-    RETURN QUERY SELECT 'gone', 'the upload was given up', NULL::text, '[]'::text;
     RETURN;
   END IF;
   IF NOT EXISTS (SELECT FROM pipelines WHERE name = p_pipeline) THEN
@@ -182,7 +178,9 @@ BEGIN
   IF p_is_clean THEN
     DELETE FROM objects WHERE object_key = v_key AND state = 'pending';
   ELSE
-    UPDATE objects SET state = 'doomed', retry_at = now() WHERE object_key = v_key AND state = 'pending';
+    -- S3 may still be finishing a request that the gateway has walked away from
+    UPDATE objects SET state = 'doomed', retry_at = now() + interval '5s'
+     WHERE object_key = v_key AND state = 'pending';
   END IF;
   RETURN QUERY SELECT 'ok';
 END $$;

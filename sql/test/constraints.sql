@@ -12,7 +12,7 @@ INSERT INTO test.good
   ('users', jsonb_build_object('id', media.uuid7(), 'email', 'bob@example.test', 'password_hash', '$y$', 'roles', '{user}'::text[])),
   ('sessions', jsonb_build_object('token_sha256', repeat('0a', 32), 'user_id', :'ann', 'family', media.uuid7(), 'expires_at', now())),
   ('uploads', jsonb_build_object('id', media.uuid7(), 'owner_id', :'ann', 'object_key', 'u', 'name', 'u', 'reserved_bytes', 0,
-     'is_dead', false, 'heartbeat_at', now())),
+     'heartbeat_at', now())),
   ('media', jsonb_build_object('id', media.uuid7(), 'owner_id', :'ann', 'name', 'm', 'content_type', 'video/mp4', 'size_bytes', 0,
      'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'm', 'visibility', 'public', 'pipeline', 'one', 'params', '{}'::jsonb,
      'state', 'ready', 'token_epoch', 1, 'revision', 1)),

@@ -20,8 +20,8 @@ SELECT tell(role, format($$INSERT INTO users (id, email, password_hash, roles) V
   INSERT INTO objects (object_key, media_id, state, retry_at) VALUES ('evil', %1$L, 'doomed', now() - interval '1h');
   INSERT INTO outbox (id, queue, job_id, message, retry_at, created_at)
     VALUES (1, 'short', %1$L, 'evil', now() - interval '1h', now() - interval '1h');
-  INSERT INTO uploads (id, owner_id, object_key, name, is_dead, heartbeat_at)
-    VALUES (%1$L, %2$L, 'evil', 'evil', false, now() - interval '1h')$$, :'evil', :'ann'))
+  INSERT INTO uploads (id, owner_id, object_key, name, heartbeat_at)
+    VALUES (%1$L, %2$L, 'evil', 'evil', now() - interval '1h')$$, :'evil', :'ann'))
   FROM roles \g /dev/null
 SELECT is(ask(role, 'SELECT email FROM users'), 'evil@example.test', 'the twin is what ' || role || ' sees') FROM roles;
 

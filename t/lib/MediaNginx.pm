@@ -103,8 +103,8 @@ sub stop {
     Test::More::ok(eval { $self->await('it exits', sub { $self->gone }); 1 }, "$name - stops in order")
         || $self->destroy;
     MediaNginx::spew("/tmp/tup/last.log", $self->log_text) if $ENV{TUP};
-    my @bad = grep { /\[(?:alert|emerg)\]|exited on signal|exited with code [1-9]/ } split /\n/, $self->log_text;
-    push @bad, grep { /Sanitizer|runtime error|^    #\d/ } split /\n/, slurp("$self->{dir}/out");
+    my @bad = grep { /\[(?:alert|emerg)\]|exited on signal|exited with code [1-9]|Sanitizer|runtime error:/ }
+        split /\n/, $self->log_text . slurp("$self->{dir}/out");
     Test::More::is(join("\n", @bad), '', "$name - a clean log");
     return;
 }

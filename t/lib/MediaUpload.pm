@@ -110,7 +110,7 @@ sub object_bytes {
 sub intent {
     my ($request_id) = @_;
     return sql(<<"SQL");
-        SELECT CASE WHEN EXISTS (SELECT FROM uploads WHERE request_id = '$request_id' AND NOT is_dead)
+        SELECT CASE WHEN EXISTS (SELECT FROM uploads WHERE request_id = '$request_id')
                THEN 'open' ELSE '-' END || ' '
             || coalesce((SELECT state FROM objects JOIN media ON media.id = media_id
                           WHERE media.request_id = '$request_id'), '-')
