@@ -30,7 +30,10 @@ minio_build() {
     minio_present && return 0
     mkdir -p "$CACHE/bin"
     (
-        flock 8
+        flock -n 8 || {
+            note "waiting until MinIO is built (log: $CACHE/minio-build.log)"
+            flock 8
+        }
         minio_present || minio_compile
     ) 8>"$CACHE/minio.lock"
 }

@@ -5,10 +5,11 @@ set -euo pipefail
 . "$ROOT/dev/proc.sh"
 . "$ROOT/dev/env.sh"
 
-[ -d "$RUN/pid" ] || die "nothing is up in $RUN (run: make up)"
+names=$(proc_names)
+[ -n "$names" ] || die "nothing is up in $RUN (run: make up)"
 load_settings
 down=0
-for name in $(proc_names); do
+for name in $names; do
     if proc_alive "$name"; then
         pid=$(proc_field "$name" 0)
         printf '%-16s up    pid %-8s for %s\n' "$name" "$pid" "$(ps -o etime= -p "$pid" | tr -d ' ')"

@@ -94,6 +94,7 @@ fuzz() { SECONDS_EACH=$FUZZ_SECONDS "$ROOT/dev/fuzz.sh"; }
 
 cd "$ROOT"
 mkdir -p "$TEST_LOG"
+"$ROOT/dev/deps.sh" go minio run test
 "$ROOT/dev/build.sh"
 if wanted units || wanted t-asan; then
     PRESET=asan "$ROOT/dev/build.sh"

@@ -53,10 +53,11 @@ ngx_media_ingest_form(ngx_media_upload_t *u, ngx_buf_t *b)
         }
 
         if (rc != 0) {
-            return ngx_media_upload_fail(u, u->file_ended
-                                            ? MEDIA_PROBLEM_SECOND_FILE
-                                            : MEDIA_PROBLEM_FORM_INVALID,
-                                         "%s", err.text);
+            return ngx_media_upload_fail(u,
+                                 ngx_strcmp(err.text, MEDIA_MP_SECOND_FILE)
+                                 == 0 ? MEDIA_PROBLEM_SECOND_FILE
+                                      : MEDIA_PROBLEM_FORM_INVALID,
+                                 "%s", err.text);
         }
 
         switch (ev.type) {
@@ -106,9 +107,6 @@ ngx_media_ingest_form(ngx_media_upload_t *u, ngx_buf_t *b)
             break;
 
         case MEDIA_MP_FILE_END:
-            u->file_ended = 1;
-            break;
-
         case MEDIA_MP_END:
             break;
         }

@@ -248,8 +248,12 @@ ngx_media_stream_finish(ngx_media_upload_t *u)
 {
     ngx_media_stream_t  *s = &u->stream;
 
-    if (s->part_size != 0 && s->part > 0 && s->call == NULL) {
-        return ngx_media_multi_complete(u);     /* all parts are answered */
+    if (s->part > 0 && s->call == NULL) {
+
+        /* S3 has answered for everything */
+
+        return s->part_size == 0 ? ngx_media_upload_stored(u)
+                                 : ngx_media_multi_complete(u);
     }
 
     return ngx_media_stream_flush(u) == NGX_DONE ? NGX_DONE : NGX_OK;
@@ -294,12 +298,16 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
         return;
     }
 
-    if (!s->finished) {
+    if (!s->finished
+        && (s->left > 0 || u->mcf->s3.payload == NGX_MEDIA_S3_TRAILER))
+    {
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
                                      "the object store answered before it had "
                                      "the whole file");
         return;
     }
+
+    /* before the body is over its digest is not known: stream_finish() */
 
     if (s->part_size == 0) {
         u->etag.data = ngx_pstrdup(u->pool, &res->etag);
@@ -310,7 +318,10 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
             return;
         }
 
-        (void) ngx_media_upload_stored(u);
+        if (u->state == NGX_MEDIA_UPLOAD_STORING) {
+            (void) ngx_media_upload_stored(u);
+        }
+
         return;
     }
 
@@ -320,9 +331,6 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
     }
 
     if (s->rest == 0) {
-
-        /* before the body is over its digest is not known */
-
         if (u->state == NGX_MEDIA_UPLOAD_STORING) {
             (void) ngx_media_multi_complete(u);
         }

@@ -62,14 +62,18 @@ ngx_media_upload_handler(ngx_http_request_t *r)
 
     rc = ngx_media_upload_parse(u, r);
 
+    if (rc == NGX_DONE) {
+        ngx_media_count(NGX_MEDIA_C_UPLOADS_REFUSED, 1);
+
+        /* the answer went out: its result may well be NGX_OK */
+
+        rc = u->answer;
+        ngx_media_upload_free(u);
+        return rc;
+    }
+
     if (rc != NGX_OK) {
-        if (rc >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
-            ngx_media_count(NGX_MEDIA_C_UPLOADS_FAILED, 1);
-
-        } else {
-            ngx_media_count(NGX_MEDIA_C_UPLOADS_REFUSED, 1);
-        }
-
+        ngx_media_count(NGX_MEDIA_C_UPLOADS_FAILED, 1);
         ngx_media_upload_free(u);
         return rc;
     }
@@ -167,7 +171,10 @@ ngx_media_upload_open(ngx_media_upload_t *u, ngx_http_request_t *r)
     p[1] = u->owner;
     p[2] = u->key;
     p[3] = u->name;
-    p[4] = u->type;
+
+    if (media_utf8_valid(ngx_media_view(&u->type))) {
+        p[4] = u->type;
+    }
 
     if (u->declared >= 0) {
         p[5].data = size;

@@ -180,6 +180,8 @@ struct ngx_media_upload_s {
     ngx_event_t                 retry;      /* of the commit */
     ngx_uint_t                  tries;
 
+    ngx_int_t                   answer;     /* of a refusal before it began */
+
     ngx_msec_t                  stored_at;  /* times for the access log */
     ngx_msec_t                  began_at;
 
@@ -190,7 +192,6 @@ struct ngx_media_upload_s {
     unsigned                    touched:1;  /* S3 may hold something */
     unsigned                    typed:1;    /* sniffed, sink open */
     unsigned                    file_begun:1;
-    unsigned                    file_ended:1;
     unsigned                    body_done:1;
     unsigned                    dead:1;     /* the janitor gave it up */
 };
@@ -204,9 +205,15 @@ extern const ngx_media_sink_t  ngx_media_parts_sink;
 ngx_int_t ngx_media_upload_init_process(ngx_cycle_t *cycle,
     ngx_media_main_conf_t *mcf);
 
-/* Reads what the request line and headers say. NGX_OK, or the value that ends
- * the request (a problem was sent). */
+/* Reads what the request line and headers say. NGX_OK; NGX_DONE: a problem was
+ * sent, u->answer ends the request; or the status that ends it. */
 ngx_int_t ngx_media_upload_parse(ngx_media_upload_t *u, ngx_http_request_t *r);
+
+/* The digest of the file that headers state; as ngx_media_upload_parse(). */
+ngx_int_t ngx_media_upload_digest(ngx_media_upload_t *u,
+    ngx_http_request_t *r);
+/* The one a form states. NGX_OK or NGX_DONE. */
+ngx_int_t ngx_media_upload_hex_digest(ngx_media_upload_t *u, media_str_t hex);
 
 /* A form field: title, pipeline, visibility, params, sha256. NGX_OK or
  * NGX_DONE. */

@@ -16,11 +16,12 @@
 
 static ngx_int_t ngx_media_upload_body_kind(ngx_media_upload_t *u,
     ngx_http_request_t *r);
+static ngx_uint_t ngx_media_upload_type_possible(ngx_media_upload_t *u);
+static ngx_int_t ngx_media_upload_text(ngx_media_upload_t *u,
+    ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value);
 static ngx_int_t ngx_media_upload_args(ngx_media_upload_t *u,
     ngx_http_request_t *r);
 static ngx_int_t ngx_media_upload_name(ngx_media_upload_t *u,
-    ngx_http_request_t *r);
-static ngx_int_t ngx_media_upload_digest(ngx_media_upload_t *u,
     ngx_http_request_t *r);
 
 
@@ -46,17 +47,22 @@ static ngx_media_field_t  ngx_media_fields[] = {
 };
 
 
-/* A problem while nothing was begun: sent by the content handler. */
-#define ngx_media_refuse  return ngx_media_send_problem
+/* A problem while nothing was begun: sent here, u->answer ends the request. */
+#define ngx_media_refuse(...)                                                 \
+    do {                                                                      \
+        u->answer = ngx_media_send_problem(__VA_ARGS__);                      \
+        return NGX_DONE;                                                      \
+    } while (0)
 
 
 ngx_int_t
 ngx_media_upload_parse(ngx_media_upload_t *u, ngx_http_request_t *r)
 {
     ngx_int_t         rc;
-    ngx_uint_t        n;
     ngx_media_ctx_t  *ctx;
     ngx_table_elt_t  *h;
+
+    static ngx_str_t  pipeline = ngx_string("pipeline");
 
     ctx = ngx_media_ctx(r);
     ctx->phase = "admit";
@@ -86,14 +92,13 @@ ngx_media_upload_parse(ngx_media_upload_t *u, ngx_http_request_t *r)
         return rc;
     }
 
-    h = ngx_media_header_in(r, "x-media-pipeline", &n);
+    h = ngx_media_header_in(r, "x-media-pipeline", NULL);
 
-    if (h != NULL
-        && ngx_media_strdup(u->pool, &u->pipeline, h->value.data,
-                            h->value.len)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (h != NULL) {
+        rc = ngx_media_upload_text(u, r, &pipeline, &h->value);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     rc = ngx_media_upload_args(u, r);
@@ -156,6 +161,11 @@ ngx_media_upload_body_kind(ngx_media_upload_t *u, ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (!ngx_media_upload_type_possible(u)) {
+        ngx_media_refuse(r, MEDIA_PROBLEM_TYPE_NOT_ALLOWED,
+                         "%V is not accepted here", &u->type);
+    }
+
     if (r->headers_in.content_length_n < 0) {
 
         if (!r->headers_in.chunked && r->http_version < NGX_HTTP_VERSION_20) {
@@ -189,6 +199,64 @@ ngx_media_upload_body_kind(ngx_media_upload_t *u, ngx_http_request_t *r)
     }
 
     return NGX_OK;
+}
+
+
+/* What contradicts every accepted type need not be read. */
+
+static ngx_uint_t
+ngx_media_upload_type_possible(ngx_media_upload_t *u)
+{
+    ngx_str_t      *type;
+    ngx_uint_t      i;
+    media_str_t     declared;
+    media_sniff_t   accepted;
+
+    if (u->lcf->types == NULL) {
+        return 1;
+    }
+
+    type = u->lcf->types->elts;
+    declared = ngx_media_view(&u->type);
+    accepted.content_type = NULL;
+
+    for (i = 0; i < u->lcf->types->nelts; i++) {
+
+        accepted.family =
+            ngx_strncasecmp(type[i].data, (u_char *) "video/", 6) == 0
+            ? MEDIA_FAMILY_VIDEO
+            : ngx_strncasecmp(type[i].data, (u_char *) "audio/", 6) == 0
+            ? MEDIA_FAMILY_AUDIO
+            : ngx_strncasecmp(type[i].data, (u_char *) "image/", 6) == 0
+            ? MEDIA_FAMILY_IMAGE : MEDIA_FAMILY_UNKNOWN;
+
+        if (!media_sniff_lies(declared, &accepted)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_media_upload_visibility(ngx_str_t *value)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  known[] = {
+        ngx_string("private"), ngx_string("unlisted"), ngx_string("public")
+    };
+
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (known[i].len == value->len
+            && ngx_memcmp(known[i].data, value->data, value->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -242,6 +310,13 @@ ngx_media_upload_set(ngx_media_upload_t *u, ngx_str_t *name, ngx_str_t *value,
         json_decref(json);
     }
 
+    if (f->offset == offsetof(ngx_media_upload_t, visibility)
+        && !ngx_media_upload_visibility(value))
+    {
+        *why = "must be private, unlisted or public";
+        return NGX_ABORT;
+    }
+
     if (ngx_media_strdup(u->pool, (ngx_str_t *) ((u_char *) u + f->offset),
                          value->data, value->len)
         != NGX_OK)
@@ -253,13 +328,37 @@ ngx_media_upload_set(ngx_media_upload_t *u, ngx_str_t *name, ngx_str_t *value,
 }
 
 
+/* The same, of the request line and headers. */
+
+static ngx_int_t
+ngx_media_upload_text(ngx_media_upload_t *u, ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value)
+{
+    ngx_int_t    rc;
+    const char  *why;
+
+    rc = ngx_media_upload_set(u, name, value, &why);
+
+    if (rc == NGX_DECLINED) {
+        ngx_media_refuse(r, MEDIA_PROBLEM_UNKNOWN_FIELD,
+                         "query argument \"%V\" is unknown", name);
+    }
+
+    if (rc == NGX_ABORT) {
+        ngx_media_refuse(r, MEDIA_PROBLEM_PARAMS_INVALID, "%V: %s", name,
+                         why);
+    }
+
+    return rc == NGX_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
 static ngx_int_t
 ngx_media_upload_args(ngx_media_upload_t *u, ngx_http_request_t *r)
 {
-    size_t       pos;
-    ngx_int_t    rc;
-    ngx_str_t    name, value;
-    const char  *why;
+    size_t      pos;
+    ngx_int_t   rc;
+    ngx_str_t   name, value;
 
     pos = 0;
 
@@ -279,7 +378,7 @@ ngx_media_upload_args(ngx_media_upload_t *u, ngx_http_request_t *r)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (u->form == NULL && name.len == 4
+        if (u->form == NULL && r->method == NGX_HTTP_POST && name.len == 4
             && ngx_strncmp(name.data, "name", 4) == 0)
         {
             if (ngx_media_strdup(u->pool, &u->name, value.data, value.len)
@@ -291,20 +390,9 @@ ngx_media_upload_args(ngx_media_upload_t *u, ngx_http_request_t *r)
             continue;
         }
 
-        rc = ngx_media_upload_set(u, &name, &value, &why);
-
-        if (rc == NGX_DECLINED) {
-            ngx_media_refuse(r, MEDIA_PROBLEM_UNKNOWN_FIELD,
-                             "query argument \"%V\" is unknown", &name);
-        }
-
-        if (rc == NGX_ABORT) {
-            ngx_media_refuse(r, MEDIA_PROBLEM_PARAMS_INVALID, "%V: %s", &name,
-                             why);
-        }
-
+        rc = ngx_media_upload_text(u, r, &name, &value);
         if (rc != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return rc;
         }
     }
 }
@@ -330,7 +418,7 @@ ngx_media_upload_name(ngx_media_upload_t *u, ngx_http_request_t *r)
     ssize_t           n;
     media_str_t       raw;
     ngx_table_elt_t  *h;
-    char              name[MEDIA_MP_FILENAME_MAX];
+    char              name[MEDIA_MP_FILENAME_MAX + 1];
 
     raw.p = (char *) u->name.data;
     raw.len = u->name.len;
@@ -366,75 +454,15 @@ ngx_media_upload_name(ngx_media_upload_t *u, ngx_http_request_t *r)
 }
 
 
-/* Content-Digest and Repr-Digest (RFC 9530) of a raw body: sha-256=:base64:
- * among others. Both speak of the same bytes here. */
-
-static ngx_int_t
-ngx_media_upload_digest(ngx_media_upload_t *u, ngx_http_request_t *r)
-{
-    u_char           *p, *last, *end;
-    ngx_uint_t        i;
-    media_str_t       b64;
-    ngx_table_elt_t  *h;
-
-    static const char  *names[] = { "content-digest", "repr-digest" };
-
-    if (u->form != NULL) {
-        return NGX_OK;
-    }
-
-    for (i = 0; i < 2; i++) {
-        h = ngx_media_header_in(r, names[i], NULL);
-
-        if (h == NULL) {
-            continue;
-        }
-
-        p = ngx_strlcasestrn(h->value.data, h->value.data + h->value.len,
-                             (u_char *) "sha-256=:", 9 - 1);
-        if (p == NULL) {
-            continue;
-        }
-
-        p += 9;
-        last = h->value.data + h->value.len;
-        end = ngx_strlchr(p, last, ':');
-
-        b64.p = (char *) p;
-        b64.len = end ? end - p : 0;
-
-        if (media_b64_decode(b64, u->want_sha256, 32) != 32) {
-            ngx_media_refuse(r, MEDIA_PROBLEM_BAD_REQUEST,
-                             "%s: sha-256 is not 32 bytes in base64",
-                             names[i]);
-        }
-
-        u->want_digest = 1;
-    }
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_media_upload_field(ngx_media_upload_t *u, ngx_str_t *name,
     ngx_str_t *value)
 {
     ngx_int_t    rc;
     const char  *why;
-    media_str_t  hex;
 
     if (name->len == 6 && ngx_strncmp(name->data, "sha256", 6) == 0) {
-        hex.p = (char *) value->data;
-        hex.len = value->len;
-
-        if (media_hex_decode(hex, u->want_sha256, 32) != 32) {
-            return ngx_media_upload_fail(u, MEDIA_PROBLEM_PARAMS_INVALID,
-                                         "sha256: is not 64 hex digits");
-        }
-
-        u->want_digest = 1;
-        return NGX_OK;
+        return ngx_media_upload_hex_digest(u, ngx_media_view(value));
     }
 
     rc = ngx_media_upload_set(u, name, value, &why);
@@ -468,5 +496,6 @@ ngx_media_upload_file(ngx_media_upload_t *u, media_mp_event_t *ev)
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
     }
 
-    return NGX_OK;
+    return ev->sha256.p == NULL ? NGX_OK
+                                : ngx_media_upload_hex_digest(u, ev->sha256);
 }

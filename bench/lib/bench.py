@@ -76,6 +76,11 @@ def table(head, rows):
 
 # ---- processes ----
 
+def stat(pid):
+    """The fields of /proc/PID/stat from the state on."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def children(pid):
     return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -84,8 +89,7 @@ def cpu_seconds(pids, with_waited=False):
     """User and system time of the processes, all threads; with_waited: and of their ended children."""
     ticks = 0
     for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += sum(int(n) for n in fields[11:15 if with_waited else 13])
+        ticks += sum(int(n) for n in stat(pid)[11:15 if with_waited else 13])
     return ticks / TICK
 
 
@@ -138,16 +142,21 @@ class Nginx:
         self.dir = DATA / name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.pid_file = RUN / f"pid/bench-{name}"
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
         path = self.dir / "nginx.conf"
         path.write_text(conf.replace("@DIR@", str(self.dir)).replace("@PORT@", str(self.port)))
         command = [shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-p", self.dir, "-c", path,
                    "-e", self.dir / "error.log"]
-        self.process = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **env})
+        self.process = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **env}, stdin=subprocess.DEVNULL,
+                                        start_new_session=True)
+        # make down ends it, should we be killed
+        self.pid_file.write_text(f"{self.process.pid} {stat(self.process.pid)[19]} bench\n")
         end = time.monotonic() + 30
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
+                self.__exit__()
                 raise RuntimeError(f"{name}: nginx does not start: " + (self.dir / "error.log").read_text()[-2000:])
             time.sleep(0.05)
         self.workers = children(self.process.pid)
@@ -169,3 +178,4 @@ class Nginx:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(30)
+        self.pid_file.unlink()

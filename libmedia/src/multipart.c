@@ -341,7 +341,7 @@ static int read_head(media_multipart_t *m, media_mp_event_t *ev, media_err_t *ei
     m->field_len = 0;
     m->state = file ? FILE_BODY : FIELD;
     if (file && m->has_file) {
-        return media_err_set(ei, MEDIA_E_REJECT, "a second file part");
+        return media_err_set(ei, MEDIA_E_REJECT, MEDIA_MP_SECOND_FILE);
     }
     if (!file && ++m->nfields > MEDIA_MP_FIELDS_MAX) {
         return media_err_set(ei, MEDIA_E_TOOBIG, "more than %d fields", MEDIA_MP_FIELDS_MAX);

@@ -76,8 +76,8 @@ committed($nginx->ask(post('', form(part('title', 'x' x 4000), part('file', mp4(
 
 # ---- of which type ----
 
-put_early("the type $_", 'a', ["Content-Type: $_"], 415, 'type_not_allowed', qr{^image/}) for 'image/png', 'IMAGE/jpeg; q=1';
-for my $type ('application/octet-stream', 'text/plain', 'video/mp4', 'audio/mpeg', '', 'nonsense', 'application/mp4; codecs="x"') {
+put_early("the type $_", 'a', ["Content-Type: $_"], 415, 'type_not_allowed', qr{^image/}i) for 'image/png', 'IMAGE/jpeg; q=1';
+for my $type ('application/octet-stream', 'text/plain', 'video/mp4', 'audio/mpeg', '', 'nonsense', 'application/mp4; codecs="x"', "video/\xff") {
     committed($nginx->ask(put('a.mp4', $bytes, "Content-Type: $type")), $bytes, "declared as \"$type\"", content_type => 'video/mp4');
 }
 my $png = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" . "\0" x 5000;
@@ -117,7 +117,7 @@ put_early('a long title', 'a.mp4?title=' . 't' x 4097, [], 422, 'params_invalid'
 put_early('an unknown argument', 'a.mp4?colour=red', [], 400, 'unknown_field', qr/"colour"/);
 put_early('sha256 as an argument', 'a.mp4?sha256=00', [], 400, 'unknown_field', qr/"sha256"/);
 put_early('an argument that is no UTF-8', 'a.mp4?title=%ff', [], 400, 'bad_request', qr/UTF-8/);
-put_early('an argument with a NUL', 'a.mp4?title=a%00b', [], 422, 'params_invalid', qr/^title/);
+put_early('an argument with a NUL', 'a.mp4?title=a%00b', [], 400, 'bad_request');
 put_early('a broken escape in an argument', 'a.mp4?title=%f', [], 400, 'bad_request');
 early('name= beside a form', 'POST /upload?name=x', ['Content-Length: 10', @type], 400, 'unknown_field', qr/"name"/);
 early('name= beside PUT', 'PUT /upload/a.mp4?name=x', [$length], 400, 'unknown_field', qr/"name"/);

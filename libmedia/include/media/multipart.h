@@ -14,6 +14,8 @@
 #define MEDIA_MP_NAME_MAX 255      /* bytes of a field name */
 #define MEDIA_MP_FILENAME_MAX 4096 /* bytes of a file name */
 
+#define MEDIA_MP_SECOND_FILE "a second file part"
+
 enum media_mp_event {
     MEDIA_MP_NEED,       /* all input consumed, feed more */
     MEDIA_MP_FIELD,      /* a text field is complete: name, value */
@@ -41,8 +43,7 @@ typedef struct {
 int media_multipart_boundary(media_str_t content_type, char *dst, size_t cap, media_err_t *ei);
 
 /* Owned reader, or MEDIA_E_NOMEM. A part with a filename parameter is the file; a second one is
- * refused
- * ("a second file part"). [any] */
+ * refused with this text: MEDIA_MP_SECOND_FILE. [any] */
 int media_multipart_new(media_str_t boundary, media_multipart_t **out);
 void media_multipart_free(media_multipart_t *m);
 
