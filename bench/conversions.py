@@ -20,9 +20,10 @@ def one_user(number, user):
         seconds = LENGTHS[(number + turn) % len(LENGTHS)]
         media_id = user.upload(e2e.looped(seconds), name=f"{seconds}s.mp4")
         _, _, message = e2e.mail_of(media_id, 300)
+        ended = time.monotonic()
         answer = e2e.request("GET", e2e.link_of(message))
         assert answer.status == 200 and len(answer.body) > seconds * 20000, answer
-    return time.monotonic()
+    return ended
 
 
 def conversions(users):

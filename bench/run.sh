@@ -12,6 +12,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 . "$ROOT/dev/proc.sh"
 . "$ROOT/dev/clip.sh"
 . "$ROOT/dev/ports.sh"
+. "$ROOT/dev/minio.sh"
 . "$ROOT/bench/lib/results.sh"
 
 ALL=(upload jwt transcode conversions)
@@ -45,11 +46,15 @@ measure() { # NAME
     cat "$OUT/$1.md"
 }
 
-[ $# -gt 0 ] && chosen=("$@") || chosen=("${ALL[@]}")
+chosen=("$@")
+if [ $# = 0 ]; then
+    chosen=("${ALL[@]}")
+fi
 for name in "${chosen[@]}"; do
     [[ " ${ALL[*]} " = *" $name "* ]] || die "no benchmark \"$name\": ${ALL[*]}"
 done
 mkdir -p "$OUT" "$RUN"
+machine_before
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -60,11 +65,15 @@ system_up postgres rabbitmq s3 smtp nginx
 # shellcheck disable=SC1091
 . "$RUN/env"
 clip_fetch
-export MEDIA_CLIP=$CLIP MEDIA_SECRETS=$RUN/secrets
+export MEDIA_CLIP=$CLIP MEDIA_MODULE=$BUILD/lib/ngx_http_media_module.so
 mkdir -p "$RUN/data/bench"
 for name in "${chosen[@]}"; do
     measure "$name"
 done
 if [ "${chosen[*]}" = "${ALL[*]}" ]; then
     write_results
+    # fewer runs are for trying the benchmarks themselves
+    if [ "${BENCH_RUNS:-7}" -ge 7 ]; then
+        cp "$OUT/RESULTS.md" "$ROOT/bench/RESULTS.md"
+    fi
 fi

@@ -56,6 +56,7 @@ class Pairs:
 
 
 def main():
+    e2e.up("workers", WORKERS="1")
     pairs = Pairs()
     pairs.ours()
     series = bench.in_turn({"job": pairs.ours, "ffmpeg + curl": pairs.theirs})

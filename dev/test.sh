@@ -8,6 +8,7 @@ MEDIA_RUN=$(cd "$(dirname "$0")/.." && pwd -P)/.run/test
 unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/dev/proc.sh"
+. "$ROOT/dev/ports.sh"
 . "$ROOT/dev/clip.sh"
 . "$ROOT/dev/nginx-asan.sh"
 . "$ROOT/dev/tally.sh"
@@ -28,23 +29,6 @@ finish() {
     PURGE=1 STOP_LIMIT=10 "$ROOT/dev/down.sh" >/dev/null
     rmdir "$ROOT/.run" 2>/dev/null || true
     exit "$rc"
-}
-
-# Ports that nobody listens on now, below those the kernel hands out
-free_ports() {
-    local base n
-    while :; do
-        base=$((20000 + RANDOM % 10000))
-        for ((n = 0; n < 8; n++)); do
-            if port_open $((base + n)); then
-                continue 2
-            fi
-        done
-        break
-    done
-    export MEDIA_PORT=$base MEDIA_PG_PORT=$((base + 1)) MEDIA_AMQP_PORT=$((base + 2)) \
-        MEDIA_DIST_PORT=$((base + 3)) MEDIA_EPMD_PORT=$((base + 4)) MEDIA_S3_PORT=$((base + 5)) \
-        MEDIA_SMTP_PORT=$((base + 6)) TEST_NGINX_PORT=$((base + 7))
 }
 
 system_up() {

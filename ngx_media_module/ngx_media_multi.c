@@ -256,7 +256,7 @@ ngx_media_multi_completed(void *data, ngx_media_s3_result_t *res)
     }
 
     if ((res->verdict == MEDIA_E_RETRY || res->verdict == MEDIA_E_GONE)
-        && m->tries++ < NGX_MEDIA_PART_TRIES)
+        && ++m->tries < NGX_MEDIA_PART_TRIES)
     {
         m->retry.handler = ngx_media_multi_retry;
         m->retry.data = u;

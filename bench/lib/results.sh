@@ -1,30 +1,56 @@
 # shellcheck shell=bash
-# bench/RESULTS.md out of what the benchmarks printed. Sourced by bench/run.sh.
+# bench/RESULTS.md out of the tables. Sourced by bench/run.sh.
 
 machine() {
-    local model cores memory
-    model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-    cores=$(nproc)
-    memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
-    printf '%s, %s cores, %s, %s' "$model" "$cores" "$memory" "$(. /etc/os-release && printf '%s' "$PRETTY_NAME")"
+    printf '%s x %s, %s MiB RAM, %s, Linux %s, %s\n' "$(nproc)" \
+        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
+        "$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))" \
+        "run directory on $(stat -f -c %T "$RUN/data/")" "$(uname -r)" "$(. /etc/os-release && printf '%s' "$PRETTY_NAME")"
 }
 
-section() { # TITLE NAME
-    printf '\n## %s\n\n`bench/run.sh %s`\n\n' "$1" "$2"
-    cat "$OUT/$2.md"
+versions() {
+    printf '%s, %s, %s, %s, MinIO %s\n' "$(nginx -v 2>&1 | sed 's/^nginx version: //')" \
+        "$(openssl version | cut -d' ' -f1,2)" "$(ffmpeg -version | sed -n '1s/^\(ffmpeg\) version \([^ ]*\).*/\1 \2/p')" \
+        "$(psql --version | sed 's/^psql (\([^)]*\)) \([^ ]*\).*/\1 \2/')" "$MINIO_VERSION"
+}
+
+# what others on this machine did: asked before the first figure and after the last
+machine_before() {
+    LOAD_BEFORE=$(cut -d' ' -f1 /proc/loadavg)
+    read -r _ CPU_BEFORE </proc/stat
+}
+
+stolen() { # per cent of the CPU time that the hypervisor gave to others
+    local before after n sum=0
+    read -r -a before <<<"$CPU_BEFORE"
+    read -r _ -a after </proc/stat
+    for n in 0 1 2 3 4 5 6 7; do
+        sum=$((sum + after[n] - before[n]))
+    done
+    printf '%s' "$((100 * (after[7] - before[7]) / sum))"
+}
+
+commit() {
+    git -C "$ROOT" describe --always --dirty --abbrev=12 2>/dev/null || printf 'no git checkout'
+}
+
+section() { # NAME TITLE; what the figures mean stands in bench/notes/NAME.md
+    printf '\n## %s\n\n' "$2"
+    cat "$ROOT/bench/notes/$1.md"
+    printf '\nCommand: `bench/run.sh %s`\n\n' "$1"
+    sed -e :a -e '/^\n*$/{$d;N;ba' -e '}' "$OUT/$1.md"
 }
 
 write_results() {
     {
-        printf '# Results\n\nMade by `make bench`. Medians of %s interleaved runs (fewer where said), with (min..max).\n' \
-            "${BENCH_RUNS:-7}"
-        printf 'Ratios are taken round by round. Both sides, MinIO and the client share one machine.\n\n'
-        printf -- '- machine: %s\n- date: %s\n- commit: %s\n- load average at the end: %s\n' "$(machine)" "$(date -u +%F)" \
-            "$(git -C "$ROOT" rev-parse --short HEAD)" "$(cut -d' ' -f1-3 /proc/loadavg)"
-        section "1 GiB raw PUT" upload
-        section "JWT check" jwt
-        section "mp3 of 210 s" transcode
-        section "21 conversions" conversions
-    } >"$ROOT/bench/RESULTS.md"
-    say "bench/RESULTS.md"
+        printf '# Figures\n\nMade by `make bench` (%s s) on %s at commit %s.\n\n' "$SECONDS" "$(date -u +%F)" "$(commit)"
+        printf -- '- Machine: %s' "$(machine)"
+        printf '\n- Software: %s\n' "$(versions)"
+        printf -- '- Load average before: %s; stolen by the hypervisor meanwhile: %s %% of the CPU\n' "$LOAD_BEFORE" "$(stolen)"
+        printf -- '- %s counted runs of each way after a warm-up, the ways in turn. Figures are median (min..max); ratios are taken round by round.\n' "${BENCH_RUNS:-7}"
+        section upload 'Upload of 1 GiB'
+        section jwt 'JWT check'
+        section transcode 'One mp3'
+        section conversions '21 conversions'
+    } >"$OUT/RESULTS.md"
 }

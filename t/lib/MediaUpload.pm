@@ -112,7 +112,7 @@ sub intent {
     return sql(<<"SQL");
         SELECT CASE WHEN EXISTS (SELECT FROM uploads WHERE request_id = '$request_id')
                THEN 'open' ELSE '-' END || ' '
-            || coalesce((SELECT state FROM objects JOIN media ON media.id = media_id
+            || coalesce((SELECT objects.state FROM objects JOIN media ON media.id = media_id
                           WHERE media.request_id = '$request_id'), '-')
 SQL
 }

@@ -1,0 +1,90 @@
+# PostgreSQL is away, falls silent, loses the connection or has given the upload up
+
+use lib 't/lib';
+use Test::More;
+use MediaTest;
+use MediaNginx;
+use MediaS3;
+use MediaUpload;
+
+my $bytes = mp4(40_000);
+my %short = (media_pg_connect_timeout => '500ms', media_pg_timeout => '1500ms');
+
+# Only the head is sent, with Expect: 100-continue
+sub early {
+    my ($nginx, $name) = @_;
+    my $client = $nginx->client;
+    $client->send(http('PUT /upload/a.mp4', bearer('anna') . "Content-Length: 40000\nExpect: 100-continue\n"));
+    my $answer = $client->answer;
+    problem($answer, 503, 'database_unavailable', $name);
+    is($answer->{headers}{'retry-after'}, 5, "$name - when to come back");
+    return;
+}
+
+# ---- away ----
+
+my $nginx = MediaNginx->start(http => media_http(pg => 1, %short), server => upload_server());
+early($nginx, 'nobody listens');
+problem($nginx->ask(put('a.mp4', $bytes)), 503, 'database_unavailable', 'nobody listens, with the body');
+is($nginx->metric('s3_requests_total'), 0, 'nothing went to S3');
+is($nginx->metric('uploads_active'), 0, 'no upload is active');
+$nginx->stop('nobody listens');
+
+my $silent = MediaS3->start(sub { sleep 60 });
+$nginx = MediaNginx->start(http => media_http(pg => $silent->{port}, %short), server => upload_server());
+early($nginx, 'silence');
+$nginx->stop('silence');
+
+# ---- the connection is lost ----
+
+sub gateway_sql {
+    my ($text) = @_;
+    local @ENV{qw(PGUSER PGPASSFILE)} = ('media_gateway', MediaTest::secret_file('pgpass-media_gateway'));
+    my $said = MediaTest::run($text, qw(psql -X -q -A -t -v ON_ERROR_STOP=1 -f -));
+    chomp $said;
+    return $said;
+}
+
+my $anna = user('anna')->{id};
+my $waiting = "FROM pg_stat_activity WHERE usename = 'media_gateway' AND wait_event_type = 'Lock' AND query LIKE '%%%s%%'";
+$nginx = MediaNginx->start(http => media_http(media_s3_part_size => '5m', media_memory => '20m'), server => upload_server());
+
+for my $case (['upload_open', 'UPDATE'], ['upload_commit', 'NO KEY UPDATE']) {
+    my ($statement, $lock) = @$case;
+    my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR $lock");
+    my $client = $nginx->client;
+    $client->send(put('a.mp4', $bytes, "X-Request-Id: $statement-$$"));
+    $nginx->await("$statement waits", sub { gateway_sql(sprintf("SELECT count(*) $waiting", $statement)) eq '1' });
+    is(gateway_sql(sprintf("SELECT pg_terminate_backend(pid) $waiting", $statement)), 't', "$statement - its connection is cut");
+    $hold->release;
+    my $answer = $client->answer;
+    if ($statement eq 'upload_open') {
+        problem($answer, 503, 'database_unavailable', "$statement is lost");
+        next;
+    }
+    committed($answer, $bytes, "$statement is lost: it is said again", row => 1);
+    is(sql("SELECT count(*) FROM media WHERE request_id = '$statement-$$'"), 1, "$statement is lost: one media");
+}
+
+# ---- the janitor has given it up ----
+
+sub given_up {
+    my ($name, $request, $head) = @_;
+    my $client = $nginx->client;
+    my $id = "dead-$$-" . ++our $n;
+    $request =~ s/\r\n/\r\nX-Request-Id: $id\r\n/;
+    $client->send(substr $request, 0, $head);
+    $nginx->await("$name - the intent", sub { intent($id) =~ /^open/ });
+    sql("UPDATE uploads SET is_dead = true WHERE request_id = '$id'");
+    $client->send(substr $request, $head);
+    problem($client->answer, 503, 'upload_lost', $name);
+    is(sql("SELECT count(*) FROM media WHERE request_id = '$id'"), 0, "$name - no media");
+    return;
+}
+given_up('given up, one PUT', put('a.mp4', $bytes), 5000);
+given_up('given up, before its multipart upload', put('a.mp4', undef, 'Transfer-Encoding: chunked') . chunked(mp4(6_000_000)), 5000);
+
+is($nginx->metric('uploads_active'), 0, 'no upload is active');
+is($nginx->metric('memory_bytes'), 0, 'no memory is held');
+$nginx->stop;
+done_testing();
