@@ -64,12 +64,14 @@ def main(*tests):
     """Runs each test function; one that raises is a failed point of its own."""
     for test in tests:
         note(test.__name__ + ": " + (test.__doc__ or "").strip().splitlines()[0])
+        began = time.monotonic()
         try:
             test()
         except Exception:
             check(False, test.__name__, traceback.format_exc())
         finally:
             thaw_all()
+            note(f"{test.__name__}: {time.monotonic() - began:.1f} s")
     print(f"1..{_count}", flush=True)
     sys.exit(1 if _failed else 0)
 

@@ -543,7 +543,7 @@ ngx_media_upload_noop(void *data, ngx_media_pg_result_t *res)
 static void
 ngx_media_upload_release(ngx_media_upload_t *u)
 {
-    ngx_str_t  p[2];
+    ngx_str_t  p[3];
 
     if (!u->opened) {
         return;
@@ -558,6 +558,8 @@ ngx_media_upload_release(ngx_media_upload_t *u)
     } else {
         ngx_str_set(&p[1], "t");
     }
+
+    p[2] = u->key;
 
     (void) ngx_media_pg_query(MEDIA_STMT_UPLOAD_ABORT, p,
                               ngx_media_upload_noop, NULL);

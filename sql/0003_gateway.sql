@@ -165,24 +165,25 @@ BEGIN
   RETURN QUERY SELECT 'ok', NULL::text, media_json(v_media)::text, v_outbox::text;
 END $$;
 
-CREATE FUNCTION media.upload_abort(p_id uuid, p_is_clean boolean) RETURNS TABLE (code text)
+-- S3 may still be finishing a request that the gateway has walked away from, so
+-- the object is deleted a little later. A gateway that was frozen may even have
+-- written it after the janitor had removed it: its key is doomed once more.
+CREATE FUNCTION media.upload_abort(p_id uuid, p_is_clean boolean, p_object_key text) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE
-  v_key text;
+  v_found boolean;
 BEGIN
-  DELETE FROM uploads WHERE id = p_id RETURNING object_key INTO v_key;
-  IF v_key IS NULL THEN
-    RETURN QUERY SELECT 'gone';
-    RETURN;
-  END IF;
+  DELETE FROM uploads WHERE id = p_id AND object_key = p_object_key;
+  v_found := FOUND;
   IF p_is_clean THEN
-    DELETE FROM objects WHERE object_key = v_key AND state = 'pending';
-  ELSE
-    -- S3 may still be finishing a request that the gateway has walked away from
-    UPDATE objects SET state = 'doomed', retry_at = now() + interval '5s'
-     WHERE object_key = v_key AND state = 'pending';
+    DELETE FROM objects WHERE object_key = p_object_key AND state = 'pending' AND v_found;
+  ELSIF NOT EXISTS (SELECT FROM media WHERE id = p_id) THEN
+    INSERT INTO objects AS o (object_key, media_id, state, retry_at)
+    VALUES (p_object_key, p_id, 'doomed', now() + interval '5s')
+    ON CONFLICT ON CONSTRAINT objects_pkey DO UPDATE SET state = 'doomed', retry_at = excluded.retry_at
+      WHERE o.media_id = p_id AND o.state <> 'live';
   END IF;
-  RETURN QUERY SELECT 'ok';
+  RETURN QUERY SELECT CASE WHEN v_found THEN 'ok' ELSE 'gone' END;
 END $$;
 
 CREATE FUNCTION media.outbox_sent(p_ids bigint[]) RETURNS void

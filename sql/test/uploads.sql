@@ -32,7 +32,7 @@ SELECT is(test.open(media.uuid7(), :'bob', NULL), 'quota_exceeded', 'quota: unkn
 SELECT is(test.open(media.uuid7(), :'bob', 0), 'ok', 'quota: an empty file fits always');
 SELECT is(detail, 'used 1000 of 1000 bytes', 'quota: the figures are told')
   FROM media.upload_open(media.uuid7(), :'bob', 'k', 'n', NULL, 1, NULL, NULL, NULL, false);
-SELECT is((SELECT code FROM media.upload_abort(:'u3', true)), 'ok', 'quota: an abort');
+SELECT is((SELECT code FROM media.upload_abort(:'u3', true, 'original/' || :'u3')), 'ok', 'quota: an abort');
 SELECT is(media.quota_used(:'bob'), 600::bigint, 'quota: gives back');
 SELECT is(test.open(:'u3', :'bob', NULL), 'ok', 'quota: unknown size, something free');
 SELECT is((SELECT code FROM test.close(:'u3', 'one', 401)), 'quota_exceeded', 'quota: it was too much');
@@ -97,7 +97,7 @@ SELECT is(everything(), :'before'::text, 'commit again: nothing is made twice');
 SELECT media.outbox_sent(array_agg(id) || 999999::bigint) FROM media.outbox \gset _
 SELECT is((SELECT count(*)::int FROM media.outbox), 0, 'outbox_sent');
 SELECT is((SELECT outbox FROM test.close(:'u1')), '[]', 'commit again: what was sent is not sent again');
-SELECT is((SELECT code FROM media.upload_abort(:'u1', true)), 'gone', 'abort after the commit');
+SELECT is((SELECT code FROM media.upload_abort(:'u1', true, 'original/' || :'u1')), 'gone', 'abort after the commit');
 SELECT is(object_state('original/' || :'u1'), 'live', 'takes nothing away');
 SELECT is((SELECT code FROM media.upload_s3id(:'u1', 'late')), 'gone', 's3id after the commit');
 
@@ -109,14 +109,14 @@ SELECT is(notices(:'none'), 'media.ready', 'and told');
 
 -- abort
 SELECT is(test.open(:'u4', :'ann'), 'ok', 'abort: open');
-SELECT is((SELECT code FROM media.upload_abort(:'u4', true)), 'ok', 'abort: clean');
+SELECT is((SELECT code FROM media.upload_abort(:'u4', true, 'original/' || :'u4')), 'ok', 'abort: clean');
 SELECT is((SELECT count(*)::int FROM media.uploads WHERE id = :'u4') + (SELECT count(*)::int FROM media.objects WHERE media_id = :'u4'),
   0, 'abort: leaves nothing');
-SELECT is((SELECT code FROM media.upload_abort(:'u4', true)), 'gone', 'abort: twice');
+SELECT is((SELECT code FROM media.upload_abort(:'u4', true, 'original/' || :'u4')), 'gone', 'abort: twice');
 SELECT is((SELECT code FROM test.close(:'u4')), 'gone', 'commit after the abort');
 SELECT is(test.open(:'u4', :'ann'), 'ok', 'abort: open');
 SELECT is((SELECT code FROM media.upload_s3id(:'u4', 's3-4')), 'ok', 'abort: with parts in S3');
-SELECT is((SELECT code FROM media.upload_abort(:'u4', false)), 'ok', 'abort: unclean');
+SELECT is((SELECT code FROM media.upload_abort(:'u4', false, 'original/' || :'u4')), 'ok', 'abort: unclean');
 SELECT results_eq(format('SELECT state, s3_upload_id, retry_at BETWEEN now() + interval ''1s'' AND now() + interval ''10s'' FROM media.objects WHERE media_id = %L', :'u4'),
   $$VALUES ('doomed', 's3-4', true)$$, 'abort: the janitor gets the object, once S3 has had time to finish');
 
@@ -131,8 +131,16 @@ SELECT is(object_state('original/' || :'stale'), 'doomed', 'janitor: its object 
 SELECT is(object_state('original/' || :'fresh'), 'pending', 'janitor: no other');
 SELECT is((SELECT code FROM test.close(:'stale')), 'gone', 'commit after the janitor');
 SELECT is((SELECT code FROM media.upload_s3id(:'stale', 'x')), 'gone', 's3id after the janitor');
-SELECT is((SELECT code FROM media.upload_abort(:'stale', true)), 'gone', 'abort after the janitor');
+SELECT is((SELECT code FROM media.upload_abort(:'stale', true, 'original/' || :'stale')), 'gone', 'abort after the janitor');
 SELECT is(object_state('original/' || :'stale'), 'doomed', 'the object still goes');
+SELECT media.janitor_object_gone('original/' || :'stale') \g /dev/null
+SELECT is(object_state('original/' || :'stale'), NULL, 'it has gone');
+SELECT is((SELECT code FROM media.upload_abort(:'stale', false, 'original/' || :'stale')), 'gone', 'a thawed gateway aborts');
+SELECT is(object_state('original/' || :'stale'), 'doomed', 'what it may have written meanwhile goes, too');
+SELECT is((SELECT code FROM media.upload_abort(:'u1', false, 'original/' || :'u1')), 'gone', 'abort of a committed upload');
+SELECT is(object_state('original/' || :'u1'), 'live', 'its object stays');
+SELECT is((SELECT code FROM media.upload_abort(:'unknown', false, 'original/' || :'u1')), 'gone', 'abort with the key of another');
+SELECT is(object_state('original/' || :'u1'), 'live', 'that object stays, too');
 SELECT results_eq(format('SELECT id FROM media.upload_heartbeat(ARRAY[%L, %L]::uuid[])', :'stale', :'fresh'),
   format('SELECT %L::uuid', :'stale'), 'heartbeat after the janitor');
 SELECT is((SELECT count(*)::int FROM media.media WHERE id = :'stale'), 0, 'there is no such media');

@@ -55,7 +55,7 @@ BEGIN
   RETURN NEXT;
 END $$;
 \set commit '\'SELECT code FROM test.close(%s)\''
-\set abort '\'SELECT code FROM media.upload_abort(%s, true)\''
+\set abort '\'SELECT code FROM media.upload_abort(%s, true, $$original/$$ || %s)\''
 \set janitor '\'SELECT media.janitor_uploads(60)::text\''
 \set beat '\'SELECT coalesce(max(id::text), $$heard$$) <> $$heard$$ FROM media.upload_heartbeat(ARRAY[%s]::uuid[])\''
 \set s3id '\'SELECT code FROM media.upload_s3id(%s, $$late$$)\''

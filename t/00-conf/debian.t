@@ -45,9 +45,9 @@ SKIP: {
         MediaNginx->start(user => 'www-data', workers => 2, server => $routes,
             main => media_main() =~ s/^env PGPASSFILE=.*;$/env PGPASSFILE;/mr);
     };
-    my @owners = map { (stat "/proc/$_")[4] } $nginx->workers;
-    is_deeply(\@owners, [$www, $www], 'the workers are www-data');
     my $bytes = mp4(300_000);
+    my $is_www = sub { MediaNginx::slurp("/proc/$_[0]/status") =~ /^Uid:\t$www\t$www\t/m };
+    ok(eval { $nginx->await('workers', sub { 2 == grep { $is_www->($_) } $nginx->workers }, 5) }, 'the workers are www-data');
     committed($nginx->ask(put('www.mp4', $bytes)), $bytes, 'an upload to www-data', bytes => 1);
     $nginx->stop;
 }

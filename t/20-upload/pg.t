@@ -37,16 +37,7 @@ $nginx->stop('silence');
 
 # ---- the connection is lost ----
 
-sub gateway_sql {
-    my ($text) = @_;
-    local @ENV{qw(PGUSER PGPASSFILE)} = ('media_gateway', MediaTest::secret_file('pgpass-media_gateway'));
-    my $said = MediaTest::run($text, qw(psql -X -q -A -t -v ON_ERROR_STOP=1 -f -));
-    chomp $said;
-    return $said;
-}
-
 my $anna = user('anna')->{id};
-my $waiting = "FROM pg_stat_activity WHERE usename = 'media_gateway' AND wait_event_type = 'Lock' AND query LIKE '%%%s%%'";
 $nginx = MediaNginx->start(http => media_http(media_s3_part_size => '5m', media_memory => '20m'), server => upload_server());
 
 for my $case (['upload_open', 'UPDATE'], ['upload_commit', 'NO KEY UPDATE']) {
@@ -54,8 +45,8 @@ for my $case (['upload_open', 'UPDATE'], ['upload_commit', 'NO KEY UPDATE']) {
     my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR $lock");
     my $client = $nginx->client;
     $client->send(put('a.mp4', $bytes, "X-Request-Id: $statement-$$"));
-    $nginx->await("$statement waits", sub { gateway_sql(sprintf("SELECT count(*) $waiting", $statement)) eq '1' });
-    is(gateway_sql(sprintf("SELECT pg_terminate_backend(pid) $waiting", $statement)), 't', "$statement - its connection is cut");
+    my $backend = await_lock($nginx, $statement);
+    is(gateway_sql("SELECT pg_terminate_backend($backend)"), 't', "$statement - its connection is cut");
     $hold->release;
     my $answer = $client->answer;
     if ($statement eq 'upload_open') {

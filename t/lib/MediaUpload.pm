@@ -14,7 +14,7 @@ use Test::More;
 use MediaTest;
 
 our @EXPORT = qw(mp4 put post chunked form part digest upload_server object_bytes intent await_intent
-    committed problem hold);
+    committed problem hold await_lock gateway_sql);
 
 # ---- files and requests ----
 
@@ -166,6 +166,24 @@ sub hold {
     my $line = <$out> // '';
     die "not held: $statement" if $line !~ /held/;
     return bless { pid => $pid, in => $in, out => $out }, 'MediaUpload::Hold';
+}
+
+# SQL as the gateway, which sees its own statements
+sub gateway_sql {
+    my ($text) = @_;
+    local @ENV{qw(PGUSER PGPASSFILE)} = ('media_gateway', MediaTest::secret_file('pgpass-media_gateway'));
+    my $said = MediaTest::run($text, qw(psql -X -q -A -t -v ON_ERROR_STOP=1 -f -));
+    chomp $said;
+    return $said;
+}
+
+# Waits until such a statement of the gateway waits for a lock; its backend
+sub await_lock {
+    my ($nginx, $statement) = @_;
+    return $nginx->await("$statement waits", sub {
+        gateway_sql("SELECT pid FROM pg_stat_activity WHERE usename = 'media_gateway'"
+            . " AND wait_event_type = 'Lock' AND query LIKE '%$statement%'");
+    });
 }
 
 package MediaUpload::Hold;
