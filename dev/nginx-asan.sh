@@ -44,7 +44,8 @@ nginx_asan_fetch() { # DIR
             /usr/share/keyrings/debian-archive-keyring.gpg \
             "http://deb.debian.org/debian-security $codename-security main"
     } >"$dir/sources.list"
-    apt=(-q -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=-
+    # signed all the same, but a mirror that lags behind will do
+    apt=(-q -o Acquire::Check-Valid-Until=false -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=-
         -o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir" -o APT::Sandbox::User=)
     apt-get "${apt[@]}" update || return 1
     for version in "$NGINX_ASAN_VERSION" $(

@@ -258,6 +258,13 @@ ngx_int_t ngx_media_upload_s3_failed(ngx_media_upload_t *u,
     ngx_media_s3_result_t *res, const char *what);
 /* Frees everything; the request is answered already or gone. */
 void ngx_media_upload_free(ngx_media_upload_t *u);
+/* An upload with its ids, in the list of this process; NULL when out of
+ * memory. */
+ngx_media_upload_t *ngx_media_upload_create(ngx_http_request_t *r);
+/* nginx's reader found the connection closed. Always NGX_DONE. */
+ngx_int_t ngx_media_upload_left(ngx_media_upload_t *u);
+/* The cancel function of op: the request is being freed. */
+void ngx_media_upload_cancel(ngx_media_op_t *op);
 
 
 #endif
