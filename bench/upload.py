@@ -124,6 +124,8 @@ class Uploads:
         wall = bench.curl(config, "-T", str(self.file))
         after = [bench.cpu_seconds(nginx[1:]), bench.cpu_seconds(minio), bench.written_bytes(nginx)]
         cpu, s3_cpu, written = (b - a for a, b in zip(before, after))
+        if server and (bench.children(nginx[0]) != nginx[1:] or cpu < 0.1):
+            raise RuntimeError("these were not the processes that did the work")
         return {"wall": wall, "cpu": cpu, "s3_cpu": s3_cpu, "written": written} if server else \
             {"wall": wall, "s3_cpu": s3_cpu}
 

@@ -50,8 +50,8 @@ def decoded_seconds(path):
 
 
 @contextlib.contextmanager
-def file_of(data, suffix=""):
-    with tempfile.NamedTemporaryFile(suffix=suffix, dir=RUN / "tmp") as file:
+def file_of(data):
+    with tempfile.NamedTemporaryFile(dir=RUN / "tmp") as file:
         file.write(data)
         file.flush()
         yield file.name
@@ -70,6 +70,11 @@ class Result:
         self.output = None
         if self.state == "ready":
             self.output = user.request("GET", f"/download?fid={self.media['id']}").body
+            with file_of(self.output) as path:
+                self.found = ffprobe(path)
+                self.seconds = decoded_seconds(path)
+            self.source_seconds = decoded_seconds(self.path)
+        self.source = ffprobe(self.path)  # here, so that one file is judged while the next is converted
 
     def __repr__(self):
         return f"{self.path.name}: {self.answer.status if self.media is None else self.state} {self.error or ''}"
@@ -110,17 +115,15 @@ def unharmed(test):
 def check_sound(result):
     """A sane mp3, as long as the sound track."""
     name = result.path.name
-    with file_of(result.output, ".mp3") as mp3:
-        found = ffprobe(mp3)
-    sound = streams(found, "audio")
-    if not check(len(sound) == 1 and sound[0]["codec_name"] == "mp3", f"{name}: one mp3 stream", found):
+    sound = streams(result.found, "audio")
+    if not check(len(sound) == 1 and sound[0]["codec_name"] == "mp3", f"{name}: one mp3 stream", result.found):
         return
-    said = streams(ffprobe(result.path), "audio")[0].get("duration")
-    lengths = [decoded_seconds(result.path)] + ([float(said)] if said else [])
-    seconds = float(found["format"]["duration"])
+    said = streams(result.source, "audio")[0].get("duration")
+    lengths = [result.source_seconds] + ([float(said)] if said else [])
+    seconds = float(result.found["format"]["duration"])
     check(any(abs(seconds - length) < TOLERANCE for length in lengths), f"{name}: as long as its sound",
           f"mp3 {seconds}, declared {said}, played {lengths[0]}")
-    tags = json.dumps(found["format"].get("tags", {})).lower()
+    tags = json.dumps(result.found["format"].get("tags", {})).lower()
     check("location" not in tags and "gps" not in tags, f"{name}: no place in the tags", tags)
 
 
@@ -144,7 +147,7 @@ def test_real_files():
         elif is_wild:
             check(result.is_explained(), f"{name}: explained", result)
         else:
-            check(not streams(ffprobe(result.path), "audio"), f"{name}: ffmpeg finds no sound either", result)
+            check(not streams(result.source, "audio"), f"{name}: ffmpeg finds no sound either", result)
             check(result.is_explained() and result.error["code"] == "no_audio", f"{name}: no_audio", result)
 
 
@@ -269,15 +272,12 @@ def check_format(result, params, wanted):
     if not check(result.state == "ready", f"{params}: ready", result):
         return
     check(result.output.startswith(MAGIC[kind]), f"{params}: the bytes of {kind}", result.output[:16])
-    with file_of(result.output) as path:
-        found = ffprobe(path)
-        seconds = decoded_seconds(path)
+    found, seconds = result.found, result.seconds
     sound = streams(found, "audio")
     check(len(sound) == 1 and sound[0]["codec_name"] == codec, f"{params}: {codec}", found)
     check(int(sound[0]["sample_rate"]) == rate and sound[0]["channels"] == channels, f"{params}: {rate} Hz, {channels} ch",
           sound[0])
-    source = decoded_seconds(result.path)
-    check(abs(seconds - source) < TOLERANCE, f"{params}: all of it", f"{seconds} of {source}")
+    check(abs(seconds - result.source_seconds) < TOLERANCE, f"{params}: all of it", f"{seconds} of {result.source_seconds}")
     keeps = kind in PICTURES and params.get("cover") != "drop"
     if kbps:
         cover = (RUN / "tmp" / "cover.jpg").stat().st_size if keeps else 0

@@ -21,7 +21,11 @@ def test_rabbitmq_away():
     media = user.settled(media_id)
     check(media["state"] == "ready", "it is processed once RabbitMQ is back", media["error"])
     mail_of(media_id)
-    wait("the outbox is empty", lambda: value("SELECT count(*) FROM media.outbox") == 0, 60)
+
+    def published():
+        sql("UPDATE media.outbox SET retry_at = now()")  # time passes: the janitor's hold is over
+        return value("SELECT count(*) FROM media.outbox") == 0
+    wait("the outbox is empty", published, 60, 0.5)
     wait("readyz is well again", lambda: "degraded" not in ready()[1], 30, 0.2)
     check(len(mails(media_id)) == 1, "one mail")
 

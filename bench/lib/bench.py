@@ -5,6 +5,7 @@ bench/run.sh puts e2e/ on the path, too: `lib` there is the client of the runnin
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import statistics
@@ -143,6 +144,7 @@ class Nginx:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.pid_file = RUN / f"pid/bench-{name}"
+        self.workers = []
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
         path = self.dir / "nginx.conf"
@@ -153,13 +155,16 @@ class Nginx:
                                         start_new_session=True)
         # make down ends it, should we be killed
         self.pid_file.write_text(f"{self.process.pid} {stat(self.process.pid)[19]} bench\n")
+        count = re.search(r"(?m)^worker_processes (\w+);", conf).group(1)
+        count = os.sysconf("SC_NPROCESSORS_ONLN") if count == "auto" else int(count)
         end = time.monotonic() + 30
-        while not self.answers():
+        # the port is open before the workers are there
+        while len(self.workers) != count or not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
                 self.__exit__()
                 raise RuntimeError(f"{name}: nginx does not start: " + (self.dir / "error.log").read_text()[-2000:])
             time.sleep(0.05)
-        self.workers = children(self.process.pid)
+            self.workers = children(self.process.pid)
 
     def answers(self):
         try:

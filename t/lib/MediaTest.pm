@@ -95,7 +95,7 @@ sub media_server { return join "\n", "include $root/conf/media.conf;", @_, '' }
 
 # ---- the outside ----
 
-# Runs a program with text on its stdin, returns its stdout; a failure ends the test file.
+# Runs a program with text on its stdin, returns its stdout; dies when it fails.
 sub run {
     my ($input, @command) = @_;
     my $in = File::Temp->new;
@@ -106,7 +106,7 @@ sub run {
     my $pid = open3('<&' . fileno $stdin, my $out, undef, @command);
     my $text = do { local $/; <$out> } // '';
     waitpid $pid, 0;
-    Test::Nginx::Socket::bail_out("$command[0] failed: $text") if $?;
+    die "$command[0] failed: $text" if $?;
     return $text;
 }
 
