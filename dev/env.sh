@@ -18,7 +18,6 @@ write_env() {
         done
         printf 'unset PGPASSWORD PGSERVICE PGHOSTADDR AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL_S3\n'
         # once, however often it is sourced
-        # shellcheck disable=SC2016
         printf 'case :$PATH: in *:%q:*) ;; *) export PATH=%q:$PATH ;; esac\n' "$BUILD/bin" "$BUILD/bin"
     } | (umask 077 && cat >"$RUN/env.new" && mv "$RUN/env.new" "$RUN/env")
 }

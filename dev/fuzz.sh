@@ -29,6 +29,5 @@ fuzz_one() { # PATH
 export -f fuzz_one
 export OUT ROOT SECONDS_EACH
 if [ ${#targets[@]} -gt 0 ]; then
-    # shellcheck disable=SC2016
     printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz_one "$1"' fuzz
 fi

@@ -129,6 +129,13 @@ class User:
             body = pathlib.Path(body).read_bytes()
         return self.request("PUT", f"/upload/{urllib.parse.quote(name)}{query}", body)
 
+    def post_form(self, data, name="clip.mp4", **fields):
+        """An upload as a browser's form sends it; a field's text is sent as it is."""
+        parts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+        parts.append(f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n')
+        return self.request("POST", "/upload", "".join(parts).encode() + data + b"\r\n--b--\r\n",
+                            {"Content-Type": "multipart/form-data; boundary=b"})
+
     def upload(self, path_or_bytes, **kw):
         """The id of an accepted upload."""
         answer = self.put(path_or_bytes, **kw)

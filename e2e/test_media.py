@@ -35,7 +35,10 @@ def ffprobe(path, entries="stream=index,codec_type,codec_name,sample_rate,channe
                           ":stream_disposition=attached_pic:stream_tags:format=duration,bit_rate,format_name"
                           ":format_tags"):
     done = run("ffprobe", "-v", "error", "-of", "json", "-format_whitelist", DEMUXERS, "-show_entries", entries, path)
-    return json.loads(done.stdout or "{}")
+    try:
+        return json.loads(done.stdout.decode(errors="replace"))
+    except ValueError:  # of a hostile file
+        return {}
 
 
 def streams(probe, kind):
@@ -74,7 +77,8 @@ class Result:
                 self.found = ffprobe(path)
                 self.seconds = decoded_seconds(path)
             self.source_seconds = decoded_seconds(self.path)
-        self.source = ffprobe(self.path)  # here, so that one file is judged while the next is converted
+        # here, so that one file is judged while the next is converted
+        self.source = ffprobe(self.path) if self.media else {}
 
     def __repr__(self):
         return f"{self.path.name}: {self.answer.status if self.media is None else self.state} {self.error or ''}"

@@ -90,10 +90,6 @@ def pieces(body, size=1 << 20):
         yield body[at:at + size]
 
 
-def form(body):
-    return (b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.mp4"\r\n\r\n', body, b"\r\n--b--\r\n")
-
-
 def slow_download(user, media_id):
     """Asks for a body and reads it only when nginx can send no more."""
     c = connect()
@@ -144,8 +140,7 @@ def test_bodies():
         media_id = answer.json["id"]
         check(slow_download(user, media_id) == (200, SIZE), "download: 200, all of it")
         account("slow download", 8 << 20)
-        content = b"".join(form(body))
-        answer = user.request("POST", "/upload", content, {"Content-Type": "multipart/form-data; boundary=b"})
+        answer = user.post_form(body)
         check(answer.status == 201 and answer.json["size"] == SIZE, "form-data: 201", answer)
         account("form-data", 5 * part)
         answer = user.request("PUT", "/upload/a.mp4", pieces(body))

@@ -53,9 +53,7 @@ def test_s3_away():
     answer = user.put(media_like(200000))
     check(answer.status == 503 and answer.json["code"] == "storage_unavailable", "503 storage_unavailable", answer)
     check(answer.headers["Retry-After"], "Retry-After")
-    form = ("--b\r\nContent-Disposition: form-data; name=file; filename=a.mp4\r\n\r\n").encode() \
-        + media_like(100000) + b"\r\n--b--\r\n"
-    answer = user.request("POST", "/upload", form, {"Content-Type": "multipart/form-data; boundary=b"})
+    answer = user.post_form(media_like(100000))
     check(answer.status == 503, "form: 503", answer)
     check(wait("readyz sees it", lambda: ready()[0] == 503, 30, 0.2), "readyz: 503")
     up("s3")
@@ -139,5 +137,5 @@ def test_postgres_dies_at_the_commit():
                 user.email) == 1, "one media")
 
 
-main(test_rabbitmq_away, test_rabbitmq_loses_everything, test_s3_away, test_s3_restarts_under_parts, test_postgres_away_before,
-     test_postgres_restarts_in_mid_upload, test_postgres_dies_at_the_commit)
+main(test_rabbitmq_away, test_rabbitmq_loses_everything, test_s3_away, test_s3_restarts_under_parts,
+     test_postgres_away_before, test_postgres_restarts_in_mid_upload, test_postgres_dies_at_the_commit)

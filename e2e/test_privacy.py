@@ -13,7 +13,6 @@ import socket
 import stat
 import subprocess
 import threading
-import time
 import urllib.parse
 import uuid
 
@@ -22,7 +21,6 @@ from lib import (BUCKET, RUN, URL, SlowUpload, User, check, clip, freeze, hasten
 from smtp import Smtp
 
 JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 
 def problem(answer, media_id="no id"):
@@ -110,8 +108,7 @@ def test_disabled():
     answer = upload.answer()  # without a byte of the body
     upload.close()
     check(answer.status == 401 and answer.json["code"] == "token_invalid", "upload with a token from before: 401", answer)
-    form = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.mp4"\r\n\r\n' + media_like(5000) + b"\r\n--b--\r\n"
-    check(user.request("POST", "/upload", form, FORM).status == 401, "form: 401")
+    check(user.post_form(media_like(5000)).status == 401, "form: 401")
     check(user.request("GET", "/me").status == 401, "/me: 401")
     check(value("SELECT count(*) FROM media.objects") == before, "nothing was written")
     check(value("SELECT count(*) FROM media.sessions WHERE user_id = (SELECT id FROM media.users WHERE email = %s)",
@@ -213,8 +210,7 @@ def logins(secrets, errors):
 def traffic(user, secrets, errors):
     """Uploads, downloads, links, mails, and requests that go wrong. A media and the paths that open it."""
     media_id = user.upload(looped(1), name="offen.mp4")
-    form = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.mp4"\r\n\r\n' + clip().read_bytes() + b"\r\n--b--\r\n"
-    check(user.request("POST", "/upload", form, FORM).status == 201, "form upload")
+    check(user.post_form(clip().read_bytes()).status == 201, "form upload")
     chunked = SlowUpload(user, 0, headers={"Transfer-Encoding": "chunked"})
     chunked.send(media_like(100000))
     chunked.end()

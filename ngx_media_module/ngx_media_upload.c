@@ -160,6 +160,12 @@ ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res)
     }
 
     u->opened = 1;
+
+    if (u->op.r == NULL) {
+        ngx_media_upload_abandon(u);
+        return;
+    }
+
     u->state = NGX_MEDIA_UPLOAD_READING;
     ngx_media_count(NGX_MEDIA_C_UPLOADS_STARTED, 1);
 
@@ -270,7 +276,8 @@ ngx_media_upload_readable(ngx_http_request_t *r)
 }
 
 
-/* Not the client is what we wait for: its time stands still. */
+/* Not the client is what we wait for: its time stands still. Nobody reads from
+ * it either, so that its end shows in the event alone. NGX_OK or NGX_DONE. */
 
 static ngx_int_t
 ngx_media_upload_pause(ngx_media_upload_t *u)
@@ -282,6 +289,15 @@ ngx_media_upload_pause(ngx_media_upload_t *u)
     if (rev->timer_set) {
         ngx_del_timer(rev);
     }
+
+#if (NGX_HAVE_EPOLLRDHUP)
+
+    if (rev->pending_eof) {
+        u->op.r->connection->error = 1;
+        return ngx_media_upload_left(u);
+    }
+
+#endif
 
     return NGX_OK;
 }

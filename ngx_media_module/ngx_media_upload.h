@@ -265,6 +265,8 @@ ngx_media_upload_t *ngx_media_upload_create(ngx_http_request_t *r);
 ngx_int_t ngx_media_upload_left(ngx_media_upload_t *u);
 /* The cancel function of op: the request is being freed. */
 void ngx_media_upload_cancel(ngx_media_op_t *op);
+/* The client is gone and r with it: nothing was promised. */
+void ngx_media_upload_abandon(ngx_media_upload_t *u);
 
 
 #endif

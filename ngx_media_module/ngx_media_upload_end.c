@@ -8,9 +8,6 @@
 #include "ngx_media_upload.h"
 
 
-static void ngx_media_upload_abandon(ngx_media_upload_t *u);
-
-
 static void
 ngx_media_upload_noop(void *data, ngx_media_pg_result_t *res)
 {
@@ -148,15 +145,23 @@ ngx_media_upload_cancel(ngx_media_op_t *op)
 
     u->in = NULL;
 
-    if (u->state != NGX_MEDIA_UPLOAD_COMMITTING) {
-        ngx_media_upload_abandon(u);
+    if (u->state == NGX_MEDIA_UPLOAD_COMMITTING) {
+        return;
     }
+
+    /* the intent will be written all the same: then it can be closed */
+
+    if (u->state == NGX_MEDIA_UPLOAD_OPENING && u->query != NULL) {
+        return;
+    }
+
+    ngx_media_upload_abandon(u);
 }
 
 
 /* The client is gone before the commit: nothing was promised. */
 
-static void
+void
 ngx_media_upload_abandon(ngx_media_upload_t *u)
 {
     ngx_media_count(NGX_MEDIA_C_UPLOADS_ABORTED, 1);

@@ -17,17 +17,16 @@ versions() {
 # what others on this machine did: asked before the first figure and after the last
 machine_before() {
     LOAD_BEFORE=$(cut -d' ' -f1 /proc/loadavg)
-    read -r _ CPU_BEFORE </proc/stat
+    read -r -a CPU_BEFORE </proc/stat
 }
 
 stolen() { # per cent of the CPU time that the hypervisor gave to others
-    local before after n sum=0
-    read -r -a before <<<"$CPU_BEFORE"
-    read -r _ -a after </proc/stat
-    for n in 0 1 2 3 4 5 6 7; do
-        sum=$((sum + after[n] - before[n]))
+    local after n sum=0
+    read -r -a after </proc/stat
+    for n in 1 2 3 4 5 6 7 8; do # user nice system idle iowait irq softirq steal
+        sum=$((sum + after[n] - CPU_BEFORE[n]))
     done
-    printf '%s' "$((100 * (after[7] - before[7]) / sum))"
+    printf '%s' "$((100 * (after[8] - CPU_BEFORE[8]) / sum))"
 }
 
 commit() {
@@ -42,12 +41,15 @@ section() { # NAME TITLE; what the figures mean stands in bench/notes/NAME.md
 }
 
 write_results() {
+    local runs=${BENCH_RUNS:-7}
     {
         printf '# Figures\n\nMade by `make bench` (%s s) on %s at commit %s.\n\n' "$SECONDS" "$(date -u +%F)" "$(commit)"
         printf -- '- Machine: %s' "$(machine)"
         printf '\n- Software: %s\n' "$(versions)"
-        printf -- '- Load average before: %s; stolen by the hypervisor meanwhile: %s %% of the CPU\n' "$LOAD_BEFORE" "$(stolen)"
-        printf -- '- %s counted runs of each way after a warm-up, the ways in turn. Figures are median (min..max); ratios are taken round by round.\n' "${BENCH_RUNS:-7}"
+        printf -- '- Load average before: %s; stolen by the hypervisor meanwhile: %s %% of the CPU\n' \
+            "$LOAD_BEFORE" "$(stolen)"
+        printf -- '- %s counted rounds of all ways in turn (%s of the conversions). ' "$runs" "$((runs < 5 ? runs : 5))"
+        printf 'Figures are median (min..max); ratios are taken round by round.\n'
         section upload 'Upload of 1 GiB'
         section jwt 'JWT check'
         section transcode 'One mp3'

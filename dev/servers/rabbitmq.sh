@@ -41,7 +41,6 @@ rabbit_env() {
 # The broker sends Connection.Start (frame type 1, channel 0) once it is up, not merely listening.
 amqp_ready() {
     local first
-    # shellcheck disable=SC2016
     first=$(timeout 3 bash -c '
         exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "AMQP\0\0\11\1" >&3 && head -c 3 <&3 | od -An -tx1' \
         amqp "$MEDIA_AMQP_PORT" 2>/dev/null) && [ "$first" = ' 01 00 00' ]

@@ -3,7 +3,6 @@
 
 smtp_ready() {
     local banner
-    # shellcheck disable=SC2016
     banner=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && head -c 4 <&3' smtp "$MEDIA_SMTP_PORT" \
         2>/dev/null) && [ "$banner" = '220 ' ]
 }

@@ -100,7 +100,7 @@ for my $how ('close', 'reset') {
     my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR UPDATE");
     my $client = $nginx->client;
     my $id = "abort-$$-" . ++$n;
-    $client->send(put('a.mp4', $small, "X-Request-Id: $id"));
+    $client->send(substr put('a.mp4', $small, "X-Request-Id: $id"), 0, -1);
     await_lock($nginx, 'upload_open');
     $client->$how;
     $hold->release;
@@ -129,15 +129,18 @@ for my $how ('close', 'reset') {
 
         # ---- while S3 stands still ----
 
-        $s3->mode('head');
-        $name = "while S3 reads nothing, $kind, $ways";
-        $id = leaves($name, $kind, $large, $how, sub {
-            my ($c, $request) = @_;
-            my $wait = sees('^PUT');
-            $c->push_until_stuck($request, 0.3);
-            $wait->();
-        });
-        cleaned($name, $id);
+        # a FIN would stand behind bytes that nobody reads, unseen
+        if ($how eq 'reset') {
+            $s3->mode('head');
+            $name = "while S3 reads nothing, $kind, $ways";
+            $id = leaves($name, $kind, $large, $how, sub {
+                my ($c, $request) = @_;
+                my $wait = sees('^PUT');
+                $c->push_until_stuck($request, 0.3);
+                $wait->();
+            });
+            cleaned($name, $id);
+        }
 
         $s3->mode('answer');
         $name = "while S3 gives no answer, $kind, $ways";
