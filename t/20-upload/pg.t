@@ -66,7 +66,7 @@ sub given_up {
     $request =~ s/\r\n/\r\nX-Request-Id: $id\r\n/;
     $client->send(substr $request, 0, $head);
     $nginx->await("$name - the intent", sub { intent($id) =~ /^open/ });
-    sql("UPDATE uploads SET is_dead = true WHERE request_id = '$id'");
+    sql("UPDATE uploads SET heartbeat_at = now() - interval '1h' WHERE request_id = '$id'; SELECT janitor_uploads(60)");
     $client->send(substr $request, $head);
     problem($client->answer, 503, 'upload_lost', $name);
     is(sql("SELECT count(*) FROM media WHERE request_id = '$id'"), 0, "$name - no media");
