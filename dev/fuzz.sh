@@ -15,8 +15,8 @@ fuzz_one() { # PATH
     local name=${1##*/} corpus findings seeds=()
     corpus=$OUT/corpus/$name findings=$OUT/findings/$name
     mkdir -p "$corpus" "$findings"
-    if [ -d "$ROOT/libmedia/fuzz/corpus/${name#fuzz_}" ]; then
-        seeds=("$ROOT/libmedia/fuzz/corpus/${name#fuzz_}")
+    if [ -d "$ROOT/libmedia/fuzz/corpus/$name" ]; then
+        seeds=("$ROOT/libmedia/fuzz/corpus/$name")
     fi
     if "$1" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$findings/" "$corpus" "${seeds[@]}" >"$OUT/$name.log" 2>&1; then

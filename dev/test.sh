@@ -51,7 +51,7 @@ sql() { [ ! -x sql/test/run.sh ] || sql/test/run.sh; }
 
 # t/ against one nginx; what a sanitizer reports makes the suite fail even where every answer was right
 test_nginx() { # release|asan
-    local mode=$1 rc=0 tests=() file
+    local mode=$1 rc=0 tests=()
     mapfile -t tests < <(find t -name '*.t' | sort)
     [ ${#tests[@]} -gt 0 ] || return 0
     mkdir -p "$RUN/tmp/$mode"
@@ -63,10 +63,8 @@ test_nginx() { # release|asan
         export ASAN_OPTIONS=detect_leaks=0:log_path=$RUN/tmp/asan/report \
             UBSAN_OPTIONS=print_stacktrace=1:log_path=$RUN/tmp/asan/report
     fi
-    # one by one: a file that bails out must not end the others
-    for file in "${tests[@]}"; do
-        prove -v -I t/lib "$file" || rc=1
-    done
+    # one prove each: they wait more than they work, and one that bails out must not end the others
+    printf '%s\0' "${tests[@]}" | xargs -0 -n 1 -P 4 --process-slot-var=PROVE_SLOT dev/prove1.sh || rc=1
     if compgen -G "$RUN/tmp/asan/report*" >/dev/null; then
         printf 'not ok - sanitizers found nothing\n'
         cat "$RUN"/tmp/asan/report*

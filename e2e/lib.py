@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -173,8 +174,16 @@ def ready():
 
 
 def wait_ready():
-    """Every dependency is there and the gateway knows it."""
-    wait("readyz is well", lambda: (lambda s: s[0] == 200 and "degraded" not in s[1])(ready()), 60, 0.1)
+    """Every dependency is there and the gateway knows it. /readyz speaks for the nginx process that answers; the
+    others may still pause before their next attempt, so each must have a connection that PostgreSQL has let in."""
+    def probe():
+        status, text = ready()
+        if status != 200 or "degraded" in text:
+            return False
+        let_in = {row[0] for row in sql("SELECT client_port FROM pg_stat_activity WHERE usename = 'media_gateway'",
+                                        user="postgres")}
+        return all(let_in & {local[1] for _, local, _ in tcp_sockets(pid)} for pid in pids("nginx")[1:])
+    wait("the gateway is ready", probe, 60, 0.1)
 
 
 class SlowUpload:
@@ -210,9 +219,10 @@ class SlowUpload:
 
 # ---- rows, objects, mails ----
 
-def sql(text, *args):
+def sql(text, *args, user="media_owner"):
     """Rows of a statement, as the owner of the schema."""
-    with psycopg2.connect(user="media_owner", dbname=os.environ["PGDATABASE"]) as c, c.cursor() as cur:
+    with psycopg2.connect(user=user, dbname=os.environ["PGDATABASE"],
+                          passfile=RUN / "secrets" / f"pgpass-{user}") as c, c.cursor() as cur:
         cur.execute(text, args or None)
         return cur.fetchall() if cur.description else []
 
@@ -331,6 +341,24 @@ def kill(name, sig=signal.SIGKILL):
             pass
     # not even a zombie: PostgreSQL takes one in postmaster.pid for a running server
     wait(f"{name} gone", lambda: not any(os.path.exists(f"/proc/{p}") for p in victims), 30)
+
+
+def tcp_sockets(pid):
+    """(state, local address, remote address) of a process's TCP sockets, as the kernel has them: state 0A listens."""
+    inodes = set()
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            inodes.add(os.readlink(fd)[len("socket:["):-1])
+        except FileNotFoundError:
+            pass
+
+    def address(text):
+        host, port = text.split(":")
+        raw = b"".join(bytes.fromhex(host[i:i + 8])[::-1] for i in range(0, len(host), 8))
+        return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw), int(port, 16)
+    lines = [line.split() for file in ("tcp", "tcp6")
+             for line in pathlib.Path("/proc/net", file).read_text().splitlines()[1:]]
+    return [(word[3], address(word[1]), address(word[2])) for word in lines if word[9] in inodes]
 
 
 def freeze(name):

@@ -5,7 +5,7 @@ import json
 import threading
 
 from lib import (SlowUpload, User, check, clip, freeze, kill, mail_of, mails, main, media_like, ready, request,
-                 servers, sql, stop, thaw, unowned, janitor_pass, up, value, wait)
+                 servers, sql, stop, thaw, unowned, janitor_pass, up, value, wait, wait_ready)
 
 
 def test_rabbitmq_away():
@@ -26,7 +26,7 @@ def test_rabbitmq_away():
         sql("UPDATE media.outbox SET retry_at = now()")  # time passes: the janitor's hold is over
         return value("SELECT count(*) FROM media.outbox") == 0
     wait("the outbox is empty", published, 60, 0.5)
-    wait("readyz is well again", lambda: "degraded" not in ready()[1], 30, 0.2)
+    wait_ready()
     check(len(mails(media_id)) == 1, "one mail")
 
 
@@ -57,7 +57,7 @@ def test_s3_away():
     check(answer.status == 503, "form: 503", answer)
     check(wait("readyz sees it", lambda: ready()[0] == 503, 30, 0.2), "readyz: 503")
     up("s3")
-    wait("readyz is well again", lambda: ready()[0] == 200, 30, 0.2)
+    wait_ready()
     check(user.put(media_like(200000)).status == 201, "uploads work again")
 
     def clean():
@@ -97,7 +97,7 @@ def test_postgres_away_before():
                     {"Content-Type": "application/json"})
     check(login.status == 503, "login: 503", login)
     up("postgres")
-    wait("readyz is well again", lambda: ready()[0] == 200, 30, 0.2)
+    wait_ready()
     check(user.put(media_like(5000)).status == 201, "uploads work again")
 
 
@@ -114,6 +114,7 @@ def test_postgres_restarts_in_mid_upload():
     upload.send(body[2 << 20:])
     answer = upload.answer()
     check(answer.status == 201, "the upload survives", answer)
+    wait_ready()
 
 
 def test_postgres_dies_at_the_commit():
@@ -133,6 +134,7 @@ def test_postgres_dies_at_the_commit():
     up("postgres")
     reader.join(60)
     check(box and box[0].status == 201, "201 in the end", box)
+    wait_ready()
     check(value("SELECT count(*) FROM media.media WHERE owner_id = (SELECT id FROM media.users WHERE email = %s)",
                 user.email) == 1, "one media")
 

@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import stat
 import subprocess
 import threading
@@ -17,7 +16,8 @@ import urllib.parse
 import uuid
 
 from lib import (BUCKET, RUN, URL, SlowUpload, User, check, clip, freeze, hasten, kill, link_of, looped, mail_of, main,
-                 media_like, note, own_process, pids, request, s3, servers, sql, thaw, up, value, wait, wait_ready)
+                 media_like, note, own_process, pids, request, s3, servers, sql, tcp_sockets, thaw, up, value, wait,
+                 wait_ready)
 from smtp import Smtp
 
 JSON = {"Content-Type": "application/json"}
@@ -407,26 +407,8 @@ def test_bucket():
 
 def listening():
     """(server, address, port) of every listening TCP socket of our processes."""
-    sockets = {}
-    for family, file in ((socket.AF_INET, "/proc/net/tcp"), (socket.AF_INET6, "/proc/net/tcp6")):
-        for line in pathlib.Path(file).read_text().splitlines()[1:]:
-            word = line.split()
-            if word[3] == "0A":
-                host, port = word[1].split(":")
-                raw = b"".join(bytes.fromhex(host[i:i + 8])[::-1] for i in range(0, len(host), 8))
-                sockets[word[9]] = (socket.inet_ntop(family, raw), int(port, 16))
-    found = set()
-    for name in servers():
-        for pid in pids(name):
-            try:
-                links = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
-            except OSError:
-                continue
-            for link in links:
-                inode = re.fullmatch(r"socket:\[(\d+)\]", link)
-                if inode and inode.group(1) in sockets:
-                    found.add((name, *sockets[inode.group(1)]))
-    return found
+    return {(name, *local) for name in servers() for pid in pids(name)
+            for state, local, _ in tcp_sockets(pid) if state == "0A"}
 
 
 def test_ports():

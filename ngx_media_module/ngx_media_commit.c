@@ -97,9 +97,7 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
 {
     ngx_media_upload_t  *u = data;
 
-    int          problem;
-    ngx_str_t    code, detail, media, outbox;
-    media_str_t  view;
+    ngx_str_t  code, detail, media, outbox;
 
     u->query = NULL;
 
@@ -127,14 +125,7 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
     }
 
     if (code.len != 2 || ngx_strncmp(code.data, "ok", 2) != 0) {
-
-        view.p = (char *) code.data;
-        view.len = code.len;
-        problem = media_problem_parse(view);
-
-        (void) ngx_media_upload_fail(u, problem < 0 ? MEDIA_PROBLEM_INTERNAL
-                                                    : (ngx_uint_t) problem,
-                                     "%V", &detail);
+        (void) ngx_media_upload_denied(u, &code, &detail);
         return;
     }
 

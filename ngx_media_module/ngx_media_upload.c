@@ -120,9 +120,7 @@ ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res)
 {
     ngx_media_upload_t  *u = data;
 
-    int          problem;
-    ngx_str_t    code, detail;
-    media_str_t  view;
+    ngx_str_t  code, detail;
 
     u->query = NULL;
 
@@ -148,14 +146,7 @@ ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res)
 
     if (code.len != 2 || ngx_strncmp(code.data, "ok", 2) != 0) {
         detail = ngx_media_pg_value(res, 0, 1);
-
-        view.p = (char *) code.data;
-        view.len = code.len;
-        problem = media_problem_parse(view);
-
-        (void) ngx_media_upload_fail(u, problem < 0 ? MEDIA_PROBLEM_INTERNAL
-                                                    : (ngx_uint_t) problem,
-                                     "%V", &detail);
+        (void) ngx_media_upload_denied(u, &code, &detail);
         return;
     }
 

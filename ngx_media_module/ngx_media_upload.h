@@ -253,6 +253,9 @@ void ngx_media_multi_close(ngx_media_upload_t *u);
  * client (if it is still there) gets the problem. Always NGX_DONE. */
 ngx_int_t ngx_media_upload_fail(ngx_media_upload_t *u, enum media_problem p,
     const char *fmt, ...);
+/* As the database's code asks for. */
+ngx_int_t ngx_media_upload_denied(ngx_media_upload_t *u, ngx_str_t *code,
+    ngx_str_t *detail);
 /* As S3's answer asks for. */
 ngx_int_t ngx_media_upload_s3_failed(ngx_media_upload_t *u,
     ngx_media_s3_result_t *res, const char *what);

@@ -6,6 +6,7 @@
  */
 
 #include "ngx_media_upload.h"
+#include "ngx_media_request.h"
 
 
 static void
@@ -95,6 +96,67 @@ ngx_media_upload_fail(ngx_media_upload_t *u, enum media_problem p,
     ngx_media_op_finish(&op, rc);
 
     return NGX_DONE;
+}
+
+
+/* The numbers of "used 90000 of 120000 bytes" become members of the problem. */
+
+static void
+ngx_media_upload_quota(ngx_http_request_t *r, ngx_str_t *detail)
+{
+    u_char      *p, *last;
+    ngx_str_t    number[2], extra;
+    ngx_uint_t   i;
+
+    p = detail->data;
+    last = p + detail->len;
+
+    for (i = 0; i < 2; i++) {
+
+        while (p < last && (*p < '0' || *p > '9')) {
+            p++;
+        }
+
+        number[i].data = p;
+
+        while (p < last && *p >= '0' && *p <= '9') {
+            p++;
+        }
+
+        number[i].len = p - number[i].data;
+
+        if (number[i].len == 0) {
+            return;
+        }
+    }
+
+    extra.len = sizeof(",\"used\":,\"limit\":") - 1 + number[0].len
+                + number[1].len;
+    extra.data = ngx_pnalloc(r->pool, extra.len);
+
+    if (extra.data != NULL) {
+        ngx_sprintf(extra.data, ",\"used\":%V,\"limit\":%V", &number[0],
+                    &number[1]);
+        ngx_media_problem_extra(r, &extra);
+    }
+}
+
+
+ngx_int_t
+ngx_media_upload_denied(ngx_media_upload_t *u, ngx_str_t *code,
+    ngx_str_t *detail)
+{
+    int  problem;
+
+    problem = media_problem_parse(ngx_media_view(code));
+
+    if (problem == MEDIA_PROBLEM_QUOTA_EXCEEDED && u->op.r != NULL) {
+        ngx_media_upload_quota(u->op.r, detail);
+    }
+
+    return ngx_media_upload_fail(u, problem < 0 ? MEDIA_PROBLEM_INTERNAL
+                                                : (ngx_uint_t) problem,
+                                 "%V", detail);
 }
 
 

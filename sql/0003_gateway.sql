@@ -147,7 +147,8 @@ BEGIN
   END IF;
   SELECT quota_bytes INTO v_quota FROM users WHERE id = v_upload.owner_id FOR NO KEY UPDATE;
   IF v_quota IS NOT NULL AND quota_used(v_upload.owner_id) - v_upload.reserved_bytes + p_size > v_quota THEN
-    RETURN QUERY SELECT 'quota_exceeded', format('the quota is %s bytes', v_quota), NULL::text, '[]'::text;
+    RETURN QUERY SELECT 'quota_exceeded', format('used %s of %s bytes',
+      quota_used(v_upload.owner_id) - v_upload.reserved_bytes, v_quota), NULL::text, '[]'::text;
     RETURN;
   END IF;
   DELETE FROM uploads WHERE id = p_id;

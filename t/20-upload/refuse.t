@@ -155,7 +155,10 @@ $client = $nginx->client;
 $client->send(http('PUT /upload/a.mp4', bearer('carl') . "$length\nExpect: 100-continue\n"));
 $answer = $client->answer;
 problem($answer, 413, 'quota_exceeded', 'over the quota', qr/90000 of 120000/);
-problem(carl('PUT /upload/a.mp4', 'Transfer-Encoding: chunked', chunked($bytes)), 413, 'quota_exceeded', 'over the quota in chunks');
+is("$answer->{json}{used} of $answer->{json}{limit}", '90000 of 120000', 'over the quota - used and limit');
+$answer = carl('PUT /upload/a.mp4', 'Transfer-Encoding: chunked', chunked($bytes));
+problem($answer, 413, 'quota_exceeded', 'over the quota in chunks');
+is("$answer->{json}{used} of $answer->{json}{limit}", '90000 of 120000', 'over the quota in chunks - used and limit');
 committed(carl('PUT /upload/a.mp4', 'Content-Length: 30000', mp4(30_000)), mp4(30_000), 'just within the quota');
 
 # ---- what follows on the connection ----
