@@ -61,7 +61,7 @@ def gateway_conf(payload):
 
 def gateway(payload):
     return bench.Nginx(f"module-{payload}", gateway_conf(payload),
-                       PGPASSFILE=str(bench.RUN / "data/nginx/pgpass"),
+                       PGPASSFILE=str(bench.DATA.parent / "nginx/pgpass"),
                        **{name: os.environ[name] for name in ("AMQP_URL", "AWS_ACCESS_KEY_ID",
                                                               "AWS_SECRET_ACCESS_KEY")})
 

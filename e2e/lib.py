@@ -249,7 +249,7 @@ def multiparts(keys):
             for u in client.list_multipart_uploads(Bucket=BUCKET, Prefix=key).get("Uploads", [])}
 
 
-def unowned():
+def _unowned():
     """What nobody answers for: objects without a live row, rows without an object, open reservations."""
     live = {row[0] for row in sql("SELECT object_key FROM media.objects WHERE state = 'live'")}
     have = objects()
@@ -259,6 +259,15 @@ def unowned():
     problems += [f"{r[1]} row: {r[0]}" for r in
                  sql("SELECT object_key, state FROM media.objects WHERE state <> 'live'")]
     return problems
+
+
+# Other suites commit uploads whose S3 is a script of theirs.
+_inherited = frozenset(_unowned())
+
+
+def unowned():
+    """What nobody answers for since this test file began."""
+    return [problem for problem in _unowned() if problem not in _inherited]
 
 
 def mails(media_id):

@@ -15,7 +15,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = pathlib.Path(os.environ["MEDIA_RUN"])
-DATA = RUN / "data/bench"  # on the disk, and within reach of www-data
+DATA = (RUN / "data").resolve() / "bench"  # on the disk, and within reach of www-data, wherever the checkout lies
 RUNS = int(os.environ.get("BENCH_RUNS") or 7)
 TICK = os.sysconf("SC_CLK_TCK")
 

@@ -45,12 +45,13 @@ pg_init() {
     rm -f "$pwfile"
 }
 
+# nginx keeps 4 connections per worker process, twice while it reloads
 pg_conf() {
     cat >"$PG_DIR/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
 port = $MEDIA_PG_PORT
 unix_socket_directories = ''
-max_connections = 100
+max_connections = $((100 + 8 * $(nproc)))
 cluster_name = 'ngx_media'
 timezone = 'UTC'
 log_timezone = 'UTC'

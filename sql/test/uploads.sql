@@ -117,7 +117,8 @@ SELECT is((SELECT code FROM test.close(:'u4')), 'gone', 'commit after the abort'
 SELECT is(test.open(:'u4', :'ann'), 'ok', 'abort: open');
 SELECT is((SELECT code FROM media.upload_s3id(:'u4', 's3-4')), 'ok', 'abort: with parts in S3');
 SELECT is((SELECT code FROM media.upload_abort(:'u4', false, 'original/' || :'u4')), 'ok', 'abort: unclean');
-SELECT results_eq(format('SELECT state, s3_upload_id, retry_at BETWEEN now() + interval ''1s'' AND now() + interval ''10s'' FROM media.objects WHERE media_id = %L', :'u4'),
+SELECT results_eq(format('SELECT state, s3_upload_id, retry_at BETWEEN now() + interval ''1s'' AND now() + interval ''10s''
+  FROM media.objects WHERE media_id = %L', :'u4'),
   $$VALUES ('doomed', 's3-4', true)$$, 'abort: the janitor gets the object, once S3 has had time to finish');
 
 -- the janitor gives up

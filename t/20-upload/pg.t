@@ -45,7 +45,7 @@ for my $case (['upload_open', 'UPDATE'], ['upload_commit', 'NO KEY UPDATE']) {
     my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR $lock");
     my $client = $nginx->client;
     $client->send(put('a.mp4', $bytes, "X-Request-Id: $statement-$$"));
-    my $backend = await_lock($nginx, $statement);
+    my $backend = await_lock($nginx, $hold);
     is(gateway_sql("SELECT pg_terminate_backend($backend)"), 't', "$statement - its connection is cut");
     $hold->release;
     my $answer = $client->answer;

@@ -88,7 +88,7 @@ gone('HUP, idle', $old);
 my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR NO KEY UPDATE");
 my $client = $nginx->client;
 $client->send(put('a.mp4', $bytes, "X-Request-Id: hup-$$"));
-await_lock($nginx, 'upload_commit');
+await_lock($nginx, $hold);
 $client->reset;
 $old = [$nginx->workers];
 hup($old);

@@ -102,7 +102,6 @@ sub stop {
     $self->kill('QUIT');
     Test::More::ok(eval { $self->await('it exits', sub { $self->gone }); 1 }, "$name - stops in order")
         || $self->destroy;
-    MediaNginx::spew("/tmp/tup/last.log", $self->log_text) if $ENV{TUP};
     my @bad = grep { /\[(?:alert|emerg)\]|exited on signal|exited with code [1-9]|Sanitizer|runtime error:/ }
         split /\n/, $self->log_text . slurp("$self->{dir}/out");
     Test::More::is(join("\n", @bad), '', "$name - a clean log");

@@ -162,10 +162,9 @@ sub hold {
     local $ENV{PGUSER} = 'media_owner';
     my $pid = open2(my $out, my $in, qw(psql -X -q -A -t -v ON_ERROR_STOP=1));
     $in->autoflush(1);
-    print {$in} "SET search_path = media;\nBEGIN;\nSELECT 'held' FROM ($statement) x LIMIT 1;\n";
-    my $line = <$out> // '';
-    die "not held: $statement" if $line !~ /held/;
-    return bless { pid => $pid, in => $in, out => $out }, 'MediaUpload::Hold';
+    print {$in} "SET search_path = media;\nBEGIN;\nSELECT 'held by ' || pg_backend_pid() FROM ($statement) x LIMIT 1;\n";
+    my ($backend) = (<$out> // '') =~ /held by (\d+)/ or die "not held: $statement";
+    return bless { pid => $pid, in => $in, out => $out, backend => $backend }, 'MediaUpload::Hold';
 }
 
 # SQL as the gateway, which sees its own statements
@@ -177,12 +176,12 @@ sub gateway_sql {
     return $said;
 }
 
-# Waits until such a statement of the gateway waits for a lock; its backend
+# Waits until a statement of the gateway waits for these locks; its backend
 sub await_lock {
-    my ($nginx, $statement) = @_;
-    return $nginx->await("$statement waits", sub {
+    my ($nginx, $hold) = @_;
+    return $nginx->await('a statement waits', sub {
         gateway_sql("SELECT pid FROM pg_stat_activity WHERE usename = 'media_gateway'"
-            . " AND wait_event_type = 'Lock' AND query LIKE '%$statement%'");
+            . " AND $hold->{backend} = ANY (pg_blocking_pids(pid))");
     });
 }
 

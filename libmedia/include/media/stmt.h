@@ -35,8 +35,8 @@
       "SELECT code, detail, media, outbox FROM media.upload_commit($1::uuid, $2, $3, $4, "         \
       "$5::bigint, $6, $7, $8, $9::jsonb, $10, $11, $12)")                                         \
     /* id, t = nothing of it is left in S3 | f = leave it to the janitor, object key -> code       \
-     * ('ok', or 'gone' when the janitor had given the upload up; the key is doomed again, for S3                  \
-     * may have got the object since) */                                                                          \
+     * ('ok', or 'gone' when the janitor had given the upload up: the key is doomed again,         \
+     * for S3 may have got the object since) */                                                    \
     X(UPLOAD_ABORT, 3, "SELECT code FROM media.upload_abort($1::uuid, $2::boolean, $3)")           \
     /* array of outbox ids "{1,2}" */                                                              \
     X(OUTBOX_SENT, 1, "SELECT media.outbox_sent($1::bigint[])")                                    \
