@@ -30,7 +30,7 @@ def one_user(number):
     for turn in range(ROUNDS):
         seconds = LENGTHS[(number + turn) % len(LENGTHS)]
         media_id = user.upload(looped(seconds), name=f"{seconds}s.mp4")
-        _, _, message = mail_of(media_id, 240)
+        _, _, message = mail_of(media_id, 600)
         by_link = request("GET", link_of(message))
         by_fid = user.request("GET", f"/download?fid={media_id}")
         results.append((seconds, media_id, message, by_link, by_fid, time.monotonic()))
