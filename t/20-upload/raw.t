@@ -103,6 +103,8 @@ $nginx->stop;
 # ---- jobs of the shipped pipeline reach RabbitMQ ----
 
 $nginx = MediaNginx->start(server => media_server());
+# later the janitor would be the one to send it
+$nginx->await('RabbitMQ', sub { $nginx->log_text =~ /media amqp: connected/ });
 $id = committed($nginx->ask(put('talk.mp4', $bytes)), $bytes, 'shipped routes', pipeline => 'audio');
 $nginx->await('the outbox is empty', sub {
     sql("SELECT count(*) FROM outbox JOIN jobs ON jobs.id = job_id WHERE media_id = '$id'") eq '0';
