@@ -161,7 +161,8 @@ def test_s3_stands_still():
     user = User()
     upload = SlowUpload(user, SIZE)
     upload.send(media_like(100000))
-    wait("the intent row", lambda: value("SELECT count(*) FROM media.uploads") == 1, 20)
+    wait("the intent row", lambda: value("SELECT count(*) FROM media.uploads u JOIN media.users o ON o.id = u.owner_id "
+                                         "WHERE o.email = %s", user.email), 20)
     forget_peaks()
     before = {pid: memory(pid) for pid in workers()}
     body = b"x" * (SIZE - 100000)

@@ -92,8 +92,9 @@ def test_drain():
     """SIGTERM: the running job is finished or given back, no attempt is lost"""
     worker = one_worker()
     user = User()
-    media_id = user.upload(looped(105), name="drain.mp4")
-    wait("the job runs", lambda: running(media_id), 60)
+    media_id = user.upload(looped(210), name="drain.mp4")
+    # before the first word of progress: a short job may be over by then
+    wait("the job runs", lambda: running(media_id, -1), 60, 0.01)
     victims = pids(worker)
     os.kill(victims[0], signal.SIGTERM)
     wait("it has gone", lambda: not os.path.exists(f"/proc/{victims[0]}"), 60)
