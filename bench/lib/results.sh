@@ -48,7 +48,7 @@ write_results() {
         printf '\n- Software: %s\n' "$(versions)"
         printf -- '- Load average before: %s; stolen by the hypervisor meanwhile: %s %% of the CPU\n' \
             "$LOAD_BEFORE" "$(stolen)"
-        printf -- '- %s counted rounds of all ways in turn (%s of the conversions). ' "$runs" "$((runs < 5 ? runs : 5))"
+        printf -- '- %s counted rounds of all ways in turn. ' "$runs"
         printf 'Figures are median (min..max); ratios are taken round by round.\n'
         section upload 'Upload of 1 GiB'
         section jwt 'JWT check'
