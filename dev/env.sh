@@ -6,7 +6,7 @@ write_env() {
     {
         printf '# source this file\n'
         for line in \
-            "MEDIA_URL=$(media_url)" \
+            "MEDIA_URL=$(media_url)" "MEDIA_H2C_URL=$(h2c_url)" \
             "MEDIA_MAIL_DIR=$RUN/mail" \
             "MEDIA_PUBLIC_URL=$(media_url)" \
             "PGHOST=127.0.0.1" "PGPORT=$MEDIA_PG_PORT" "PGDATABASE=media" "PGUSER=media_ctl" \
@@ -20,6 +20,12 @@ write_env() {
         # once, however often it is sourced
         printf 'case :$PATH: in *:%q:*) ;; *) export PATH=%q:$PATH ;; esac\n' "$BUILD/bin" "$BUILD/bin"
     } | (umask 077 && cat >"$RUN/env.new" && mv "$RUN/env.new" "$RUN/env")
+}
+
+h2c_url() { # nothing without such a port
+    if [ "$MEDIA_H2C_PORT" != 0 ]; then
+        printf 'http://127.0.0.1:%s' "$MEDIA_H2C_PORT"
+    fi
 }
 
 media_url() { printf 'http://127.0.0.1:%s' "$MEDIA_PORT"; }

@@ -93,6 +93,7 @@ if wanted sql || wanted t || wanted t-asan || wanted e2e; then
     trap 'exit 143' TERM
     trap 'exit 129' HUP
     free_ports
+    export MEDIA_H2C_PORT=$((TEST_NGINX_PORT + 40))
     system_up
 fi
 if wanted sql; then

@@ -49,12 +49,30 @@ enum ngx_media_counter {
     NGX_MEDIA_COUNTER_COUNT
 };
 
+/* Gauges, the same way: what the processes hold now */
+#define NGX_MEDIA_GAUGES(X)                                                   \
+    X(UPLOADS_ACTIVE, "uploads_active", "Uploads running")                    \
+    X(MEMORY, "memory_bytes", "Memory held by uploads")                       \
+    X(MEMORY_WAITING, "memory_waiting", "Uploads that wait for memory")
+
+enum ngx_media_gauge {
+#define X(name, text, help)  NGX_MEDIA_G_##name,
+    NGX_MEDIA_GAUGES(X)
+#undef X
+    NGX_MEDIA_GAUGE_COUNT
+};
+
+/* Those of one process; whoever gets its slot next starts with zeros. */
+typedef struct {
+    ngx_atomic_t                pid;        /* 0: free */
+    ngx_atomic_t                values[NGX_MEDIA_GAUGE_COUNT];
+} ngx_media_gauges_t;
+
 #define NGX_MEDIA_LOGIN_SLOTS  1024     /* ngx_media_login_limit.c */
 
 typedef struct {
     ngx_atomic_t                counters[NGX_MEDIA_COUNTER_COUNT];
-    ngx_atomic_t                uploads_active;     /* gauge */
-    ngx_atomic_t                memory_used;        /* gauge, bytes */
+    ngx_media_gauges_t          gauges[NGX_MAX_PROCESSES];
     ngx_atomic_t                login_salt;
     ngx_atomic_t                login_failures[NGX_MEDIA_LOGIN_SLOTS];
 } ngx_media_shm_t;
@@ -74,8 +92,12 @@ typedef struct {
     ngx_str_t                   s3_name;    /* of its TLS certificate */
     ngx_str_t                   s3_ca;      /* media_s3_trusted_certificate */
     size_t                      memory;     /* media_memory, per process */
+    ngx_msec_t                  memory_wait;    /* media_memory_wait */
+    size_t                      min_rate;   /* media_min_rate, bytes/s */
     size_t                      part_size;  /* media_s3_part_size */
-    off_t                       single_max; /* largest single PUT, 5 GiB */
+    size_t                      part_max;   /* they may grow to that in RAM */
+    off_t                       parts_total;    /* of a file made of them */
+    off_t                       single_max; /* media_s3_single_max */
     ngx_array_t                *keys;       /* media_jwt_key_t *, verify */
     media_jwt_key_t            *issue_key;  /* the first of them that can */
     media_jwt_key_t            *play_key;   /* media_play_key */
@@ -159,6 +181,10 @@ ngx_int_t ngx_media_request_id(ngx_http_request_t *r, ngx_str_t *id);
 
 /* Counters; a no-op before the zone exists. [any thread] */
 void ngx_media_count(enum ngx_media_counter c, ngx_uint_t n);
+/* Gauges of this process. [loop] */
+void ngx_media_gauge(enum ngx_media_gauge g, ngx_int_t delta);
+/* Of all processes that live. [loop] */
+ngx_uint_t ngx_media_gauge_sum(enum ngx_media_gauge g);
 ngx_media_shm_t *ngx_media_shm(void);
 
 /* Route handlers (content phase); each is called with the context made and,

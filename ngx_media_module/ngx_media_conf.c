@@ -5,6 +5,7 @@
  */
 
 #include "ngx_media_conf.h"
+#include "media/partsize.h"
 
 
 #define NGX_MEDIA_ANY_CONF  (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF             \
@@ -108,8 +109,14 @@ ngx_command_t  ngx_media_commands[] = {
       offsetof(ngx_media_main_conf_t, s3.peer.keepalive),
       &ngx_media_one_or_more },
 
+    NGX_MEDIA_MAIN("media_s3_single_max", NGX_CONF_TAKE1,
+                   ngx_conf_set_off_slot, single_max),
     NGX_MEDIA_MAIN("media_memory", NGX_CONF_TAKE1,
                    ngx_conf_set_size_slot, memory),
+    NGX_MEDIA_MAIN("media_memory_wait", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, memory_wait),
+    NGX_MEDIA_MAIN("media_min_rate", NGX_CONF_TAKE1,
+                   ngx_conf_set_size_slot, min_rate),
 
     NGX_MEDIA_MAIN("media_auth_key", NGX_CONF_TAKE23,
                    ngx_media_set_auth_key, keys),
@@ -240,7 +247,10 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     mcf->s3.peer.send_timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.peer.read_timeout = NGX_CONF_UNSET_MSEC;
     mcf->memory = NGX_CONF_UNSET_SIZE;
+    mcf->memory_wait = NGX_CONF_UNSET_MSEC;
+    mcf->min_rate = NGX_CONF_UNSET_SIZE;
     mcf->part_size = NGX_CONF_UNSET_SIZE;
+    mcf->single_max = NGX_CONF_UNSET;
     mcf->leeway = NGX_CONF_UNSET;
     mcf->access_ttl = NGX_CONF_UNSET;
     mcf->refresh_ttl = NGX_CONF_UNSET;
@@ -272,7 +282,14 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_size_value(mcf->memory, 256 * 1024 * 1024);
     ngx_conf_init_size_value(mcf->part_size, 8 * 1024 * 1024);
-    mcf->single_max = (off_t) 5 * 1024 * 1024 * 1024;
+    ngx_conf_init_msec_value(mcf->memory_wait, 30000);
+    ngx_conf_init_size_value(mcf->min_rate, 4096);
+    ngx_conf_init_value(mcf->single_max, MEDIA_PART_MAX);
+
+    /* two grown parts of one upload are a quarter of the memory */
+    mcf->part_max = ngx_max(mcf->part_size,
+                            ngx_min(mcf->memory / 8, MEDIA_PART_MAX));
+    mcf->parts_total = media_part_size_total(mcf->part_size, mcf->part_max);
 
     ngx_conf_init_value(mcf->leeway, 0);
     ngx_conf_init_value(mcf->access_ttl, 15 * 60);
@@ -427,7 +444,7 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    if (mcf->part_size < 5 * 1024 * 1024
+    if (mcf->part_size < MEDIA_PART_MIN
         || mcf->part_size > (size_t) 1024 * 1024 * 1024)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -441,6 +458,13 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
                       "\"media_memory\" is %uz, it must hold at least four "
                       "times \"media_s3_part_size\" (%uz)", mcf->memory,
                       mcf->part_size);
+        return NGX_ERROR;
+    }
+
+    if (mcf->single_max > MEDIA_PART_MAX) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"media_s3_single_max\" is %O, one request to S3 "
+                      "takes 5g at most", mcf->single_max);
         return NGX_ERROR;
     }
 

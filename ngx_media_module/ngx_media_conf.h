@@ -40,11 +40,12 @@ char *ngx_media_set_enabled(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* The zone of the counters (ngx_media_shm.c). */
-#define NGX_MEDIA_SHM_MIN  (8 * ngx_pagesize)
+#define NGX_MEDIA_SHM_MIN  (16 * ngx_pagesize)
 
 char *ngx_media_add_zone(ngx_conf_t *cf, ngx_media_main_conf_t *mcf,
     size_t size);
 void ngx_media_use_zone(ngx_shm_zone_t *zone);      /* [loop] init_process */
+void ngx_media_leave_zone(void);                    /* [loop] exit_process */
 
 /* An environment variable copied into cf->pool with a NUL behind it; empty when
  * unset. */

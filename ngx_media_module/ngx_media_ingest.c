@@ -159,7 +159,7 @@ ngx_media_ingest_account(ngx_media_upload_t *u, u_char *p, size_t n)
                                      u->lcf->max_size);
     }
 
-    if (EVP_DigestUpdate(u->sha, p, n) != 1) {
+    if (!u->sink->digests && EVP_DigestUpdate(u->sha, p, n) != 1) {
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
     }
 
@@ -265,16 +265,6 @@ ngx_media_ingest_end(ngx_media_upload_t *u)
         }
     }
 
-    if (EVP_DigestFinal_ex(u->sha, u->sha256, &n) != 1) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
-
-    if (u->want_digest && ngx_memcmp(u->sha256, u->want_sha256, 32) != 0) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_DIGEST_MISMATCH,
-                                     "the sha-256 of the bytes that came is "
-                                     "another one");
-    }
-
     if (!u->typed) {
         rc = ngx_media_ingest_sniff(u, 1);
 
@@ -283,6 +273,16 @@ ngx_media_ingest_end(ngx_media_upload_t *u)
                                          MEDIA_PROBLEM_INTERNAL, NULL)
                                    : rc;
         }
+    }
+
+    if (EVP_DigestFinal_ex(u->sha, u->sha256, &n) != 1) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    if (u->want_digest && ngx_memcmp(u->sha256, u->want_sha256, 32) != 0) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_DIGEST_MISMATCH,
+                                     "the sha-256 of the bytes that came is "
+                                     "another one");
     }
 
     return u->sink->finish(u);

@@ -142,6 +142,7 @@ ngx_media_exit_process(ngx_cycle_t *cycle)
     ngx_media_amqp_done(cycle);
     ngx_media_http_peer_close(&mcf->s3.peer);
     ngx_media_pg_done(cycle);
+    ngx_media_leave_zone();
 }
 
 

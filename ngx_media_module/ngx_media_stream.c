@@ -29,13 +29,7 @@ ngx_media_stream_open(ngx_media_upload_t *u)
         return ngx_media_stream_part(u);
     }
 
-    /* equal parts, as few as S3's 10 000 parts allow with our part size */
-
-    s->part_size = u->mcf->part_size;
-
-    while (s->part_size * NGX_MEDIA_PARTS_MAX < u->declared) {
-        s->part_size *= 2;
-    }
+    s->part_size = media_part_size_equal(u->mcf->part_size, u->declared);
 
     s->sha = EVP_MD_CTX_new();
     if (s->sha == NULL) {
@@ -361,5 +355,6 @@ const ngx_media_sink_t  ngx_media_stream_sink = {
     ngx_media_stream_can_read,
     ngx_media_stream_finish,
     ngx_media_stream_hold,
-    ngx_media_stream_close
+    ngx_media_stream_close,
+    0
 };

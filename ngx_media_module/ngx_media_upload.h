@@ -8,12 +8,15 @@
  *   refused         refused, client gone, S3 failed: RELEASED   201, or given
  *                   (the row says "doomed", the janitor cleans)  up: janitor
  *
- * OPENING     the intent row is being written; nothing was read yet, so an
- *             "Expect: 100-continue" is still unanswered. Timer: pg deadline.
+ * OPENING     an upload that will hold parts waits for its first memory, then
+ *             the intent row is written; nothing was read yet, so an
+ *             "Expect: 100-continue" is still unanswered. Timers:
+ *             media_memory_wait, pg deadline.
  * READING     client -> [form] -> digest, sniff -> sink. The sink says when it
  *             cannot take more; then the client is not read. Timers:
  *             client_body_timeout while we wait for the client, S3's own
- *             while we wait for S3, NGX_MEDIA_MEM_WAIT for memory.
+ *             while we wait for S3, media_memory_wait for memory. No more than
+ *             NGX_MEDIA_TURN bytes in a row, then others have a turn.
  * STORING     S3 has to answer for the rest. Timers: S3's.
  * COMMITTING  one transaction makes media and jobs. From here on the client may
  *             leave: the commit goes on.
@@ -34,14 +37,14 @@
 #include "ngx_media_mem.h"
 #include "media/multipart.h"
 #include "media/objkey.h"
+#include "media/pace.h"
+#include "media/partsize.h"
 #include "media/sniff.h"
 #include <openssl/evp.h>
 
 
-#define NGX_MEDIA_MEM_WAIT       30000  /* ms an upload may wait for memory */
+#define NGX_MEDIA_TURN           262144 /* bytes of one client in a row */
 #define NGX_MEDIA_PARTS_SENDING  2      /* full parts of one upload in RAM */
-#define NGX_MEDIA_PARTS_MAX      10000  /* of a multipart upload, says S3 */
-#define NGX_MEDIA_OBJECT_MAX     (5LL << 40)    /* bytes, says S3 */
 #define NGX_MEDIA_PART_TRIES     6  /* over 15.5 s */
 #define NGX_MEDIA_COMMIT_TRIES   20
 #define NGX_MEDIA_RETRY_DELAY    500    /* ms, first pause before a retry */
@@ -74,6 +77,8 @@ typedef struct {
     void                      (*hold)(ngx_media_upload_t *u, ngx_uint_t hold);
     /* let go of calls, timers and memory */
     void                      (*close)(ngx_media_upload_t *u);
+    /* it feeds u->sha itself, with what it takes */
+    ngx_uint_t                  digests;
 } ngx_media_sink_t;
 
 
@@ -96,10 +101,15 @@ typedef struct ngx_media_part_s  ngx_media_part_t;
 struct ngx_media_part_s {
     ngx_queue_t                 queue;
     ngx_media_upload_t         *upload;
-    ngx_uint_t                  number;
+    ngx_uint_t                  number;     /* 1.. */
+    size_t                      room;       /* bytes that make it full */
+    size_t                      size;       /* bytes in it */
+    size_t                      held;       /* memory of its blocks */
+    size_t                      loan;       /* of memory */
     ngx_media_block_t          *first;
     ngx_media_block_t          *last;
-    size_t                      size;
+    EVP_MD_CTX                 *sha;        /* NULL: u->sha is its digest, or
+                                               none is wanted */
     ngx_media_s3_call_t        *call;
     ngx_chain_t                *chain;      /* over the blocks, one try */
     ngx_chain_t                *unsent;
@@ -113,9 +123,11 @@ typedef struct {
     ngx_media_part_t           *filling;
     ngx_queue_t                 full;       /* parts waiting for or at S3 */
     ngx_uint_t                  nfull;
-    ngx_uint_t                  count;      /* parts begun */
+    size_t                      loan;       /* for the part behind a full one */
+    size_t                     *unused;     /* a loan of which no byte was
+                                               taken yet */
     ngx_media_mem_waiter_t      waiter;
-    ngx_event_t                 wait;       /* NGX_MEDIA_MEM_WAIT */
+    ngx_event_t                 wait;       /* media_memory_wait */
     unsigned                    multipart:1;
     unsigned                    finishing:1;
 } ngx_media_parts_t;
@@ -156,6 +168,7 @@ struct ngx_media_upload_s {
     ngx_str_t                   request_id;
     ngx_str_t                   traceparent;
     off_t                       declared;   /* the file's size, -1 unknown */
+    off_t                       most;       /* of its bytes, -1 unknown */
     u_char                      want_sha256[32];
     media_multipart_t          *form;       /* NULL: the body is the file */
 
@@ -167,6 +180,9 @@ struct ngx_media_upload_s {
     size_t                      head_len;
     media_sniff_t               sniff;
     ngx_chain_t                *in;         /* the client's bytes in hand */
+    media_pace_t                pace;       /* of the client */
+    ngx_event_t                 turn;       /* posted: goes on in its turn */
+    size_t                      taken;      /* bytes in this turn */
 
     /* where it goes */
     const ngx_media_sink_t     *sink;
@@ -225,8 +241,17 @@ ngx_int_t ngx_media_upload_file(ngx_media_upload_t *u, media_mp_event_t *ev);
 /* Moves bytes from the client to the sink as far as both go. NGX_DONE when the
  * upload has ended meanwhile, else NGX_OK. From sinks and events. */
 ngx_int_t ngx_media_upload_pump(ngx_media_upload_t *u);
-/* The post handler of nginx's body reader. */
-void ngx_media_upload_body(ngx_http_request_t *r);
+
+/* The client's body (ngx_media_body.c): begins to read it, after the answer to
+ * "Expect: 100-continue". */
+void ngx_media_body_start(ngx_media_upload_t *u);
+/* The next bytes into u->in: NGX_OK something came or the body is over,
+ * NGX_AGAIN nothing yet, NGX_DONE. */
+ngx_int_t ngx_media_body_next(ngx_media_upload_t *u);
+/* Not the client is what we wait for. NGX_OK or NGX_DONE. */
+ngx_int_t ngx_media_body_pause(ngx_media_upload_t *u);
+/* Can it be read without waiting for the client? */
+ngx_uint_t ngx_media_body_has_input(ngx_media_upload_t *u);
 
 /* The client's bytes of one buffer, form or file; as sink->write. */
 ngx_int_t ngx_media_ingest(ngx_media_upload_t *u, ngx_buf_t *b);
@@ -240,6 +265,26 @@ ngx_int_t ngx_media_ingest_end(ngx_media_upload_t *u);
 /* The object is complete in S3 (u->etag): commit. */
 ngx_int_t ngx_media_upload_stored(ngx_media_upload_t *u);
 
+
+/* One part in memory (ngx_media_part.c); NULL when out of memory. */
+ngx_media_part_t *ngx_media_part_create(ngx_media_upload_t *u,
+    ngx_uint_t number);
+void ngx_media_part_free(ngx_media_part_t *part);
+/* Takes bytes until it is full: how many, also into the file's digest. 0: out
+ * of memory. */
+size_t ngx_media_part_fill(ngx_media_part_t *part, u_char *p, size_t n);
+/* The memory it may still take when at most `rest` bytes of the file follow. */
+size_t ngx_media_part_need(ngx_media_part_t *part, off_t rest);
+/* Nothing more goes in: its digest. NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_media_part_close(ngx_media_part_t *part);
+/* NGX_OK or NGX_DONE; ngx_media_parts_stored() follows, or the upload ends. */
+ngx_int_t ngx_media_part_send(ngx_media_part_t *part);
+/* S3 has the part; frees it. */
+void ngx_media_parts_stored(ngx_media_part_t *part, ngx_str_t *etag);
+/* May an upload that will hold parts begin? NGX_OK, or NGX_AGAIN: admitted() is
+ * called to ask again, or it ends. */
+ngx_int_t ngx_media_parts_admit(ngx_media_upload_t *u,
+    void (*admitted)(void *data));
 
 /* Multipart at S3: create and record its id, then u->multi.opened(u). */
 ngx_int_t ngx_media_multi_create(ngx_media_upload_t *u,

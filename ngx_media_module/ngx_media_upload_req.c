@@ -130,6 +130,7 @@ ngx_media_upload_body_kind(ngx_media_upload_t *u, ngx_http_request_t *r)
     type = r->headers_in.content_type ? &r->headers_in.content_type->value
                                       : NULL;
     u->declared = -1;
+    u->most = r->headers_in.content_length_n;
     u->sink = &ngx_media_parts_sink;
 
     if (type != NULL && r->method == NGX_HTTP_POST) {
@@ -179,13 +180,13 @@ ngx_media_upload_body_kind(ngx_media_upload_t *u, ngx_http_request_t *r)
 
     u->declared = r->headers_in.content_length_n;
 
-    max = NGX_MEDIA_OBJECT_MAX;
+    max = MEDIA_OBJECT_MAX;
 
     if (u->mcf->s3.payload != NGX_MEDIA_S3_SIGNED) {
         u->sink = &ngx_media_stream_sink;
 
     } else {
-        max = ngx_min(max, NGX_MEDIA_PARTS_MAX * (off_t) u->mcf->part_size);
+        max = u->mcf->parts_total;
     }
 
     if (u->lcf->max_size != 0) {

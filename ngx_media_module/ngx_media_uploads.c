@@ -13,6 +13,7 @@ static ngx_queue_t  ngx_media_uploads;
 static ngx_event_t  ngx_media_heartbeat;
 
 
+static void ngx_media_uploads_pressed(void);
 static void ngx_media_heartbeat_handler(ngx_event_t *ev);
 static void ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res);
 
@@ -21,7 +22,7 @@ ngx_int_t
 ngx_media_upload_init_process(ngx_cycle_t *cycle, ngx_media_main_conf_t *mcf)
 {
     ngx_queue_init(&ngx_media_uploads);
-    ngx_media_mem_init(mcf->memory);
+    ngx_media_mem_init(mcf->memory, mcf->part_max, ngx_media_uploads_pressed);
 
     ngx_media_heartbeat.handler = ngx_media_heartbeat_handler;
     ngx_media_heartbeat.log = cycle->log;
@@ -40,7 +41,6 @@ ngx_media_upload_create(ngx_http_request_t *r)
     ngx_pool_t          *pool;
     media_str_t          id;
     ngx_media_upload_t  *u;
-    ngx_media_shm_t     *shm;
     uint8_t              rnd[10];
     char                 uuid[MEDIA_UUID_LEN + 1], key[MEDIA_OBJKEY_MAX];
     ngx_time_t          *tp;
@@ -66,10 +66,7 @@ ngx_media_upload_create(ngx_http_request_t *r)
 
     ngx_queue_insert_tail(&ngx_media_uploads, &u->link);
 
-    shm = ngx_media_shm();
-    if (shm != NULL) {
-        (void) ngx_atomic_fetch_add(&shm->uploads_active, 1);
-    }
+    ngx_media_gauge(NGX_MEDIA_G_UPLOADS_ACTIVE, 1);
 
     u->sha = EVP_MD_CTX_new();
 
@@ -103,13 +100,11 @@ ngx_media_upload_create(ngx_http_request_t *r)
 void
 ngx_media_upload_free(ngx_media_upload_t *u)
 {
-    ngx_media_shm_t  *shm;
-
     ngx_queue_remove(&u->link);
+    ngx_media_gauge(NGX_MEDIA_G_UPLOADS_ACTIVE, -1);
 
-    shm = ngx_media_shm();
-    if (shm != NULL) {
-        (void) ngx_atomic_fetch_add(&shm->uploads_active, -1);
+    if (u->turn.posted) {
+        ngx_delete_posted_event(&u->turn);
     }
 
     if (u->query != NULL) {
@@ -130,6 +125,46 @@ ngx_media_upload_free(ngx_media_upload_t *u)
     EVP_MD_CTX_free(u->sha);
 
     ngx_destroy_pool(u->pool);
+}
+
+
+/* Others wait for the memory it holds. */
+
+static ngx_uint_t
+ngx_media_upload_too_slow(ngx_media_upload_t *u)
+{
+    return u->state == NGX_MEDIA_UPLOAD_READING
+           && (u->parts.filling != NULL || u->parts.nfull > 0)
+           && media_pace_below(&u->pace, ngx_current_msec, u->mcf->min_rate);
+}
+
+
+static void
+ngx_media_uploads_pressed(void)
+{
+    ngx_queue_t         *q;
+    ngx_media_upload_t  *u;
+
+    q = ngx_queue_head(&ngx_media_uploads);
+
+    while (q != ngx_queue_sentinel(&ngx_media_uploads)) {
+
+        u = ngx_queue_data(q, ngx_media_upload_t, link);
+        q = ngx_queue_next(q);
+
+        if (!ngx_media_upload_too_slow(u)) {
+            continue;
+        }
+
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
+                                     "less than %uz bytes per second, and "
+                                     "others wait for the memory",
+                                     u->mcf->min_rate);
+
+        /* the end of a request may be that of others */
+
+        q = ngx_queue_head(&ngx_media_uploads);
+    }
 }
 
 

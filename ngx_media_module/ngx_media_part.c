@@ -1,0 +1,339 @@
+
+/*
+ * One part of a file of unknown length: filled block by block, with its digest
+ * computed as it fills, sent to S3, and held until S3 has answered for it, so
+ * that it can be sent again.
+ */
+
+#include "ngx_media_upload.h"
+
+
+static ngx_media_block_t *ngx_media_part_block(ngx_media_part_t *part);
+static void ngx_media_part_ready(void *data);
+static void ngx_media_part_done(void *data, ngx_media_s3_result_t *res);
+static void ngx_media_part_retry(ngx_event_t *ev);
+
+
+ngx_media_part_t *
+ngx_media_part_create(ngx_media_upload_t *u, ngx_uint_t number)
+{
+    ngx_media_part_t  *part;
+
+    part = ngx_calloc(sizeof(ngx_media_part_t), u->log);
+    if (part == NULL) {
+        return NULL;
+    }
+
+    part->upload = u;
+    part->number = number;
+    part->room = media_part_size(u->mcf->part_size, u->mcf->part_max, number);
+    part->retry.handler = ngx_media_part_retry;
+    part->retry.data = part;
+    part->retry.log = u->log;
+
+    if (number == 1 || u->mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED) {
+        return part;
+    }
+
+    part->sha = EVP_MD_CTX_new();
+
+    if (part->sha == NULL
+        || EVP_DigestInit_ex(part->sha, EVP_sha256(), NULL) != 1)
+    {
+        ngx_media_part_free(part);
+        return NULL;
+    }
+
+    return part;
+}
+
+
+void
+ngx_media_part_free(ngx_media_part_t *part)
+{
+    ngx_media_s3_cancel(part->call);
+
+    if (part->retry.timer_set) {
+        ngx_del_timer(&part->retry);
+    }
+
+    ngx_media_blocks_free(part->first);
+    ngx_media_mem_repay(&part->loan);
+
+    if (part->chain != NULL) {
+        ngx_free(part->chain);
+    }
+
+    EVP_MD_CTX_free(part->sha);
+    ngx_free(part);
+}
+
+
+size_t
+ngx_media_part_fill(ngx_media_part_t *part, u_char *p, size_t n)
+{
+    size_t              size, taken;
+    ngx_media_block_t  *b;
+
+    for (taken = 0; taken < n && part->size < part->room; taken += size) {
+
+        b = ngx_media_part_block(part);
+        if (b == NULL) {
+            break;
+        }
+
+        size = ngx_min(n - taken, b->size - b->used);
+        size = ngx_min(size, part->room - part->size);
+
+        ngx_memcpy(b->data + b->used, p + taken, size);
+        b->used += size;
+        part->size += size;
+    }
+
+    if (EVP_DigestUpdate(part->upload->sha, p, taken) != 1
+        || (part->sha != NULL && EVP_DigestUpdate(part->sha, p, taken) != 1))
+    {
+        return 0;
+    }
+
+    return taken;
+}
+
+
+/* A block that has room. Each new one doubles what the part holds, so a small
+ * file takes little; from NGX_MEDIA_BLOCK_MAX on they are equal, and in step
+ * with the chunks of aws-chunked. */
+
+static ngx_media_block_t *
+ngx_media_part_block(ngx_media_part_t *part)
+{
+    ngx_media_block_t  *b;
+
+    if (part->last != NULL && part->last->used < part->last->size) {
+        return part->last;
+    }
+
+    b = ngx_media_block_alloc(ngx_min(ngx_max(part->held, NGX_MEDIA_BLOCK_MIN),
+                                      NGX_MEDIA_BLOCK_MAX));
+    if (b == NULL) {
+        return NULL;
+    }
+
+    if (part->last == NULL) {
+        part->first = b;
+
+    } else {
+        part->last->next = b;
+    }
+
+    part->last = b;
+    part->held += b->size;
+
+    return b;
+}
+
+
+size_t
+ngx_media_part_need(ngx_media_part_t *part, off_t rest)
+{
+    size_t  held;
+
+    /* what part_block() would hold in the end */
+
+    rest = ngx_min((off_t) part->room, rest + (off_t) part->size);
+    held = NGX_MEDIA_BLOCK_MIN;
+
+    while ((off_t) held < rest) {
+        held += ngx_min(held, NGX_MEDIA_BLOCK_MAX);
+    }
+
+    held = ngx_max(held, part->held + 1);
+
+    return ngx_min(held - part->held, part->upload->mcf->part_max);
+}
+
+
+ngx_int_t
+ngx_media_part_close(ngx_media_part_t *part)
+{
+    unsigned             n;
+    ngx_media_upload_t  *u = part->upload;
+
+    if (u->mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED) {
+        return NGX_OK;
+    }
+
+    if (!u->parts.multipart) {
+        ngx_memcpy(part->sha256, u->sha256, 32);
+        return NGX_OK;
+    }
+
+    /* that of the first part is the file's up to here */
+
+    if (part->sha == NULL) {
+        part->sha = EVP_MD_CTX_new();
+
+        if (part->sha == NULL || EVP_MD_CTX_copy_ex(part->sha, u->sha) != 1) {
+            return NGX_ERROR;
+        }
+    }
+
+    return EVP_DigestFinal_ex(part->sha, part->sha256, &n) == 1 ? NGX_OK
+                                                                : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_media_part_send(ngx_media_part_t *part)
+{
+    ngx_media_upload_t      *u = part->upload;
+    ngx_media_s3_request_t   req;
+
+    part->tries++;
+
+    ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
+
+    req.conf = &u->mcf->s3;
+    req.key = u->key;
+    req.length = part->size;
+    req.sha256 = part->sha256;
+    req.done = ngx_media_part_done;
+    req.ready = ngx_media_part_ready;
+    req.data = part;
+    req.log = u->log;
+
+    if (u->parts.multipart) {
+        req.op = MEDIA_S3_UPLOAD_PART;
+        req.upload_id = u->multi.upload_id;
+        req.part_number = part->number;
+
+    } else {
+        req.op = MEDIA_S3_PUT;
+        req.content_type.data = (u_char *) u->sniff.content_type;
+        req.content_type.len = ngx_strlen(u->sniff.content_type);
+    }
+
+    part->call = ngx_media_s3_call(&req);
+
+    if (part->call == NULL) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_chain_t *
+ngx_media_part_chain(ngx_media_part_t *part)
+{
+    ngx_buf_t          *b;
+    ngx_uint_t          n, i;
+    ngx_chain_t        *cl;
+    ngx_media_block_t  *block;
+
+    n = 0;
+
+    for (block = part->first; block != NULL; block = block->next) {
+        n++;
+    }
+
+    cl = ngx_alloc(ngx_max(n, 1) * (sizeof(ngx_chain_t) + sizeof(ngx_buf_t)),
+                   part->upload->log);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    b = (ngx_buf_t *) (cl + ngx_max(n, 1));
+    ngx_memzero(b, ngx_max(n, 1) * sizeof(ngx_buf_t));
+
+    for (block = part->first, i = 0; block != NULL; block = block->next, i++) {
+        b[i].pos = block->data;
+        b[i].last = block->data + block->used;
+        b[i].memory = 1;
+
+        cl[i].buf = &b[i];
+        cl[i].next = i + 1 < n ? &cl[i + 1] : NULL;
+    }
+
+    return cl;
+}
+
+
+static void
+ngx_media_part_ready(void *data)
+{
+    ngx_media_part_t  *part = data;
+
+    ngx_chain_t  *cl;
+
+    if (part->chain == NULL) {
+        part->chain = ngx_media_part_chain(part);
+
+        if (part->chain == NULL) {
+            (void) ngx_media_upload_fail(part->upload,
+                                         MEDIA_PROBLEM_OVERLOADED, NULL);
+            return;
+        }
+
+        part->unsent = part->first == NULL ? NULL : part->chain;
+    }
+
+    if (part->unsent != NULL
+        && ngx_media_s3_write(part->call, part->unsent) != NGX_OK)
+    {
+        /* skip what is out, so that the next write starts there */
+
+        for (cl = part->unsent;
+             cl != NULL && cl->buf->pos == cl->buf->last;
+             cl = cl->next)
+        {
+            /* void */
+        }
+
+        part->unsent = cl;
+        return;
+    }
+
+    part->unsent = NULL;
+    ngx_media_s3_finish(part->call, part->sha256);
+}
+
+
+static void
+ngx_media_part_done(void *data, ngx_media_s3_result_t *res)
+{
+    ngx_media_part_t    *part = data;
+    ngx_media_upload_t  *u = part->upload;
+
+    part->call = NULL;
+
+    if (part->chain != NULL) {
+        ngx_free(part->chain);
+        part->chain = NULL;
+    }
+
+    if (res->verdict == MEDIA_E_RETRY && part->tries < NGX_MEDIA_PART_TRIES) {
+        ngx_log_error(NGX_LOG_WARN, u->log, 0,
+                      "media s3 part failed, trying again: media=%V part=%ui "
+                      "status=%ui cause=%s", &u->id, part->number, res->status,
+                      res->cause ? res->cause : "-");
+
+        ngx_add_timer(&part->retry, NGX_MEDIA_RETRY_DELAY
+                                    << (part->tries - 1));
+        return;
+    }
+
+    if (res->verdict != 0) {
+        (void) ngx_media_upload_s3_failed(u, res, "part");
+        return;
+    }
+
+    ngx_media_parts_stored(part, &res->etag);
+}
+
+
+static void
+ngx_media_part_retry(ngx_event_t *ev)
+{
+    (void) ngx_media_part_send(ev->data);
+}
