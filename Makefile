@@ -34,7 +34,7 @@ demo: ## install, build, start, then upload a video (FILE=path) and fetch its mp
 test: ## units, SQL, t/ plain and under ASAN, end to end, 30 s of each fuzz target
 	@dev/test.sh
 
-bench: build ## the figures of bench/RESULTS.md
+bench: build ## the figures of bench/RESULTS.md (a section alone: bench/run.sh NAME)
 	@bench/run.sh
 
 lint: ## format, banned functions, include directions, file sizes, shellcheck, cppcheck

@@ -20,4 +20,6 @@ PACKAGES_TEST=(
     dpkg-dev clang libpcre2-dev zlib1g-dev
     # t/, end to end, bench (Test::Nginx and pgTAP: dev/deps.sh)
     perl ffmpeg openssl inotify-tools python3-psycopg2 python3-boto3 wrk
+    # bench: a peer, tokens of every algorithm
+    awscli python3-jwt python3-cryptography
 )
