@@ -83,7 +83,7 @@ def report(series, lengths):
     bench.at_least("HS256 without the cache: requests/s to those of the open location", to_open("HS256", COLD), 0.9)
     for name in (WARM_1, WARM_MANY):
         slowest = min(lengths, key=lambda alg: statistics.median(to_open(alg, name)))
-        bench.at_least(f"{name}: the same of the slowest, {slowest},", to_open(slowest, name), 0.9)
+        bench.at_least(f"{name}: the same of the slowest, {slowest}", to_open(slowest, name), 0.9)
     print()
 
 

@@ -64,11 +64,11 @@ def ratios(a, b):
 
 def at_most(what, values, limit):
     """A goal: the median of `values` is no more than `limit`."""
-    _goal(statistics.median(values) <= limit, f"{what} at most {number(limit)}", values)
+    _goal(statistics.median(values) <= limit, f"{what}, at most {number(limit)}", values)
 
 
 def at_least(what, values, limit):
-    _goal(statistics.median(values) >= limit, f"{what} at least {number(limit)}", values)
+    _goal(statistics.median(values) >= limit, f"{what}, at least {number(limit)}", values)
 
 
 def _goal(met, text, values):
