@@ -120,7 +120,7 @@ ngx_media_parts_append(ngx_media_upload_t *u, u_char *p, size_t n)
 
     for ( /* void */ ; n > 0; p += taken, n -= taken) {
 
-        u->parts.unused = NULL;
+        u->parts.unused = 0;
 
         if (u->parts.filling->size == u->parts.filling->room
             && ngx_media_parts_full(u) != NGX_OK)
@@ -139,7 +139,8 @@ ngx_media_parts_append(ngx_media_upload_t *u, u_char *p, size_t n)
 }
 
 
-/* More bytes follow a full part: it goes to S3, another one fills. */
+/* More bytes follow a full part, or memory has to be asked for in case they do:
+ * it goes to S3, another one fills. */
 
 static ngx_int_t
 ngx_media_parts_full(ngx_media_upload_t *u)
@@ -171,14 +172,10 @@ ngx_media_parts_full(ngx_media_upload_t *u)
     }
 
     ps->filling = ngx_media_part_create(u, part->number + 1);
-    if (ps->filling == NULL) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
-    }
 
-    ps->filling->loan = ps->loan;
-    ps->loan = 0;
-
-    return NGX_OK;
+    return ps->filling != NULL ? NGX_OK
+                               : ngx_media_upload_fail(u,
+                                              MEDIA_PROBLEM_OVERLOADED, NULL);
 }
 
 
@@ -252,17 +249,8 @@ ngx_media_parts_ready(ngx_media_upload_t *u)
 {
     ngx_media_parts_t  *ps = &u->parts;
 
-    off_t              rest;
-    size_t             need, *loan;
-    ngx_media_part_t  *part;
-
-    part = ps->filling;
-
-    if (ps->nfull >= NGX_MEDIA_PARTS_SENDING
-        || (ps->nfull > 0 && part->room > u->mcf->part_size))
-    {
-        return NGX_AGAIN;
-    }
+    off_t   rest;
+    size_t  need;
 
     /* memory is for bytes that are there: a loan must not wait for a client */
 
@@ -270,24 +258,27 @@ ngx_media_parts_ready(ngx_media_upload_t *u)
         return NGX_OK;
     }
 
+    if (ps->filling->size == ps->filling->room
+        && ngx_media_parts_full(u) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
+    if (ps->nfull >= NGX_MEDIA_PARTS_SENDING
+        || (ps->nfull > 0 && ps->filling->room > u->mcf->part_size))
+    {
+        return NGX_AGAIN;
+    }
+
     rest = u->most < 0 ? u->mcf->parts_total
                        : ngx_max(u->most - u->received, 0);
+    need = ngx_media_part_need(ps->filling, rest);
 
-    if (part->size < part->room) {
-        need = ngx_media_part_need(part, rest);
-        loan = &part->loan;
-
-    } else {
-        need = media_part_size(u->mcf->part_size, u->mcf->part_max,
-                               part->number + 1);
-        loan = &ps->loan;
+    if (ps->filling->loan == 0) {
+        ps->unused = 1;
     }
 
-    if (*loan == 0) {
-        ps->unused = loan;
-    }
-
-    if (!ngx_media_mem_ask(&ps->waiter, loan, need)) {
+    if (!ngx_media_mem_ask(&ps->waiter, &ps->filling->loan, need)) {
         ngx_media_parts_wait(u);
         return NGX_AGAIN;
     }
@@ -316,6 +307,12 @@ ngx_media_parts_finish(ngx_media_upload_t *u)
     part = ps->filling;
     ps->filling = NULL;
 
+    if (part->size == 0 && ps->multipart) {
+        ngx_media_part_free(part);
+
+        return ps->nfull == 0 ? ngx_media_multi_complete(u) : NGX_OK;
+    }
+
     ngx_queue_insert_tail(&ps->full, &part->queue);
     ps->nfull++;
 
@@ -341,9 +338,9 @@ ngx_media_parts_hold(ngx_media_upload_t *u, ngx_uint_t hold)
 {
     ngx_media_parts_t  *ps = &u->parts;
 
-    if (hold && ps->unused != NULL) {
-        ngx_media_mem_repay(ps->unused);
-        ps->unused = NULL;
+    if (hold && ps->unused) {
+        ps->unused = 0;
+        ngx_media_mem_repay(&ps->filling->loan);
     }
 }
 
@@ -368,8 +365,6 @@ ngx_media_parts_close(ngx_media_upload_t *u)
         ngx_queue_remove(q);
         ngx_media_part_free(ngx_queue_data(q, ngx_media_part_t, queue));
     }
-
-    ngx_media_mem_repay(&ps->loan);
 }
 
 

@@ -123,11 +123,9 @@ typedef struct {
     ngx_media_part_t           *filling;
     ngx_queue_t                 full;       /* parts waiting for or at S3 */
     ngx_uint_t                  nfull;
-    size_t                      loan;       /* for the part behind a full one */
-    size_t                     *unused;     /* a loan of which no byte was
-                                               taken yet */
     ngx_media_mem_waiter_t      waiter;
     ngx_event_t                 wait;       /* media_memory_wait */
+    unsigned                    unused:1;   /* of a loan: nothing taken yet */
     unsigned                    multipart:1;
     unsigned                    finishing:1;
 } ngx_media_parts_t;
