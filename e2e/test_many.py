@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import (ROOT, RUN, URL, User, check, janitor_pass, main, media_like, note, pids, request, sql, unowned, wait)
+from lib import (RUN, URL, User, check, janitor_pass, main, media_like, note, pids, request, sql, unowned, wait)
 
 MANY = int(os.environ.get("MANY", 500))
 SLOW_S = int(os.environ.get("SLOW_S", 20))
@@ -165,11 +165,10 @@ class Gateway:
                              *((rf"\b{name} [^;]*;", f"{name} {value};") for name, value in directives.items())):
             text = re.sub(pattern, new, text)
         (self.dir / "nginx.conf").write_text(text)
-        top = pids("nginx")[0]
-        environ = dict(entry.decode().split("=", 1) for entry in
-                       pathlib.Path(f"/proc/{top}/environ").read_bytes().split(b"\0") if entry)
-        self.process = subprocess.Popen([os.readlink(f"/proc/{top}/exe"), "-p", self.dir, "-c", self.dir / "nginx.conf"],
-                                        env=environ, stderr=subprocess.DEVNULL)
+        environ = {**os.environ, "PGPASSFILE": str((RUN / "data").resolve() / "nginx/pgpass")}
+        self.process = subprocess.Popen(
+            [os.readlink(f"/proc/{pids('nginx')[0]}/exe"), "-p", self.dir, "-c", self.dir / "nginx.conf"],
+            env=environ, stderr=subprocess.DEVNULL)
         wait("the other gateway", self.answers, 30)
 
     def answers(self):
@@ -241,7 +240,7 @@ def test_nothing_left():
         return not unowned()
     wait("nothing is left over", clean, 90, 0.5)
     check(gauge("uploads_active") == 0, "no upload is active")
-    log = (ROOT / (RUN / "log/error.log")).read_text(errors="replace")
+    log = (RUN / "log/error.log").read_text(errors="replace")
     bad = [line for line in log.splitlines() if re.search(r"\[(?:alert|crit|emerg)\]", line)]
     check(not bad, "no alert in the log", "\n".join(bad[:10]))
 

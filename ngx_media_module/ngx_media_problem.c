@@ -427,6 +427,7 @@ ngx_media_problem_send(ngx_http_request_t *r, ngx_uint_t status,
     rc = ngx_media_send(r, status, &ngx_media_problem_type, &body);
 
     media_buf_free(&buf);
+    ngx_media_linger(r);
 
     return rc;
 }

@@ -41,6 +41,10 @@ ngx_int_t ngx_media_send(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_media_add_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 
+/* The request was answered: should its body still come over HTTP/2, the stream
+ * stays until the client can have seen the answer (ngx_media_linger.c). */
+void ngx_media_linger(ngx_http_request_t *r);
+
 /* Extra members of the next problem of r, raw JSON starting with ','. */
 void ngx_media_problem_extra(ngx_http_request_t *r, ngx_str_t *extra);
 
