@@ -98,6 +98,7 @@ typedef struct {
     size_t                      part_max;   /* they may grow to that in RAM */
     off_t                       parts_total;    /* of a file made of them */
     off_t                       single_max; /* media_s3_single_max */
+    ngx_uint_t                  s3_connections;     /* for parts */
     ngx_array_t                *keys;       /* media_jwt_key_t *, verify */
     media_jwt_key_t            *issue_key;  /* the first of them that can */
     media_jwt_key_t            *play_key;   /* media_play_key */

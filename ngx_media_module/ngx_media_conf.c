@@ -109,6 +109,13 @@ ngx_command_t  ngx_media_commands[] = {
       offsetof(ngx_media_main_conf_t, s3.peer.keepalive),
       &ngx_media_one_or_more },
 
+    { ngx_string("media_s3_connections"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3_connections),
+      &ngx_media_one_or_more },
+
     NGX_MEDIA_MAIN("media_s3_single_max", NGX_CONF_TAKE1,
                    ngx_conf_set_off_slot, single_max),
     NGX_MEDIA_MAIN("media_memory", NGX_CONF_TAKE1,
@@ -251,6 +258,7 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     mcf->min_rate = NGX_CONF_UNSET_SIZE;
     mcf->part_size = NGX_CONF_UNSET_SIZE;
     mcf->single_max = NGX_CONF_UNSET;
+    mcf->s3_connections = NGX_CONF_UNSET_UINT;
     mcf->leeway = NGX_CONF_UNSET;
     mcf->access_ttl = NGX_CONF_UNSET;
     mcf->refresh_ttl = NGX_CONF_UNSET;
@@ -285,6 +293,7 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->memory_wait, 30000);
     ngx_conf_init_size_value(mcf->min_rate, 4096);
     ngx_conf_init_value(mcf->single_max, MEDIA_PART_MAX);
+    ngx_conf_init_uint_value(mcf->s3_connections, 128);
 
     /* two grown parts of one upload are a quarter of the memory */
     mcf->part_max = ngx_max(mcf->part_size,

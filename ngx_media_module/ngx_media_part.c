@@ -3,15 +3,39 @@
  * One part of a file of unknown length: filled block by block, with its digest
  * computed as it fills, sent to S3, and held until S3 has answered for it, so
  * that it can be sent again.
+ *
+ * No more than media_s3_connections of them are on their way at once; the
+ * others wait in a queue, in memory. S3 servers refuse what is too much (MinIO
+ * with 503 and at once), and are no faster with it.
  */
 
 #include "ngx_media_upload.h"
 
 
+static ngx_uint_t   ngx_media_part_most;        /* media_s3_connections */
+static ngx_uint_t   ngx_media_part_nsending;
+static ngx_queue_t  ngx_media_part_waiting;
+static ngx_event_t  ngx_media_part_event;       /* posted: the next one's turn */
+
+
 static ngx_media_block_t *ngx_media_part_block(ngx_media_part_t *part);
+static ngx_int_t ngx_media_part_start(ngx_media_part_t *part);
+static void ngx_media_part_leave(ngx_media_part_t *part);
+static void ngx_media_part_next(ngx_event_t *ev);
 static void ngx_media_part_ready(void *data);
 static void ngx_media_part_done(void *data, ngx_media_s3_result_t *res);
 static void ngx_media_part_retry(ngx_event_t *ev);
+
+
+void
+ngx_media_part_init(ngx_uint_t most)
+{
+    ngx_media_part_most = most;
+    ngx_queue_init(&ngx_media_part_waiting);
+
+    ngx_media_part_event.handler = ngx_media_part_next;
+    ngx_media_part_event.log = ngx_cycle->log;
+}
 
 
 ngx_media_part_t *
@@ -52,6 +76,7 @@ void
 ngx_media_part_free(ngx_media_part_t *part)
 {
     ngx_media_s3_cancel(part->call);
+    ngx_media_part_leave(part);
 
     if (part->retry.timer_set) {
         ngx_del_timer(&part->retry);
@@ -186,9 +211,65 @@ ngx_media_part_close(ngx_media_part_t *part)
 ngx_int_t
 ngx_media_part_send(ngx_media_part_t *part)
 {
+    if (ngx_media_part_nsending < ngx_media_part_most) {
+        return ngx_media_part_start(part);
+    }
+
+    part->waiting = 1;
+    ngx_queue_insert_tail(&ngx_media_part_waiting, &part->turn);
+
+    return NGX_OK;
+}
+
+
+/* It waits no more, or it is on its way no more. */
+
+static void
+ngx_media_part_leave(ngx_media_part_t *part)
+{
+    if (part->waiting) {
+        part->waiting = 0;
+        ngx_queue_remove(&part->turn);
+    }
+
+    if (part->sending) {
+        part->sending = 0;
+        ngx_media_part_nsending--;
+
+        if (!ngx_queue_empty(&ngx_media_part_waiting)
+            && !ngx_media_part_event.posted)
+        {
+            ngx_post_event(&ngx_media_part_event, &ngx_posted_events);
+        }
+    }
+}
+
+
+static void
+ngx_media_part_next(ngx_event_t *ev)
+{
+    ngx_media_part_t  *part;
+
+    while (ngx_media_part_nsending < ngx_media_part_most
+           && !ngx_queue_empty(&ngx_media_part_waiting))
+    {
+        part = ngx_queue_data(ngx_queue_head(&ngx_media_part_waiting),
+                              ngx_media_part_t, turn);
+
+        ngx_media_part_leave(part);
+        (void) ngx_media_part_start(part);
+    }
+}
+
+
+static ngx_int_t
+ngx_media_part_start(ngx_media_part_t *part)
+{
     ngx_media_upload_t      *u = part->upload;
     ngx_media_s3_request_t   req;
 
+    part->sending = 1;
+    ngx_media_part_nsending++;
     part->tries++;
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
@@ -306,6 +387,7 @@ ngx_media_part_done(void *data, ngx_media_s3_result_t *res)
     ngx_media_upload_t  *u = part->upload;
 
     part->call = NULL;
+    ngx_media_part_leave(part);
 
     if (part->chain != NULL) {
         ngx_free(part->chain);

@@ -115,7 +115,10 @@ struct ngx_media_part_s {
     ngx_chain_t                *unsent;
     ngx_event_t                 retry;
     ngx_uint_t                  tries;
+    ngx_queue_t                 turn;       /* among those that wait */
     u_char                      sha256[32];
+    unsigned                    waiting:1;
+    unsigned                    sending:1;
 };
 
 /* ngx_media_parts.c: bytes are held, part by part (length unknown) */
@@ -264,7 +267,9 @@ ngx_int_t ngx_media_ingest_end(ngx_media_upload_t *u);
 ngx_int_t ngx_media_upload_stored(ngx_media_upload_t *u);
 
 
-/* One part in memory (ngx_media_part.c); NULL when out of memory. */
+/* One part in memory (ngx_media_part.c). init: no more than that many are sent
+ * at once. create: NULL when out of memory. */
+void ngx_media_part_init(ngx_uint_t most);
 ngx_media_part_t *ngx_media_part_create(ngx_media_upload_t *u,
     ngx_uint_t number);
 void ngx_media_part_free(ngx_media_part_t *part);
@@ -275,7 +280,8 @@ size_t ngx_media_part_fill(ngx_media_part_t *part, u_char *p, size_t n);
 size_t ngx_media_part_need(ngx_media_part_t *part, off_t rest);
 /* Nothing more goes in: its digest. NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_media_part_close(ngx_media_part_t *part);
-/* NGX_OK or NGX_DONE; ngx_media_parts_stored() follows, or the upload ends. */
+/* In its turn. NGX_OK or NGX_DONE; ngx_media_parts_stored() follows, or the
+ * upload ends. */
 ngx_int_t ngx_media_part_send(ngx_media_part_t *part);
 /* S3 has the part; frees it. */
 void ngx_media_parts_stored(ngx_media_part_t *part, ngx_str_t *etag);

@@ -23,6 +23,7 @@ ngx_media_upload_init_process(ngx_cycle_t *cycle, ngx_media_main_conf_t *mcf)
 {
     ngx_queue_init(&ngx_media_uploads);
     ngx_media_mem_init(mcf->memory, mcf->part_max, ngx_media_uploads_pressed);
+    ngx_media_part_init(mcf->s3_connections);
 
     ngx_media_heartbeat.handler = ngx_media_heartbeat_handler;
     ngx_media_heartbeat.log = cycle->log;

@@ -5,12 +5,13 @@
 . "$ROOT/dev/minio.sh"
 
 s3_start() {
-    local sig dir=$RUN/data/minio
+    # at once; MinIO makes it follow its memory otherwise, and refuses all beyond that
+    local sig dir=$RUN/data/minio requests=10000
     if [ "$S3_OWN" = 0 ]; then
         proc_stop s3
         return 0
     fi
-    sig=$(printf '%s\n' "$MEDIA_S3_PORT" "$S3_KEY" "$S3_SECRET" "$MINIO_VERSION" | digest)
+    sig=$(printf '%s\n' "$MEDIA_S3_PORT" "$S3_KEY" "$S3_SECRET" "$MINIO_VERSION" "$requests" | digest)
     proc_current s3 "$sig" && return 0
     minio_build
     port_free s3 "$MEDIA_S3_PORT" MEDIA_S3_PORT
@@ -19,6 +20,7 @@ s3_start() {
     (
         clean_env
         export HOME=$dir MINIO_ROOT_USER=$S3_KEY MINIO_ROOT_PASSWORD=$S3_SECRET MINIO_BROWSER=off MINIO_UPDATE=off
+        export MINIO_API_REQUESTS_MAX=$requests
         proc_start s3 "$sig" "$MINIO_BIN" server --quiet --address "127.0.0.1:$MEDIA_S3_PORT" "$dir"
     )
 }

@@ -101,13 +101,13 @@ accepts('two hosts', http => { media_pg => '"host=127.0.0.1,::1 port=5432,5433"'
 # ---- times, sizes, flags: a value that is none ----
 
 for my $time (qw(media_pg_timeout media_pg_connect_timeout media_amqp_timeout media_s3_connect_timeout
-    media_s3_send_timeout media_s3_read_timeout media_auth_leeway media_token_ttl media_refresh_ttl))
+    media_s3_send_timeout media_s3_read_timeout media_memory_wait media_auth_leeway media_token_ttl media_refresh_ttl))
 {
     wrong("$time soon;", qq{"$time" directive invalid value});
     wrong("$time 1s 2s;", qq{invalid number of arguments in "$time" directive});
     accepts($time, http => { $time => '7s' });
 }
-for my $size (qw(media_s3_part_size media_memory)) {
+for my $size (qw(media_s3_part_size media_s3_single_max media_memory media_min_rate)) {
     wrong("$size big;", qq{"$size" directive invalid value});
 }
 for my $bucket ('', 'ab', 'A-b', 'a/b', '-ab', 'ab.', 'a' x 64) {
@@ -173,6 +173,13 @@ whole('parts of more than 1g', '"media_s3_part_size" is 1073741825, it must be b
 whole('memory for three parts',
     '"media_memory" is 20971519, it must hold at least four times "media_s3_part_size" (5242880)',
     http => { media_s3_part_size => '5m', media_memory => 20_971_519 });
+whole('more than S3 takes at once', '"media_s3_single_max" is 5368709121, one request to S3 takes 5g at most',
+    http => { media_s3_single_max => 5_368_709_121 });
+accepts('media_s3_single_max', http => { media_s3_single_max => '5g' });
+accepts('media_s3_single_max 0', http => { media_s3_single_max => 0 });
+accepts('media_min_rate 0', http => { media_min_rate => 0 });
+wrong("media_s3_connections $_;", 'value must be between 1 and 65535') for 0, 65_536;
+accepts('media_s3_connections', http => { media_s3_connections => 1 });
 accepts('memory for four parts', http => { media_s3_part_size => '5m', media_memory => '20m' });
 wrong('media_s3_keepalive 0;', 'value must be between 1 and 65535');
 accepts('media_s3_keepalive', http => { media_s3_keepalive => 1 });
