@@ -5,6 +5,9 @@ import subprocess
 
 import bench
 
+FIGURES = re.compile(r"99% +(?P<p99>[\d.]+)(?P<unit>us|ms|s|m)\n.* (?P<requests>\d+) requests in .*"
+                     r"Requests/sec: +(?P<rate>[\d.]+)", re.S)
+
 # Each request is the next one of a list, all made beforehand; the head of each and the body they share stand in
 # files. After the last head the first follows, unless heads are for one use.
 SCRIPT = """
@@ -50,14 +53,9 @@ def run(url, heads, connections, seconds, workers=(), body=b"", once=False):
     out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s",
                           files["lua"], url], capture_output=True, text=True)
     cpu = usage.cpu
-    if out.returncode or "Non-2xx" in out.stdout or "Socket errors" in out.stdout or "too few" in out.stderr:
+    found = FIGURES.search(out.stdout)
+    if out.returncode or not found or "Non-2xx" in out.stdout or "Socket errors" in out.stdout or out.stderr:
         raise RuntimeError(f"wrk: {out.stdout} {out.stderr}")
-    requests = int(re.search(r"(\d+) requests in", out.stdout).group(1))
-    figures = {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out.stdout).group(1)),
-               "p99": milliseconds(re.search(r"99%\s+(\S+)", out.stdout).group(1))}
-    return {**figures, "cpu": 1e6 * cpu / requests} if workers else figures
-
-
-def milliseconds(text):
-    value, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
-    return float(value) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[unit]
+    figures = {"rate": float(found["rate"]),
+               "p99": float(found["p99"]) * {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}[found["unit"]]}
+    return {**figures, "cpu": 1e6 * cpu / int(found["requests"])} if workers else figures
