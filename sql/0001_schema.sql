@@ -211,10 +211,13 @@ CREATE TABLE media.objects (
   fence        bigint,
   s3_upload_id text,
   state        text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'live', 'doomed')),
+  strays_at    timestamptz,                            -- S3 may list uploads of this key that nobody
+                                                       -- knows: the janitor looks then
   retry_at     timestamptz NOT NULL DEFAULT now(),     -- the janitor looks again then
   created_at   timestamptz NOT NULL DEFAULT now(),
   CHECK ((job_id IS NULL) = (fence IS NULL))
 );
+CREATE INDEX objects_strays ON media.objects (strays_at) WHERE strays_at IS NOT NULL;
 CREATE INDEX objects_unowned ON media.objects (retry_at) WHERE state <> 'live';
 CREATE INDEX objects_media ON media.objects (media_id);
 CREATE INDEX objects_job ON media.objects (job_id) WHERE job_id IS NOT NULL;

@@ -92,6 +92,18 @@ BEGIN
   RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'gone' END;
 END $$;
 
+-- A CreateMultipartUpload got no answer and is about to be repeated. Only a live object keeps its row
+-- without being deleted from S3, and by then no upload of its key has a right to be there.
+CREATE FUNCTION media.upload_doubt(p_id uuid) RETURNS TABLE (code text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_key text;
+BEGIN
+  SELECT object_key INTO v_key FROM uploads WHERE id = p_id FOR KEY SHARE;
+  UPDATE objects SET strays_at = now() + interval '1min' WHERE object_key = v_key;
+  RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'gone' END;
+END $$;
+
 CREATE FUNCTION media.upload_heartbeat(p_ids uuid[]) RETURNS TABLE (id uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 BEGIN

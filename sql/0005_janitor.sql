@@ -92,6 +92,20 @@ LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
   DELETE FROM objects WHERE object_key = p_object_key AND state = 'doomed'
 $$;
 
+CREATE FUNCTION media.janitor_strays(p_limit int) RETURNS TABLE (object_key text)
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  UPDATE objects o SET strays_at = now() + interval '60s'
+   WHERE o.object_key = ANY (ARRAY(SELECT x.object_key FROM objects x
+                                    WHERE x.state = 'live' AND x.strays_at <= now()
+                                    ORDER BY x.strays_at LIMIT p_limit FOR UPDATE SKIP LOCKED))
+  RETURNING o.object_key
+$$;
+
+CREATE FUNCTION media.janitor_strays_gone(p_object_key text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  UPDATE objects SET strays_at = NULL WHERE object_key = p_object_key
+$$;
+
 CREATE FUNCTION media.janitor_sessions() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE

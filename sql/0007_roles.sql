@@ -16,7 +16,8 @@ END $$;
 GRANT USAGE ON SCHEMA media TO media_gateway, media_worker, media_notifier, media_janitor, media_ctl;
 
 GRANT EXECUTE ON FUNCTION
-  media.login_lookup, media.session_open, media.me, media.upload_open, media.upload_s3id, media.upload_heartbeat,
+  media.login_lookup, media.session_open, media.me, media.upload_open, media.upload_s3id, media.upload_doubt,
+  media.upload_heartbeat,
   media.upload_commit, media.upload_abort, media.outbox_sent, media.media_list, media.media_get,
   media.media_object, media.play_object, media.media_epoch
 TO media_gateway;
@@ -28,7 +29,8 @@ TO media_worker, media_notifier;
 
 GRANT EXECUTE ON FUNCTION
   media.janitor_leases, media.janitor_announce, media.janitor_outbox, media.janitor_uploads,
-  media.janitor_doomed, media.janitor_object_gone, media.janitor_sessions, media.outbox_sent
+  media.janitor_doomed, media.janitor_object_gone, media.janitor_strays, media.janitor_strays_gone,
+  media.janitor_sessions, media.outbox_sent
 TO media_janitor;
 
 GRANT EXECUTE ON FUNCTION

@@ -63,6 +63,7 @@ SELECT ok(EXISTS (SELECT FROM scans WHERE index ~ ('^' || i || '$') AND query LI
   ('outbox_pkey', '%UPDATE outbox o SET retry_at%', 'janitor_outbox'),
   ('outbox_pkey', '%DELETE FROM outbox%', 'outbox_sent'),
   ('objects_unowned', 'UPDATE objects o SET retry_at%', 'janitor_doomed'),
+  ('objects_strays', '%UPDATE objects o SET strays_at%', 'janitor_strays'),
   ('jobs_lease', 'SELECT id FROM jobs WHERE state = ''running'' AND lease_until < now()%', 'janitor_leases'),
   ('jobs_announce', '%announced_at IS NULL%', 'janitor_announce'),
   ('uploads_heartbeat', 'DELETE FROM uploads u%', 'janitor_uploads'),

@@ -37,6 +37,7 @@ SELECT is(rows('media_gateway', c), r, split_part(c, '(', 1)) FROM (VALUES
   (format('upload_open(%L, %L, ''k'', ''n'', NULL, 1, ''evil'', NULL, NULL, false)', :'u', :'ann'),
     '(pipeline_unknown,"there is no pipeline ""evil""")'),
   (format('upload_s3id(%L, ''s3'')', :'evil'), 'gone'),
+  (format('upload_doubt(%L)', :'evil'), 'gone'),
   (format('media_get(%L, %L)', :'ann', :'evil'), 'none'),
   (format('media_object(%L, %L, ''original'')', :'ann', :'evil'), '(not_found,,,,,,,,,)'),
   (format('play_object(%L, 1, ''original'')', :'evil'), '(not_found,,,,,,,,,)'),
@@ -55,7 +56,7 @@ SELECT is(ask('media_worker', 'SELECT id::text FROM media.job_claim(''short'', '
   'job_claim gives the real job');
 SELECT matches(rows('media_notifier', format('job_finish(%L, 1, ''{}'')', job_id(:'u', 'work'))), '^\(ok,', 'job_finish');
 SELECT is((SELECT state FROM media.media WHERE id = :'u'), 'ready', 'of the real media');
-SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_uploads(60)', '0'),
+SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_strays(10)', 'none'), ('janitor_uploads(60)', '0'),
   ('janitor_leases()', '0')) t (c, r);
 SELECT is(ask('media_janitor', 'SELECT string_agg(message, '''') LIKE ''%evil%'' FROM media.janitor_outbox(0, 10)'), 'f', 'janitor_outbox');
 SELECT is(rows('media_ctl', format('ctl_media_rm(%L)', :'evil')), 'not_found', 'ctl_media_rm');

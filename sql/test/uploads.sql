@@ -52,6 +52,11 @@ SELECT is((SELECT code FROM media.upload_s3id(:'u1', 's3-1')), 'ok', 's3id');
 SELECT is((SELECT s3_upload_id FROM media.objects WHERE media_id = :'u1'), 's3-1', 'it is in the row');
 SELECT is((SELECT code FROM media.upload_s3id(:'unknown', 's3-1')), 'gone', 's3id: unknown upload');
 
+-- an upload at S3 of which nobody knows
+SELECT is((SELECT code FROM media.upload_doubt(:'u1')), 'ok', 'doubt');
+SELECT ok((SELECT strays_at > now() FROM media.objects WHERE media_id = :'u1'), 'doubt: it is in the row');
+SELECT is((SELECT code FROM media.upload_doubt(:'unknown')), 'gone', 'doubt: unknown upload');
+
 -- heart-beat
 UPDATE media.uploads SET heartbeat_at = now() - interval '1h';
 SELECT results_eq(format('SELECT id FROM media.upload_heartbeat(ARRAY[%L, %L]::uuid[])', :'u1', :'unknown'),

@@ -26,6 +26,9 @@
       "$7, $8::jsonb, $9, $10::boolean)")                                                          \
     /* id, S3 upload id -> code ('ok', or 'gone' when the janitor has given the upload up) */      \
     X(UPLOAD_S3ID, 2, "SELECT code FROM media.upload_s3id($1::uuid, $2)")                          \
+    /* id: S3 may have a multipart upload of it whose id nobody knows; the janitor looks for such  \
+     * ones even when the file is live -> code ('ok', 'gone') */                                   \
+    X(UPLOAD_DOUBT, 1, "SELECT code FROM media.upload_doubt($1::uuid)")                            \
     /* array of ids "{a,b}" -> id of each that is no longer open */                                \
     X(UPLOAD_HEARTBEAT, 1, "SELECT id FROM media.upload_heartbeat($1::uuid[])")                    \
     /* id, name, title|null, content type, size, sha256 hex, etag, pipeline|null, params           \
@@ -103,6 +106,11 @@
     X(JANITOR_DOOMED, 1, "SELECT object_key, s3_upload_id FROM media.janitor_doomed($1::int)")     \
     /* object key: nothing of it is left in S3 */                                                  \
     X(JANITOR_OBJECT_GONE, 1, "SELECT media.janitor_object_gone($1)")                              \
+    /* limit -> object_key of live objects beside which S3 may have unfinished uploads; hidden for \
+     * a minute from the next call */                                                              \
+    X(JANITOR_STRAYS, 1, "SELECT object_key FROM media.janitor_strays($1::int)")                   \
+    /* object key: S3 lists no unfinished upload of it any more */                                 \
+    X(JANITOR_STRAYS_GONE, 1, "SELECT media.janitor_strays_gone($1)")                              \
     /* -> n expired sessions deleted */                                                            \
     X(JANITOR_SESSIONS, 0, "SELECT media.janitor_sessions()")                                      \
     /* ---- mediactl ---- */                                                                       \
