@@ -165,6 +165,9 @@ static void headers_more(headers_t *hs, const media_s3_req_t *req)
     if (req->content_type.len != 0) {
         add(hs, "content-type", req->content_type);
     }
+    if (req->op == MEDIA_S3_HEAD) {
+        add(hs, "x-amz-checksum-mode", MEDIA_STR("ENABLED"));
+    }
     if (req->range.len != 0) {
         add(hs, "range", req->range);
     }

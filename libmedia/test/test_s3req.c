@@ -114,6 +114,8 @@ static void test_s3req_head_carries_the_session_token(void)
     CHECK(media_s3_head(&t, &r, dst, sizeof(dst)) > 0);
     CHECK(strstr(dst, "\r\nx-amz-security-token: tok\r\n") != NULL);
     CHECK(strstr(dst, ";x-amz-security-token, ") != NULL);
+    CHECK(strstr(dst, "\r\nx-amz-checksum-mode: ENABLED\r\n") != NULL);
+    CHECK(strstr(dst, ";x-amz-checksum-mode;") != NULL);
     CHECK(strstr(dst, "content-length") == NULL);
     CHECK(strstr(dst, "secret-key-text") == NULL);
 }
