@@ -18,6 +18,7 @@
 #include "ngx_media_amqp.h"
 #include "ngx_media_s3.h"
 #include "ngx_media_problem.h"
+#include "ngx_media_fault.h"
 
 
 /* Counters in shared memory: name in /metrics after "ngx_media_", help text */
@@ -110,6 +111,9 @@ typedef struct {
     time_t                      leeway;
     ngx_thread_pool_t          *login_pool; /* for password hashes */
     ngx_shm_zone_t             *shm_zone;
+#if (NGX_MEDIA_FAULTS)
+    ngx_str_t                   fault_file;
+#endif
 } ngx_media_main_conf_t;
 
 

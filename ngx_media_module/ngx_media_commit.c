@@ -31,9 +31,8 @@ ngx_media_upload_stored(ngx_media_upload_t *u)
         ngx_media_ctx(u->op.r)->phase = "commit";
     }
 
-    u->retry.handler = ngx_media_commit_retry;
-    u->retry.data = u;
-    u->retry.log = u->log;
+    ngx_media_retry_init(&u->retry, ngx_media_commit_retry, u, u->log,
+                         NGX_MEDIA_PG_PAUSE);
 
     return ngx_media_commit_query(u);
 }
@@ -76,8 +75,7 @@ ngx_media_commit_query(ngx_media_upload_t *u)
 static ngx_int_t
 ngx_media_commit_again(ngx_media_upload_t *u)
 {
-    if (u->tries++ < NGX_MEDIA_COMMIT_TRIES) {
-        ngx_add_timer(&u->retry, NGX_MEDIA_RETRY_DELAY);
+    if (ngx_media_retry(&u->retry, 0) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -173,8 +171,8 @@ ngx_media_commit_publish(ngx_media_upload_t *u, ngx_str_t *outbox)
         item.message.data = (u_char *) json_string_value(message);
         item.message.len = json_string_length(message);
 
-        if (ngx_media_amqp_publish(&item) != NGX_OK) {
-            ngx_media_count(NGX_MEDIA_C_AMQP_DECLINED, 1);
+        if (!ngx_media_fault("upload", "publish", NULL)) {
+            (void) ngx_media_amqp_publish(&item);
         }
     }
 
@@ -212,7 +210,7 @@ ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media)
 
     rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
-    if (location.data != NULL) {
+    if (location.data != NULL && !ngx_media_fault("upload", "answer", NULL)) {
         p = ngx_cpymem(location.data, "/media/", sizeof("/media/") - 1);
         ngx_memcpy(p, u->id.data, u->id.len);
 
@@ -227,4 +225,6 @@ ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media)
     u->op.r = NULL;
     ngx_media_upload_free(u);
     ngx_media_op_finish(&op, rc);
+
+    (void) ngx_media_fault("upload", "answered", NULL);
 }

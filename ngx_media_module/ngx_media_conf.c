@@ -21,6 +21,9 @@
       NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_media_loc_conf_t, field), post }
 
 
+#define NGX_MEDIA_S3_IDLE  20000    /* media_s3_idle_timeout, ms */
+
+
 extern ngx_module_t  ngx_http_rewrite_module;
 
 
@@ -101,6 +104,8 @@ ngx_command_t  ngx_media_commands[] = {
                    ngx_conf_set_msec_slot, s3.peer.send_timeout),
     NGX_MEDIA_MAIN("media_s3_read_timeout", NGX_CONF_TAKE1,
                    ngx_conf_set_msec_slot, s3.peer.read_timeout),
+    NGX_MEDIA_MAIN("media_s3_idle_timeout", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, s3.idle_timeout),
 
     { ngx_string("media_s3_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -151,6 +156,11 @@ ngx_command_t  ngx_media_commands[] = {
                    ngx_media_set_login_pool, login_pool),
     NGX_MEDIA_MAIN("media_shm_size", NGX_CONF_TAKE1,
                    ngx_media_set_shm, shm_zone),
+
+#if (NGX_MEDIA_FAULTS)
+    NGX_MEDIA_MAIN("media_fault_file", NGX_CONF_TAKE1,
+                   ngx_conf_set_str_slot, fault_file),
+#endif
 
     NGX_MEDIA_LOC("media", NGX_CONF_FLAG, ngx_media_set_enabled, enabled,
                   NULL),
@@ -253,6 +263,7 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     mcf->s3.peer.connect_timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.peer.send_timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.peer.read_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->s3.idle_timeout = NGX_CONF_UNSET_MSEC;
     mcf->memory = NGX_CONF_UNSET_SIZE;
     mcf->memory_wait = NGX_CONF_UNSET_MSEC;
     mcf->min_rate = NGX_CONF_UNSET_SIZE;
@@ -285,6 +296,7 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->s3.peer.connect_timeout, 3000);
     ngx_conf_init_msec_value(mcf->s3.peer.send_timeout, 20000);
     ngx_conf_init_msec_value(mcf->s3.peer.read_timeout, 60000);
+    ngx_conf_init_msec_value(mcf->s3.idle_timeout, NGX_MEDIA_S3_IDLE);
     /* S3 servers close idle connections after 30 s and more */
     mcf->s3.peer.idle_timeout = 15000;
 
@@ -370,6 +382,36 @@ ngx_media_lift_body_limit(ngx_conf_t *cf)
 
 
 /*
+ * While a file passes straight through, a pause of the client is one of S3's
+ * request as well, and the shorter of two limits ends it, both with 408. One of
+ * S3's that is written and the longer one never has a say: whoever wrote it
+ * thinks that clients may pause that long. (The other way round is the normal
+ * one: what is held in parts may pause for client_body_timeout.)
+ */
+
+static void
+ngx_media_check_idle(ngx_conf_t *cf)
+{
+    ngx_msec_t                  idle;
+    ngx_media_main_conf_t      *mcf;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_media_module);
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    idle = mcf->s3.idle_timeout;
+
+    if (idle != NGX_MEDIA_S3_IDLE && idle > clcf->client_body_timeout) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "location \"%V\": \"media_s3_idle_timeout\" (%M ms) is "
+                      "longer than \"client_body_timeout\" (%M ms), which ends "
+                      "the pause of a client before it", &clcf->name, idle,
+                      clcf->client_body_timeout);
+    }
+}
+
+
+/*
  * media_auth needs a key; and it cannot guard what the rewrite module answers
  * before the access phase.
  */
@@ -428,6 +470,7 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->enabled) {
         ngx_media_lift_body_limit(cf);
+        ngx_media_check_idle(cf);
     }
 
     return ngx_media_check_auth(cf, conf);
@@ -450,6 +493,13 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"media on\" needs AWS_ACCESS_KEY_ID and "
                       "AWS_SECRET_ACCESS_KEY in nginx's environment");
+        return NGX_ERROR;
+    }
+
+    if (mcf->s3.idle_timeout == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"media_s3_idle_timeout\" is 0: no client could send "
+                      "a body");
         return NGX_ERROR;
     }
 

@@ -142,7 +142,15 @@ ngx_media_ingest_file(ngx_media_upload_t *u, ngx_buf_t *b)
         }
     }
 
-    return b->pos == b->last ? NGX_OK : u->sink->write(u, b);
+    if (b->pos == b->last) {
+        return NGX_OK;
+    }
+
+    if (ngx_media_fault("upload", "write", NULL)) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    return u->sink->write(u, b);
 }
 
 
@@ -240,6 +248,10 @@ ngx_media_ingest_sniff(ngx_media_upload_t *u, ngx_uint_t is_last)
 
     u->typed = 1;
     u->touched = 1;
+
+    if (ngx_media_fault("upload", "open", NULL)) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
 
     return u->sink->open(u);
 }

@@ -51,9 +51,9 @@ ngx_media_part_create(ngx_media_upload_t *u, ngx_uint_t number)
     part->upload = u;
     part->number = number;
     part->room = media_part_size(u->mcf->part_size, u->mcf->part_max, number);
-    part->retry.handler = ngx_media_part_retry;
-    part->retry.data = part;
-    part->retry.log = u->log;
+
+    ngx_media_retry_init(&part->retry, ngx_media_part_retry, part, u->log,
+                         NGX_MEDIA_S3_PAUSE);
 
     if (number == 1 || u->mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED) {
         return part;
@@ -78,9 +78,7 @@ ngx_media_part_free(ngx_media_part_t *part)
     ngx_media_s3_cancel(part->call);
     ngx_media_part_leave(part);
 
-    if (part->retry.timer_set) {
-        ngx_del_timer(&part->retry);
-    }
+    ngx_media_retry_stop(&part->retry);
 
     ngx_media_blocks_free(part->first);
     ngx_media_mem_repay(&part->loan);
@@ -270,7 +268,6 @@ ngx_media_part_start(ngx_media_part_t *part)
 
     part->sending = 1;
     ngx_media_part_nsending++;
-    part->tries++;
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
 
@@ -278,6 +275,7 @@ ngx_media_part_start(ngx_media_part_t *part)
     req.key = u->key;
     req.length = part->size;
     req.sha256 = part->sha256;
+    req.within = ngx_media_retry_left(&part->retry);
     req.done = ngx_media_part_done;
     req.ready = ngx_media_part_ready;
     req.data = part;
@@ -394,14 +392,13 @@ ngx_media_part_done(void *data, ngx_media_s3_result_t *res)
         part->chain = NULL;
     }
 
-    if (res->verdict == MEDIA_E_RETRY && part->tries < NGX_MEDIA_PART_TRIES) {
+    if (res->verdict == MEDIA_E_RETRY
+        && ngx_media_retry(&part->retry, res->retry_after * 1000) == NGX_OK)
+    {
         ngx_log_error(NGX_LOG_WARN, u->log, 0,
                       "media s3 part failed, trying again: media=%V part=%ui "
                       "status=%ui cause=%s", &u->id, part->number, res->status,
                       res->cause ? res->cause : "-");
-
-        ngx_add_timer(&part->retry, NGX_MEDIA_RETRY_DELAY
-                                    << (part->tries - 1));
         return;
     }
 

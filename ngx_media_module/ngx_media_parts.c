@@ -97,7 +97,11 @@ ngx_media_parts_write(ngx_media_upload_t *u, ngx_buf_t *b)
 
     rc = ngx_media_parts_append(u, b->pos, b->last - b->pos);
 
-    b->pos = b->last;
+    /* b may be gone when the upload is */
+
+    if (rc == NGX_OK) {
+        b->pos = b->last;
+    }
 
     return rc;
 }
@@ -165,9 +169,7 @@ ngx_media_parts_full(ngx_media_upload_t *u)
             return NGX_DONE;
         }
 
-    } else if (u->multi.upload_id.len != 0 && u->multi.query == NULL
-               && ngx_media_part_send(part) != NGX_OK)
-    {
+    } else if (u->multi.recorded && ngx_media_part_send(part) != NGX_OK) {
         return NGX_DONE;
     }
 
@@ -320,9 +322,7 @@ ngx_media_parts_finish(ngx_media_upload_t *u)
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
     }
 
-    if (ps->multipart && (u->multi.upload_id.len == 0
-                          || u->multi.query != NULL))
-    {
+    if (ps->multipart && !u->multi.recorded) {
         return NGX_OK;      /* sent by ngx_media_parts_opened() */
     }
 

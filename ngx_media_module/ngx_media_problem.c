@@ -25,7 +25,8 @@ static ngx_str_t  ngx_media_json_type = ngx_string("application/json");
 static ngx_str_t  ngx_media_problem_type =
     ngx_string("application/problem+json");
 static ngx_str_t  ngx_media_no_store = ngx_string("no-store");
-static ngx_str_t  ngx_media_retry_after = ngx_string("5");
+static ngx_str_t  ngx_media_retry_after =
+    ngx_string(ngx_value(NGX_MEDIA_RETRY_AFTER));
 
 
 typedef struct {

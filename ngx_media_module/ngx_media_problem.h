@@ -13,6 +13,9 @@
 #include "media/problem.h"
 
 
+#define NGX_MEDIA_RETRY_AFTER  5    /* s, of a 429 or 503 */
+
+
 /*
  * Both send a complete response and return what ngx_http_finalize_request()
  * wants; content handlers return that value, access handlers and foreign
@@ -22,7 +25,8 @@
 ngx_int_t ngx_media_send_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
 /* fmt: nginx's format, or NULL for no detail. 401 and 403 bring their own
- * WWW-Authenticate, 429 and 503 a Retry-After unless one is set. */
+ * WWW-Authenticate, 429 and 503 a Retry-After (NGX_MEDIA_RETRY_AFTER) unless
+ * one is set. */
 ngx_int_t ngx_media_send_problem(ngx_http_request_t *r, enum media_problem p,
     const char *fmt, ...);
 

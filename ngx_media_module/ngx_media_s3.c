@@ -9,31 +9,16 @@
 #include <ngx_core.h>
 #include <openssl/evp.h>
 #include "ngx_media.h"
-#include "ngx_media_s3_frame.h"
+#include "ngx_media_s3_priv.h"
 
 
-#define NGX_MEDIA_S3_HEAD_MAX   12288
-#define NGX_MEDIA_S3_VALUE_MAX  1024
+#define NGX_MEDIA_S3_HEAD_MAX  12288
 
 
-struct ngx_media_s3_call_s {
-    ngx_media_s3_request_t      req;
-    ngx_media_http_call_t      *http;
-
-    /* trailer mode */
-    ngx_media_s3_frame_t        frame;
-    ngx_chain_t                 end;        /* last CRLF and the trailer */
-    ngx_buf_t                   end_buf;
-    u_char                      end_text[2 + MEDIA_S3_TRAILER_MAX];
-
-    unsigned                    trailer:1;
-    unsigned                    finishing:1;
-    unsigned                    delivering:1;
-
-    ngx_media_s3_result_t       res;
-    media_err_t                 err;
-    u_char                      etag[NGX_MEDIA_S3_VALUE_MAX];
-    u_char                      upload_id[NGX_MEDIA_S3_VALUE_MAX];
+static const char  *ngx_media_s3_names[] = {
+#define X(name, method, query)  #name,
+    MEDIA_S3_OPS(X)
+#undef X
 };
 
 
@@ -46,26 +31,6 @@ static ngx_int_t ngx_media_s3_payload(ngx_media_s3_call_t *call,
     media_s3_req_t *mr, char *hex, size_t cap);
 static void ngx_media_s3_ready(void *data);
 static void ngx_media_s3_done(void *data, ngx_media_http_response_t *res);
-static void ngx_media_s3_result(ngx_media_s3_call_t *call,
-    ngx_media_http_response_t *res);
-static void ngx_media_s3_success(ngx_media_s3_call_t *call,
-    ngx_media_http_response_t *res);
-static void ngx_media_s3_multipart_result(ngx_media_s3_call_t *call,
-    media_str_t body);
-
-
-static ngx_inline media_str_t
-ngx_media_s3_str(ngx_str_t *s)
-{
-    return (media_str_t) { (const char *) s->data, s->len };
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_media_s3_streamed(enum media_s3_op op)
-{
-    return op == MEDIA_S3_PUT || op == MEDIA_S3_UPLOAD_PART;
-}
 
 
 ngx_media_s3_call_t *
@@ -79,6 +44,12 @@ ngx_media_s3_call(ngx_media_s3_request_t *req)
     }
 
     call->req = *req;
+
+    if (req->op == MEDIA_S3_HEAD && req->sha256 != NULL) {
+        ngx_memcpy(call->sha256, req->sha256, 32);
+        call->has_sha256 = 1;
+    }
+
     call->trailer = ngx_media_s3_streamed(req->op)
                     && req->conf->payload == NGX_MEDIA_S3_TRAILER;
 
@@ -134,6 +105,11 @@ ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32])
 
     /* no client to wait for any more */
     ngx_media_http_hold(call->http, 0);
+
+    if (call->req.conf->payload != NGX_MEDIA_S3_UNSIGNED) {
+        ngx_memcpy(call->sha256, sha256, 32);
+        call->has_sha256 = 1;
+    }
 
     if (!call->trailer) {
         return;
@@ -252,6 +228,8 @@ ngx_media_s3_send(ngx_media_s3_call_t *call, char *head, size_t n)
 
     ngx_memzero(&hr, sizeof(ngx_media_http_request_t));
     hr.peer = &req->conf->peer;
+    hr.name = ngx_media_s3_names[req->op];
+    hr.read_timeout = req->within;
     hr.head.data = (u_char *) head;
     hr.head.len = n;
     hr.head_request = (req->op == MEDIA_S3_HEAD
@@ -363,133 +341,4 @@ ngx_media_s3_done(void *data, ngx_media_http_response_t *res)
     call->req.done(call->req.data, &call->res);
 
     ngx_free(call);
-}
-
-
-static void
-ngx_media_s3_result(ngx_media_s3_call_t *call, ngx_media_http_response_t *res)
-{
-    media_str_t             body;
-    ngx_media_s3_result_t  *out;
-
-    out = &call->res;
-    out->size = -1;
-    out->cause = res->cause;
-
-    if (res->rc != NGX_MEDIA_HTTP_OK) {
-        out->verdict = MEDIA_E_RETRY;
-        out->unknown = res->sent;
-        return;
-    }
-
-    out->status = res->h1->status;
-
-    if (out->status >= 200 && out->status < 300) {
-        ngx_media_s3_success(call, res);
-        return;
-    }
-
-    if (res->body.len) {
-        body = ngx_media_s3_str(&res->body);
-        (void) media_s3_error_parse(body, &out->error);
-    }
-
-    out->verdict = media_s3_verdict((int) out->status, &out->error);
-
-    /* 503 is a refusal; other 5xx may come from a proxy that lost patience.
-     * A repeated Complete finds its upload gone when the first one worked. */
-    out->unknown = res->sent
-                   && ((out->status >= 500
-                        && out->status != NGX_HTTP_SERVICE_UNAVAILABLE)
-                       || (res->replayed && out->verdict == MEDIA_E_GONE));
-
-    (void) media_err_set(&call->err, 0, "S3 answered %d %s",
-                         (int) out->status, out->error.code);
-    out->cause = call->err.text;
-}
-
-
-/* A 2xx is not yet a success. */
-static void
-ngx_media_s3_success(ngx_media_s3_call_t *call, ngx_media_http_response_t *res)
-{
-    media_str_t             etag;
-    ngx_media_s3_result_t  *out;
-
-    out = &call->res;
-
-    if (!res->sent) {
-        out->verdict = MEDIA_E_RETRY;
-        out->cause = "S3 answered before it had the whole body";
-        return;
-    }
-
-    if (call->req.op == MEDIA_S3_CREATE_MULTIPART
-        || call->req.op == MEDIA_S3_COMPLETE_MULTIPART)
-    {
-        ngx_media_s3_multipart_result(call, ngx_media_s3_str(&res->body));
-        return;
-    }
-
-    if (call->req.op == MEDIA_S3_HEAD) {
-        out->size = res->h1->content_length;
-    }
-
-    etag = media_s3_etag(media_http1_header(res->h1, "etag"));
-
-    if (etag.len > NGX_MEDIA_S3_VALUE_MAX
-        || (etag.len == 0 && ngx_media_s3_streamed(call->req.op)))
-    {
-        out->verdict = MEDIA_E_RETRY;
-        out->unknown = 1;
-        out->cause = "S3 gave no usable ETag";
-        return;
-    }
-
-    if (etag.len) {
-        ngx_memcpy(call->etag, etag.p, etag.len);
-        out->etag.data = call->etag;
-        out->etag.len = etag.len;
-    }
-}
-
-
-static void
-ngx_media_s3_multipart_result(ngx_media_s3_call_t *call, media_str_t body)
-{
-    ssize_t                 n;
-    ngx_str_t              *value;
-    ngx_media_s3_result_t  *out;
-
-    out = &call->res;
-
-    if (call->req.op == MEDIA_S3_CREATE_MULTIPART) {
-        value = &out->upload_id;
-        value->data = call->upload_id;
-        n = media_s3_create_parse(body, (char *) call->upload_id,
-                                  NGX_MEDIA_S3_VALUE_MAX, &call->err);
-
-    } else {
-        value = &out->etag;
-        value->data = call->etag;
-        n = media_s3_complete_parse(body, (char *) call->etag,
-                                    NGX_MEDIA_S3_VALUE_MAX, &out->error,
-                                    &call->err);
-    }
-
-    if (n > 0) {
-        value->len = n;
-        return;
-    }
-
-    out->cause = call->err.text;
-
-    if (out->error.code[0] != '\0') {
-        out->verdict = media_s3_verdict((int) out->status, &out->error);
-        return;
-    }
-
-    /* nothing we can read: it may have worked */
-    out->verdict = MEDIA_E_RETRY;
-    out->unknown = 1;
 }

@@ -32,6 +32,7 @@ typedef struct {
     ngx_str_t                   secret_key;
     ngx_str_t                   session_token;
     ngx_uint_t                  payload;    /* ngx_media_s3_payload_e */
+    ngx_msec_t                  idle_timeout;   /* a body may pause: 20 s */
     ngx_flag_t                  ssl;
 } ngx_media_s3_conf_t;
 
@@ -43,16 +44,19 @@ typedef struct ngx_media_s3_call_s  ngx_media_s3_call_t;
  * 5xx, SlowDown); MEDIA_E_GONE 404; MEDIA_E_AUTH 403; MEDIA_E_REJECT any other
  * refusal; unknown is 1 when the request may have taken effect all the same:
  * the connection broke after it was sent, a 5xx other than 503, an answer we
- * cannot read, or a Complete sent twice that found no upload.
+ * cannot read or that tells of other bytes, or a Complete sent twice that found
+ * no upload.
  */
 typedef struct {
     ngx_int_t                   verdict;
     ngx_uint_t                  unknown;
     ngx_uint_t                  status;     /* 0: no response */
+    ngx_uint_t                  full;       /* no room is left */
     media_s3_error_t            error;
     ngx_str_t                   etag;       /* without quotes */
     ngx_str_t                   upload_id;  /* CREATE_MULTIPART */
     off_t                       size;       /* HEAD: Content-Length, else -1 */
+    ngx_uint_t                  retry_after;    /* s, of a refusal; or 0 */
     const char                 *cause;      /* for the log */
 } ngx_media_s3_result_t;
 
@@ -67,7 +71,11 @@ typedef struct {
     ngx_uint_t                  part_number;
     ngx_str_t                   content_type;
     off_t                       length;     /* decoded bytes of the body */
-    u_char                     *sha256;     /* 32 bytes, payload SIGNED only */
+    u_char                     *sha256;     /* 32 bytes: of the body, payload
+                                               SIGNED only; HEAD: what the
+                                               object has to have, or NULL */
+    ngx_msec_t                  within;     /* for the answer, between two of
+                                               its bytes; 0: read_timeout */
     ngx_str_t                   body;       /* COMPLETE: whole body, borrowed
                                                until done */
     ngx_media_s3_done_pt        done;
@@ -89,7 +97,8 @@ ngx_media_s3_call_t *ngx_media_s3_call(ngx_media_s3_request_t *req);
 ngx_int_t ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in);
 
 /* All bytes were written; sha256 of exactly these bytes goes into the trailer
- * (ignored in the other modes). Sends the rest by itself; done() follows. */
+ * and is compared with what S3 says it stored (unsigned mode: neither). Sends
+ * the rest by itself; done() follows. */
 void ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32]);
 
 void ngx_media_s3_hold(ngx_media_s3_call_t *call, ngx_uint_t hold);

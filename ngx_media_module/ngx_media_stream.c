@@ -3,16 +3,29 @@
  * Sink for files of known length: the client's buffers go straight to S3, in
  * one PUT or, above single_max, in a multipart upload whose parts pass
  * through one after the other. Nothing is held but the sniffed head, so a
- * request that fails cannot be repeated: the client has to come again.
+ * request that fails cannot be repeated: the client has to come again. But a
+ * PUT that S3 had as a whole, whose answer got lost, is looked up: the key is
+ * this upload's own, so an object of that size and digest is our file.
+ *
+ * S3 waits where the client pauses, and has a patience of its own: the client
+ * is told (408) before that ends, and also when it was shorter than we thought.
  */
 
 #include "ngx_media_upload.h"
 
 
+#define NGX_MEDIA_STREAM_LOOKS  4   /* for an object that is not there */
+
+
 static ngx_int_t ngx_media_stream_part(ngx_media_upload_t *u);
 static ngx_int_t ngx_media_stream_flush(ngx_media_upload_t *u);
 static void ngx_media_stream_ready(void *data);
+static void ngx_media_stream_awake(ngx_media_stream_t *s);
+static void ngx_media_stream_idle(ngx_event_t *ev);
 static void ngx_media_stream_done(void *data, ngx_media_s3_result_t *res);
+static void ngx_media_stream_stored(ngx_media_upload_t *u, ngx_str_t *etag);
+static void ngx_media_stream_look(ngx_event_t *ev);
+static void ngx_media_stream_seen(void *data, ngx_media_s3_result_t *res);
 
 
 static ngx_int_t
@@ -24,6 +37,13 @@ ngx_media_stream_open(ngx_media_upload_t *u)
     s->head.last = u->head + u->head_len;
     s->head.memory = 1;
     s->rest = u->declared;
+
+    s->idle.handler = ngx_media_stream_idle;
+    s->idle.data = u;
+    s->idle.log = u->log;
+
+    ngx_media_retry_init(&s->look, ngx_media_stream_look, u, u->log,
+                         NGX_MEDIA_S3_PAUSE);
 
     if (u->declared <= u->mcf->single_max) {
         return ngx_media_stream_part(u);
@@ -257,9 +277,41 @@ ngx_media_stream_finish(ngx_media_upload_t *u)
 static void
 ngx_media_stream_hold(ngx_media_upload_t *u, ngx_uint_t hold)
 {
-    if (u->stream.call != NULL) {
-        ngx_media_s3_hold(u->stream.call, hold);
+    ngx_media_stream_t  *s = &u->stream;
+
+    if (s->call == NULL) {
+        return;
     }
+
+    ngx_media_s3_hold(s->call, hold);
+
+    if (!hold) {
+        ngx_media_stream_awake(s);
+
+    } else if (!s->idle.timer_set) {
+        ngx_add_timer(&s->idle, u->mcf->s3.idle_timeout);
+    }
+}
+
+
+static void
+ngx_media_stream_awake(ngx_media_stream_t *s)
+{
+    if (s->idle.timer_set) {
+        ngx_del_timer(&s->idle);
+    }
+}
+
+
+static void
+ngx_media_stream_idle(ngx_event_t *ev)
+{
+    ngx_media_upload_t  *u = ev->data;
+
+    (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
+                                 "no byte of the body came for %M ms; the "
+                                 "object store cannot wait longer",
+                                 u->mcf->s3.idle_timeout);
 }
 
 
@@ -283,9 +335,30 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
 {
     ngx_media_upload_t  *u = data;
 
+    ngx_uint_t           paused;
     ngx_media_stream_t  *s = &u->stream;
 
     s->call = NULL;
+    paused = s->idle.timer_set;
+    ngx_media_stream_awake(s);
+
+    if (paused && ngx_strcmp(res->error.code, "RequestTimeout") == 0) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
+                                     "the object store did not wait for the "
+                                     "next byte of the body");
+        return;
+    }
+
+    if (res->verdict == MEDIA_E_RETRY && res->unknown && s->part_size == 0
+        && s->left == 0 && u->state == NGX_MEDIA_UPLOAD_STORING
+        && ngx_media_retry(&s->look, 0) == NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_WARN, u->log, 0,
+                      "media s3 put without an answer, looking for its "
+                      "object: media=%V cause=%s", &u->id,
+                      res->cause ? res->cause : "-");
+        return;
+    }
 
     if (res->verdict != 0) {
         (void) ngx_media_upload_s3_failed(u, res, "put");
@@ -304,18 +377,7 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
     /* before the body is over its digest is not known: stream_finish() */
 
     if (s->part_size == 0) {
-        u->etag.data = ngx_pstrdup(u->pool, &res->etag);
-        u->etag.len = res->etag.len;
-
-        if (u->etag.data == NULL) {
-            (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-            return;
-        }
-
-        if (u->state == NGX_MEDIA_UPLOAD_STORING) {
-            (void) ngx_media_upload_stored(u);
-        }
-
+        ngx_media_stream_stored(u, &res->etag);
         return;
     }
 
@@ -339,10 +401,84 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
 
 
 static void
+ngx_media_stream_stored(ngx_media_upload_t *u, ngx_str_t *etag)
+{
+    u->etag.data = ngx_pstrdup(u->pool, etag);
+    u->etag.len = etag->len;
+
+    if (u->etag.data == NULL) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+        return;
+    }
+
+    if (u->state == NGX_MEDIA_UPLOAD_STORING) {
+        (void) ngx_media_upload_stored(u);
+    }
+}
+
+
+static void
+ngx_media_stream_look(ngx_event_t *ev)
+{
+    ngx_media_upload_t  *u = ev->data;
+
+    ngx_media_s3_request_t   req;
+
+    ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
+
+    req.conf = &u->mcf->s3;
+    req.op = MEDIA_S3_HEAD;
+    req.key = u->key;
+    req.sha256 = u->sha256;
+    req.within = ngx_media_retry_left(&u->stream.look);
+    req.done = ngx_media_stream_seen;
+    req.data = u;
+    req.log = u->log;
+
+    u->stream.call = ngx_media_s3_call(&req);
+
+    if (u->stream.call == NULL) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
+    }
+}
+
+
+static void
+ngx_media_stream_seen(void *data, ngx_media_s3_result_t *res)
+{
+    ngx_media_upload_t  *u = data;
+
+    ngx_media_stream_t  *s = &u->stream;
+
+    s->call = NULL;
+
+    if (res->verdict == 0 && res->size == u->received) {
+        ngx_media_stream_stored(u, &res->etag);
+        return;
+    }
+
+    /* not there: S3 may be at it still, but not for long */
+
+    if ((res->verdict == MEDIA_E_RETRY
+         || (res->verdict == MEDIA_E_GONE
+             && s->look.failures < NGX_MEDIA_STREAM_LOOKS))
+        && ngx_media_retry(&s->look, res->retry_after * 1000) == NGX_OK)
+    {
+        return;
+    }
+
+    (void) ngx_media_upload_s3_failed(u, res, "head");
+}
+
+
+static void
 ngx_media_stream_close(ngx_media_upload_t *u)
 {
     ngx_media_s3_cancel(u->stream.call);
     u->stream.call = NULL;
+
+    ngx_media_stream_awake(&u->stream);
+    ngx_media_retry_stop(&u->stream.look);
 
     EVP_MD_CTX_free(u->stream.sha);
     u->stream.sha = NULL;

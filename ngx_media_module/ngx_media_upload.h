@@ -14,9 +14,11 @@
  *             media_memory_wait, pg deadline.
  * READING     client -> [form] -> digest, sniff -> sink. The sink says when it
  *             cannot take more; then the client is not read. Timers:
- *             client_body_timeout while we wait for the client, S3's own
- *             while we wait for S3, media_memory_wait for memory. No more than
- *             NGX_MEDIA_TURN bytes in a row, then others have a turn.
+ *             client_body_timeout while we wait for the client (and
+ *             media_s3_idle_timeout, if a request of ours to S3 waits with
+ *             us), S3's own while we wait for S3, media_memory_wait for
+ *             memory. No more than NGX_MEDIA_TURN bytes in a row, then others
+ *             have a turn.
  * STORING     S3 has to answer for the rest. Timers: S3's.
  * COMMITTING  one transaction makes media and jobs. From here on the client may
  *             leave: the commit goes on.
@@ -35,6 +37,7 @@
 #include "ngx_media.h"
 #include "ngx_media_op.h"
 #include "ngx_media_mem.h"
+#include "ngx_media_retry.h"
 #include "media/multipart.h"
 #include "media/objkey.h"
 #include "media/pace.h"
@@ -45,9 +48,8 @@
 
 #define NGX_MEDIA_TURN           262144 /* bytes of one client in a row */
 #define NGX_MEDIA_PARTS_SENDING  2      /* full parts of one upload in RAM */
-#define NGX_MEDIA_PART_TRIES     6  /* over 15.5 s */
-#define NGX_MEDIA_COMMIT_TRIES   20
-#define NGX_MEDIA_RETRY_DELAY    500    /* ms, first pause before a retry */
+#define NGX_MEDIA_S3_PAUSE       16000  /* ms, longest between tries at S3 */
+#define NGX_MEDIA_PG_PAUSE       1000   /* the same, at PostgreSQL */
 #define NGX_MEDIA_HEARTBEAT      15000  /* ms between heart-beats of intents */
 
 
@@ -91,6 +93,8 @@ typedef struct {
     ngx_buf_t                   head;       /* u->head, not sent yet */
     ngx_uint_t                  part;       /* 1.. */
     EVP_MD_CTX                 *sha;        /* of the part, if multipart */
+    ngx_event_t                 idle;       /* S3 waits for the client */
+    ngx_media_retry_t           look;       /* what became of the PUT? */
     unsigned                    writable:1; /* the head is out */
     unsigned                    finished:1; /* the request's body is out */
 } ngx_media_stream_t;
@@ -113,8 +117,7 @@ struct ngx_media_part_s {
     ngx_media_s3_call_t        *call;
     ngx_chain_t                *chain;      /* over the blocks, one try */
     ngx_chain_t                *unsent;
-    ngx_event_t                 retry;
-    ngx_uint_t                  tries;
+    ngx_media_retry_t           retry;
     ngx_queue_t                 turn;       /* among those that wait */
     u_char                      sha256[32];
     unsigned                    waiting:1;
@@ -141,9 +144,14 @@ typedef struct {
     ngx_str_t                   upload_id;
     ngx_array_t                *etags;      /* ngx_str_t by part number - 1 */
     ngx_str_t                   body;       /* of CompleteMultipartUpload */
-    ngx_event_t                 retry;
-    ngx_uint_t                  tries;
+    ngx_media_retry_t           retry;
+    ngx_int_t                 (*again)(ngx_media_upload_t *u);
     ngx_int_t                 (*opened)(ngx_media_upload_t *u);
+    unsigned                    doubt:1;    /* a Create may have worked unseen */
+    unsigned                    noted:1;    /* its row says so */
+    unsigned                    recorded:1; /* the id is in its row */
+    unsigned                    twice:1;    /* a Complete may be under way */
+    unsigned                    last:1;     /* no Complete any more */
 } ngx_media_multi_t;
 
 
@@ -194,8 +202,7 @@ struct ngx_media_upload_s {
 
     /* the database */
     ngx_media_pg_query_t       *query;
-    ngx_event_t                 retry;      /* of the commit */
-    ngx_uint_t                  tries;
+    ngx_media_retry_t           retry;      /* of the commit */
 
     ngx_int_t                   answer;     /* of a refusal before it began */
 

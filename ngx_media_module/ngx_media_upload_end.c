@@ -160,6 +160,22 @@ ngx_media_upload_denied(ngx_media_upload_t *u, ngx_str_t *code,
 }
 
 
+/* S3 asks for more time than our own answer would give it. */
+
+static void
+ngx_media_upload_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+    if (value.data != NULL) {
+        value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+        (void) ngx_media_add_header(r, "Retry-After", &value);
+    }
+}
+
+
 ngx_int_t
 ngx_media_upload_s3_failed(ngx_media_upload_t *u, ngx_media_s3_result_t *res,
     const char *what)
@@ -169,11 +185,12 @@ ngx_media_upload_s3_failed(ngx_media_upload_t *u, ngx_media_s3_result_t *res,
                   what, &u->id, res->status, res->error.code,
                   res->cause ? res->cause : "-");
 
-    if (res->status == 507
-        || ngx_strcmp(res->error.code, "XMinioStorageFull") == 0
-        || ngx_strcmp(res->error.code, "InsufficientStorage") == 0)
-    {
+    if (res->full) {
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_FULL, NULL);
+    }
+
+    if (res->retry_after > NGX_MEDIA_RETRY_AFTER && u->op.r != NULL) {
+        ngx_media_upload_retry_after(u->op.r, res->retry_after);
     }
 
     return ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_UNAVAILABLE, NULL);

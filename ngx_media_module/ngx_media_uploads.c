@@ -47,6 +47,10 @@ ngx_media_upload_create(ngx_http_request_t *r)
     ngx_time_t          *tp;
     ssize_t              n;
 
+#if (NGX_MEDIA_FAULTS)
+    ngx_media_fault_arm(&ngx_media_main_conf(r)->fault_file, ngx_cycle->log);
+#endif
+
     pool = ngx_create_pool(4096, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
@@ -94,6 +98,10 @@ ngx_media_upload_create(ngx_http_request_t *r)
         return NULL;
     }
 
+#if (NGX_MEDIA_FAULTS)
+    ngx_media_fault_upload(&u->id);
+#endif
+
     return u;
 }
 
@@ -118,9 +126,7 @@ ngx_media_upload_free(ngx_media_upload_t *u)
 
     ngx_media_multi_close(u);
 
-    if (u->retry.timer_set) {
-        ngx_del_timer(&u->retry);
-    }
+    ngx_media_retry_stop(&u->retry);
 
     media_multipart_free(u->form);
     EVP_MD_CTX_free(u->sha);

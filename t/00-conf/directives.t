@@ -101,7 +101,7 @@ accepts('two hosts', http => { media_pg => '"host=127.0.0.1,::1 port=5432,5433"'
 # ---- times, sizes, flags: a value that is none ----
 
 for my $time (qw(media_pg_timeout media_pg_connect_timeout media_amqp_timeout media_s3_connect_timeout
-    media_s3_send_timeout media_s3_read_timeout media_memory_wait media_auth_leeway media_token_ttl media_refresh_ttl))
+    media_s3_send_timeout media_s3_read_timeout media_s3_idle_timeout media_memory_wait media_auth_leeway media_token_ttl media_refresh_ttl))
 {
     wrong("$time soon;", qq{"$time" directive invalid value});
     wrong("$time 1s 2s;", qq{invalid number of arguments in "$time" directive});
@@ -183,6 +183,15 @@ accepts('media_s3_connections', http => { media_s3_connections => 1 });
 accepts('memory for four parts', http => { media_s3_part_size => '5m', media_memory => '20m' });
 wrong('media_s3_keepalive 0;', 'value must be between 1 and 65535');
 accepts('media_s3_keepalive', http => { media_s3_keepalive => 1 });
+
+whole('no patience at all', '"media_s3_idle_timeout" is 0: no client could send a body', http => { media_s3_idle_timeout => 0 });
+for my $case (['90s', 1], ['60001ms', 1], ['60s', 0], ['1s', 0], ['20s', 0]) {
+    my ($idle, $warns) = @$case;
+    my ($exit, $said) = check(http => { media_s3_idle_timeout => $idle });
+    is($exit, 0, "media_s3_idle_timeout $idle - accepted");
+    my @warnings = $said =~ /(\[warn\] location "[^"]*": "media_s3_idle_timeout" \(\d+ ms\) is longer than "client_body_timeout" \(60000 ms\))/g;
+    is(!!@warnings, !!$warns, "media_s3_idle_timeout $idle - " . ($warns ? 'client_body_timeout is the shorter one' : 'no warning')) or diag($said);
+}
 
 whole('no trusted certificates', qr{\[emerg\] no trusted certificates from "\Q$dir\E/none"},
     http => { media_s3_endpoint => 'https://127.0.0.1', media_s3_trusted_certificate => "$dir/none" });
