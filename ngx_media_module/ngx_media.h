@@ -138,9 +138,12 @@ typedef struct {
     ngx_str_t                   disposition;
     ngx_str_t                   sha256;     /* hex, may be empty */
     off_t                       size;
+    off_t                       first;      /* byte the client asked for */
     time_t                      modified;
-    struct ngx_media_signed_s  *signature[2];   /* GET, HEAD; made on demand by
-                                                   ngx_media_var.c */
+    ngx_uint_t                  http_version;   /* the client's */
+    struct ngx_media_signed_s  *signature;  /* ngx_media_var.c */
+    ngx_http_request_t         *slices[2];  /* the last one and the one before;
+                                               ngx_media_slice.c */
     unsigned                    play:1;     /* by playback token */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */

@@ -185,7 +185,7 @@ ngx_media_confirmed(int64_t *ids, ngx_uint_t n)
 
 /*
  * The context lives in a pool cleanup, because named and internal redirects
- * clear r->ctx.
+ * clear r->ctx. A subrequest shares that of its main request.
  */
 
 ngx_media_ctx_t *
@@ -193,6 +193,8 @@ ngx_media_ctx(ngx_http_request_t *r)
 {
     ngx_media_ctx_t     *ctx;
     ngx_pool_cleanup_t  *cln;
+
+    r = r->main;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_media_module);
     if (ctx != NULL) {

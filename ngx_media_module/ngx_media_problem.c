@@ -258,7 +258,7 @@ ngx_media_problem_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, ctx->denied, NULL);
     }
 
-    if (ctx->object && status != NGX_HTTP_NOT_FOUND) {
+    if (ctx->object && r->upstream && status != NGX_HTTP_NOT_FOUND) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "media: object store answered a download with status="
                       "%ui req=%V", status, &ctx->request_id);

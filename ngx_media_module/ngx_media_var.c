@@ -10,26 +10,28 @@
 #include "ngx_media_var.h"
 
 
-#define NGX_MEDIA_SIGNATURE_AGE  60     /* seconds; S3 takes 15 minutes */
-#define NGX_MEDIA_URI_MAX        2048
+#define NGX_MEDIA_URI_MAX  2048
 
 enum {
     NGX_MEDIA_VAR_SUB = 0,
     NGX_MEDIA_VAR_ROLES,
     NGX_MEDIA_VAR_ID,
     NGX_MEDIA_VAR_REQUEST_ID,
-    NGX_MEDIA_VAR_TRACEPARENT
+    NGX_MEDIA_VAR_TRACEPARENT,
+    NGX_MEDIA_VAR_ETAG
 };
 
 enum {
     NGX_MEDIA_VAR_S3_DATE = 0,
     NGX_MEDIA_VAR_S3_SHA256,
-    NGX_MEDIA_VAR_S3_AUTHORIZATION
+    NGX_MEDIA_VAR_S3_AUTHORIZATION,
+    NGX_MEDIA_VAR_S3_TOKEN
 };
 
 
 struct ngx_media_signed_s {
     media_s3_signed_t           values;
+    ngx_str_t                   token;      /* of the credentials used */
     time_t                      made;
 };
 
@@ -50,14 +52,14 @@ static ngx_int_t ngx_media_var_uri(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_host(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_media_var_session_token(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_signed(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_set(ngx_http_variable_value_t *v,
     const void *data, size_t len);
-static ngx_int_t ngx_media_s3_request(ngx_http_request_t *r,
+static ngx_media_object_t *ngx_media_s3_request(ngx_http_request_t *r,
     media_s3_target_t *t, media_s3_req_t *req);
+static ngx_int_t ngx_media_sign(ngx_http_request_t *r,
+    ngx_media_object_t *object, media_s3_target_t *t, media_s3_req_t *req);
 
 
 #define NGX_MEDIA_FRESH  NGX_HTTP_VAR_NOCACHEABLE
@@ -87,16 +89,18 @@ static ngx_http_variable_t  ngx_media_variables[] = {
 
     { ngx_string("media_object_uri"), NULL, ngx_media_var_uri,
       0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_object_etag"), NULL, ngx_media_var_text,
+      NGX_MEDIA_VAR_ETAG, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_host"), NULL, ngx_media_var_host,
       0, NGX_MEDIA_FRESH, 0 },
-    { ngx_string("media_s3_security_token"), NULL,
-      ngx_media_var_session_token, 0, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_date"), NULL, ngx_media_var_signed,
       NGX_MEDIA_VAR_S3_DATE, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_content_sha256"), NULL, ngx_media_var_signed,
       NGX_MEDIA_VAR_S3_SHA256, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_authorization"), NULL, ngx_media_var_signed,
       NGX_MEDIA_VAR_S3_AUTHORIZATION, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_security_token"), NULL, ngx_media_var_signed,
+      NGX_MEDIA_VAR_S3_TOKEN, NGX_MEDIA_FRESH, 0 },
 
     ngx_http_null_variable
 };
@@ -168,6 +172,15 @@ ngx_media_var_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     case NGX_MEDIA_VAR_TRACEPARENT:
         text = ctx->traceparent;
+        break;
+
+    case NGX_MEDIA_VAR_ETAG:
+        if (ctx->object) {
+            text = ctx->object->etag;
+
+        } else {
+            ngx_str_null(&text);
+        }
         break;
 
     default:
@@ -270,21 +283,19 @@ ngx_media_var_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* The request to S3 as signed: its method is proxy_pass's, which makes a GET
- * of a HEAD when it fills a cache. */
+/* The GET that proxy_pass sends to S3; NULL where no object was authorised. */
 
-static ngx_int_t
+static ngx_media_object_t *
 ngx_media_s3_request(ngx_http_request_t *r, media_s3_target_t *t,
     media_s3_req_t *req)
 {
-    ngx_str_t             *method;
-    ngx_media_ctx_t       *ctx;
-    ngx_media_s3_conf_t   *s3;
+    ngx_media_ctx_t      *ctx;
+    ngx_media_s3_conf_t  *s3;
 
     ctx = ngx_media_ctx(r);
 
     if (ctx == NULL || ctx->object == NULL) {
-        return NGX_DECLINED;
+        return NULL;
     }
 
     s3 = &ngx_media_main_conf(r)->s3;
@@ -298,16 +309,13 @@ ngx_media_s3_request(ngx_http_request_t *r, media_s3_target_t *t,
     t->cred.region = ngx_media_view(&s3->region);
     t->cred.service = MEDIA_STR("s3");
 
-    method = (r->upstream && r->upstream->method.len) ? &r->upstream->method
-                                                      : &r->method_name;
-
     ngx_memzero(req, sizeof(*req));
-    req->op = (method->len == 4) ? MEDIA_S3_HEAD : MEDIA_S3_GET;
+    req->op = MEDIA_S3_GET;
     req->key = ngx_media_view(&ctx->object->key);
     req->content_length = -1;
     req->now_s = ngx_time();
 
-    return NGX_OK;
+    return ctx->object;
 }
 
 
@@ -321,7 +329,7 @@ ngx_media_var_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     media_s3_req_t      req;
     media_s3_target_t   t;
 
-    if (ngx_media_s3_request(r, &t, &req) != NGX_OK) {
+    if (ngx_media_s3_request(r, &t, &req) == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -348,68 +356,32 @@ ngx_media_var_host(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-static ngx_int_t
-ngx_media_var_session_token(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_str_t        *token;
-    ngx_media_ctx_t  *ctx;
-
-    ctx = ngx_media_ctx(r);
-
-    if (ctx == NULL || ctx->object == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    token = &ngx_media_main_conf(r)->s3.session_token;
-
-    return ngx_media_var_set(v, token->data, token->len);
-}
-
-
-/* Date and signature belong together, so they are made together and kept; a
- * long download in slices outlives one signature and gets another. */
+/* Every value of one request to S3 comes out of one signature: they are asked
+ * for one after the other, and time stands still meanwhile. A later slice of
+ * a long download finds the signature older and gets another. */
 
 static ngx_int_t
 ngx_media_var_signed(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    const char           *text;
-    ngx_int_t             rc;
-    ngx_uint_t            slot;
-    media_s3_req_t        req;
-    ngx_media_object_t   *object;
-    ngx_media_signed_t   *s;
-    media_s3_target_t     t;
+    const char          *text;
+    media_s3_req_t       req;
+    media_s3_target_t    t;
+    ngx_media_signed_t  *s;
+    ngx_media_object_t  *object;
 
-    rc = ngx_media_s3_request(r, &t, &req);
+    object = ngx_media_s3_request(r, &t, &req);
 
-    if (rc != NGX_OK) {
+    if (object == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    object = ngx_media_ctx(r)->object;
-    slot = (req.op == MEDIA_S3_HEAD);
-    s = object->signature[slot];
-
-    if (s == NULL || req.now_s - s->made > NGX_MEDIA_SIGNATURE_AGE) {
-
-        /* values handed out before stay as they are */
-
-        s = ngx_palloc(r->pool, sizeof(ngx_media_signed_t));
-        if (s == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (media_s3_sign(&t, &req, &s->values) != 0) {
-            return NGX_ERROR;
-        }
-
-        s->made = req.now_s;
-        object->signature[slot] = s;
+    if (ngx_media_sign(r, object, &t, &req) != NGX_OK) {
+        return NGX_ERROR;
     }
+
+    s = object->signature;
 
     switch (data) {
 
@@ -421,9 +393,45 @@ ngx_media_var_signed(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         text = s->values.content_sha256;
         break;
 
+    case NGX_MEDIA_VAR_S3_TOKEN:
+        return ngx_media_var_set(v, s->token.data, s->token.len);
+
     default:
         text = s->values.authorization;
     }
 
     return ngx_media_var_set(v, text, ngx_strlen(text));
+}
+
+
+static ngx_int_t
+ngx_media_sign(ngx_http_request_t *r, ngx_media_object_t *object,
+    media_s3_target_t *t, media_s3_req_t *req)
+{
+    ngx_media_signed_t  *s;
+
+    s = object->signature;
+
+    if (s && s->made == req->now_s) {
+        return NGX_OK;
+    }
+
+    if (s == NULL) {
+        s = ngx_palloc(r->pool, sizeof(ngx_media_signed_t));
+        if (s == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (media_s3_sign(t, req, &s->values) != 0) {
+        return NGX_ERROR;
+    }
+
+    s->token.data = (u_char *) t->cred.session_token.p;
+    s->token.len = t->cred.session_token.len;
+    s->made = req->now_s;
+
+    object->signature = s;
+
+    return NGX_OK;
 }

@@ -23,7 +23,8 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64 encode_base64url);
 use Test::Nginx::Socket ();
 
-our @EXPORT = qw(in_sections user token bearer sign sql media s3_put http secret_file media_main media_http media_server);
+our @EXPORT = qw(in_sections user token bearer sign sql media s3_put http secret_file media_main media_http media_server
+    media_routes);
 
 # Makes functions (name => code) known to the eval filter of sections, which runs in a package of its own.
 sub in_sections {
@@ -68,9 +69,13 @@ sub media_main {
         'thread_pool media_login threads=4;', @_, '';
 }
 
-# http{}; name => value replaces or adds a directive, undef takes it out
+# http{}; name => value replaces or adds a directive, undef takes it out; cache, rate, download_key: values of
+# those $media_ variables
 sub media_http {
     my %given = @_;
+    my $cache = delete $given{cache} // 'media_objects';
+    my $rate = delete $given{rate} // 0;
+    my $download_key = delete $given{download_key} // '';
     my $s3 = delete $given{s3} // $ENV{AWS_ENDPOINT_URL};
     my $pg = delete $given{pg} // $ENV{PGPORT};
     my ($host) = $s3 =~ m{^https?://([^/]+)};
@@ -87,11 +92,26 @@ sub media_http {
         (map { "$_ $directive{$_};" } grep { defined $directive{$_} } sort keys %directive),
         'map "" $media_s3_scheme { default http; }',
         'map "" $media_s3_tls_name { default localhost; }',
-        "upstream media_s3 { server $host; keepalive 8; }", '';
+        "upstream media_s3 { server $host; keepalive 8; }",
+        'proxy_cache_path cache levels=1:2 keys_zone=media_objects:1m max_size=256m use_temp_path=off;',
+        qq(map "" \$media_cache { default $cache; }),
+        qq(map "" \$media_rate { default $rate; }),
+        qq(map "" \$media_download_key { default "$download_key"; }),
+        "include $root/conf/media-download.conf;", '';
 }
 
 # server{}: the shipped routes; the arguments are more lines of it
 sub media_server { return join "\n", "include $root/conf/media.conf;", @_, '' }
+
+# The same with other values of some of its directives, each where it stands first
+sub media_routes {
+    my %given = @_;
+    my $text = slurp("$root/conf/media.conf");
+    for my $name (sort keys %given) {
+        $text =~ s/^(\s*\Q$name\E) [^;]*;/$1 $given{$name};/m or die "no $name in media.conf";
+    }
+    return "$text\n";
+}
 
 # ---- the outside ----
 
