@@ -56,8 +56,8 @@ for my $what ('missed', 'cached') {
     my ($files, $after) = held($worker);
     my $each = ($after - $before) / ($slices - 300);
     cmp_ok($files, '<', 20, "$slices slices $what: few open files");
-    cmp_ok($each, '<', 20, "$slices slices $what: KiB held for each until the end") || diag($each);
-    diag(sprintf '%s: %d files, %.1f KiB each', $what, $files, $each);
+    note(sprintf '%s: %d files, %.1f KiB each', $what, $files, $each);
+    cmp_ok($each, '<', 20, "$slices slices $what: KiB held for each until the end") if !$ENV{ASAN_OPTIONS};
     is(length $client->answer->{body}, $slices * (64 << 10), "$slices slices $what: all bytes");
 }
 $nginx->stop;
