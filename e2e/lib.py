@@ -182,7 +182,7 @@ def wait_ready():
             return False
         let_in = {row[0] for row in sql("SELECT client_port FROM pg_stat_activity WHERE usename = 'media_gateway'",
                                         user="postgres")}
-        return all(let_in & {local[1] for _, local, _ in tcp_sockets(pid)} for pid in pids("nginx")[1:])
+        return all(let_in & {local[1] for _, local, _ in tcp_sockets(pid)} for pid in nginx_workers())
     wait("the gateway is ready", probe, 60, 0.1)
 
 
@@ -338,6 +338,16 @@ def pids(name):
         except FileNotFoundError:
             pass
     return out
+
+
+def nginx_workers():
+    """The processes of nginx that serve: neither the master nor those that keep the cache of downloads."""
+    def serves(pid):
+        try:
+            return b"worker process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+    return [pid for pid in pids("nginx")[1:] if serves(pid)]
 
 
 def kill(name, sig=signal.SIGKILL):

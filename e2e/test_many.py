@@ -14,7 +14,8 @@ import subprocess
 import tempfile
 import time
 
-from lib import (RUN, URL, User, check, janitor_pass, main, media_like, note, pids, request, sql, unowned, wait)
+from lib import (RUN, URL, User, check, janitor_pass, main, media_like, nginx_workers as workers, note, pids, request, sql, unowned,
+                 wait)
 
 MANY = int(os.environ.get("MANY", 500))
 SLOW_S = int(os.environ.get("SLOW_S", 20))
@@ -23,10 +24,6 @@ FORM_SIZE = 100_000
 FORM = (b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp4\"\r\n\r\n", b"\r\n--b--\r\n")
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-
-
-def workers():
-    return pids("nginx")[1:]
 
 
 def pss():
@@ -160,7 +157,7 @@ class Gateway:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         text = (RUN / "conf/nginx.conf").read_text()
-        for pattern, new in ((r"(?m)^pid .*;", f"pid {self.dir}/pid;"), (r"_temp_path \S+/", f"_temp_path {self.dir}/"),
+        for pattern, new in ((r"(?m)^pid .*;", f"pid {self.dir}/pid;"), (r"_(temp|cache)_path \S+/", rf"_\1_path {self.dir}/"),
                              (r"listen \S+:\d+ http2;", ""), (r"listen \S+:\d+;", f"listen 127.0.0.1:{self.port};"),
                              *((rf"\b{name} [^;]*;", f"{name} {value};") for name, value in directives.items())):
             text = re.sub(pattern, new, text)

@@ -89,12 +89,12 @@ class Nginx(Server):
 
     def is_up(self):
         # the port is open before the workers are there
-        self._workers = bench.children(self.process.pid)
+        self._workers = bench.children(self.process.pid, b"worker process")
         return len(self._workers) == self.count and super().is_up()
 
     @property
     def workers(self):
-        if bench.children(self.process.pid) != self._workers:
+        if bench.children(self.process.pid, b"worker process") != self._workers:
             raise RuntimeError(f"{self.name}: a worker process has died: " + self.log.read_text()[-2000:])
         return self._workers
 
@@ -133,7 +133,7 @@ def gateway(name="module", **changes):
     for pattern, new in ((r"(?m)^pid .*;", "pid @DIR@/nginx.pid;"),
                          (r"(?m)^error_log \S+", "error_log @DIR@/error.log"),
                          (r"access_log .*;", "access_log off;"),
-                         (r"_temp_path \S+/", "_temp_path @DIR@/"),
+                         (r"_(temp|cache)_path \S+/", r"_\1_path @DIR@/"),
                          (r"listen 127\.0\.0\.1:\d+;", "listen 127.0.0.1:@PORT@;"),
                          *((rf"\b{key} [^;]*;", f"{key} {value};") for key, value in changes.items())):
         text, found = re.subn(pattern, new, text)

@@ -44,7 +44,7 @@ sub held {
 }
 
 $nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_routes(slice => '64k'));
-my ($worker) = grep { MediaNginx::slurp("/proc/$_/cmdline") =~ /worker/ } $nginx->workers;
+my ($worker) = $nginx->workers;
 my $slices = 1200;
 $media = $store->media($slices * (64 << 10));
 for my $what ('missed', 'cached') {

@@ -81,8 +81,13 @@ sub conf_text {
 
 sub kill { my ($self, $signal) = @_; return CORE::kill($signal, $self->{pid}) }
 
-# The worker processes by now
+# The worker processes by now; the children, with those that keep the cache
 sub workers {
+    my ($self) = @_;
+    return grep { (eval { slurp("/proc/$_/cmdline") } // '') =~ /worker process/ } $self->children;
+}
+
+sub children {
     my ($self) = @_;
     my $children = eval { slurp("/proc/$self->{pid}/task/$self->{pid}/children") } // '';
     return split ' ', $children;
@@ -118,7 +123,7 @@ sub gone {
 
 sub destroy {
     my ($self) = @_;
-    CORE::kill('KILL', $self->workers, $self->{pid});
+    CORE::kill('KILL', $self->children, $self->{pid});
     waitpid $self->{pid}, 0;
     delete $running{ $self->{pid} };
     return;
