@@ -54,8 +54,8 @@ def test_http_client():
 
 
 def curl(url, user, *arguments):
-    done = subprocess.run(["curl", "-sS", "--max-time", "60", "-H", "Authorization: Bearer " + user.token, "-w", "\n%{http_code}",
-                           *arguments, url], capture_output=True, text=True)
+    done = subprocess.run(["curl", "-sS", "--max-time", "60", "-H", "Authorization: Bearer " + user.token,
+                           "-w", "\n%{http_code}", *arguments, url], capture_output=True, text=True)
     body, _, status = done.stdout.rpartition("\n")
     return done, status, body
 

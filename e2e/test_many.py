@@ -4,6 +4,8 @@ themselves. MANY (500) says how many, SLOW_S (20) for how long the slow ones sen
 
 import asyncio
 import collections
+import contextlib
+import http.client
 import multiprocessing
 import os
 import pathlib
@@ -14,7 +16,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import (RUN, URL, User, check, janitor_pass, main, media_like, nginx_workers as workers, note, pids, request, sql, unowned,
+from lib import (RUN, URL, User, check, janitor_pass, main, media_like, nginx_workers as workers, note, pids, sql, unowned,
                  wait)
 
 MANY = int(os.environ.get("MANY", 500))
@@ -32,20 +34,24 @@ def pss():
                for pid in workers()) << 10
 
 
-def gauge(name):
-    text = request("GET", "/metrics").body.decode()
+def gauge(name, port=URL.port):
+    c = http.client.HTTPConnection(URL.hostname, port, timeout=60)
+    c.request("GET", "/metrics")
+    text = c.getresponse().read().decode()
+    c.close()
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"ngx_media_{name} "))
 
 
 class Upload:
     """One upload on a connection of its own: its head is sent by begin(), its status is read by end()."""
 
-    def __init__(self, user, line, *headers):
+    def __init__(self, user, line, *headers, port=URL.port):
+        self.port = port
         self.head = "\r\n".join([f"{line} HTTP/1.1", "Host: x", f"Authorization: Bearer {user.token}", *headers,
                                  "", ""]).encode()
 
     async def begin(self):
-        self.reader, self.writer = await asyncio.open_connection(URL.hostname, URL.port)
+        self.reader, self.writer = await asyncio.open_connection(URL.hostname, self.port)
         self.writer.write(self.head)
         await self.writer.drain()
 
@@ -56,6 +62,7 @@ class Upload:
     async def end(self):
         try:
             line = await self.reader.readline()
+            self.rest = await self.reader.read(4096)
             return int(line.split()[1]) if line else 0
         except OSError as error:
             return type(error).__name__
@@ -132,7 +139,8 @@ def test_forms():
     body = FORM[0] + media_like(FORM_SIZE) + FORM[1]
 
     async def one():
-        upload = Upload(user, "POST /upload", "Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(body)}")
+        upload = Upload(user, "POST /upload", "Content-Type: multipart/form-data; boundary=b",
+                        f"Content-Length: {len(body)}")
         await upload.begin()
         await upload.send(body)
         return await upload.end()
@@ -178,6 +186,74 @@ class Gateway:
     def close(self):
         self.process.terminate()
         self.process.wait(30)
+
+
+class Held:
+    """A gateway with 32 MiB for parts, 24 of them for whoever comes first, and clients that hold those."""
+
+    def __init__(self, user, **limits):
+        self.user = user
+        self.gateway = Gateway(media_memory="32m", worker_processes=1, **limits)
+
+    async def holder(self, size):
+        upload = Upload(self.user, "PUT /upload/held.mp4", "Transfer-Encoding: chunked", port=self.gateway.port)
+        await upload.begin()
+        await upload.send(b"%x\r\n%s\r\n" % (size, media_like(size)))
+        return upload
+
+    async def finish(self, upload):
+        await upload.send(b"0\r\n\r\n")
+        return await upload.end()
+
+    async def newcomer(self):
+        """Status, head and what it took."""
+        began = time.monotonic()
+        upload = await self.holder(FORM_SIZE)
+        status = await self.finish(upload)
+        return status, time.monotonic() - began, upload.rest
+
+    async def stand_still(self):
+        holders = [await self.holder(4 << 20) for _ in range(6)]
+        await asyncio.to_thread(wait, "the memory is held", lambda: gauge("memory_bytes", self.gateway.port) >= 24 << 20)
+        new = await asyncio.gather(self.newcomer(), self.newcomer())
+        return [await self.finish(holder) for holder in holders], new
+
+    async def trickle(self, upload):
+        """500 bytes per second, until it is refused."""
+        status = asyncio.create_task(upload.end())
+        while not status.done():
+            with contextlib.suppress(OSError):
+                await upload.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+            await asyncio.sleep(0.2)
+        return status.result()
+
+    async def slow(self):
+        slow = [asyncio.create_task(self.trickle(await self.holder((3 << 20) - (1 << 17)))) for _ in range(8)]
+        await asyncio.sleep(13)
+        rest = await self.holder(2 << 20)
+        new = await asyncio.gather(self.newcomer(), self.newcomer())
+        return await asyncio.gather(*slow), new, await self.finish(rest)
+
+
+def test_held():
+    """clients that hold all the memory: others get a slot, or 503 in time; the slow ones get 408"""
+    user = User()
+    held = Held(user, media_memory_wait="4s", media_min_rate="1k")
+    try:
+        holders, new = asyncio.run(held.stand_still())
+        check(all(status == 503 and 3.9 < waited < 6 and b"\nRetry-After: " in rest for status, waited, rest in new),
+              "all memory is held: 503 after media_memory_wait, with Retry-After", new)
+        check(holders == [201] * 6, "the holders complete", holders)
+    finally:
+        held.gateway.close()
+    held = Held(user, media_memory_wait="20s", media_min_rate="4k")
+    try:
+        holders, new, rest = asyncio.run(held.slow())
+        check(all(status == 201 and waited < 10 for status, waited, _ in new), "it is held by slow ones: a slot", new)
+        check(holders == [408] * 8, "the slow ones get 408", holders)
+        check(rest == 201, "one that came just before does not", rest)
+    finally:
+        held.gateway.close()
 
 
 def stream(port, token, name, piece, seconds, gate, out):
@@ -242,4 +318,4 @@ def test_nothing_left():
     check(not bad, "no alert in the log", "\n".join(bad[:10]))
 
 
-main(test_slow, test_forms, test_fair, test_nothing_left)
+main(test_slow, test_forms, test_held, test_fair, test_nothing_left)

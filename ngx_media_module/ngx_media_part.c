@@ -15,7 +15,7 @@
 static ngx_uint_t   ngx_media_part_most;        /* media_s3_connections */
 static ngx_uint_t   ngx_media_part_nsending;
 static ngx_queue_t  ngx_media_part_waiting;
-static ngx_event_t  ngx_media_part_event;       /* posted: the next one's turn */
+static ngx_event_t  ngx_media_part_event;       /* posted: the next's turn */
 
 
 static ngx_media_block_t *ngx_media_part_block(ngx_media_part_t *part);
