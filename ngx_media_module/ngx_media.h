@@ -35,6 +35,10 @@
     X(LOGIN_HASHES, "login_hashes_total", "Password hashes computed")         \
     X(AUTH_OK, "auth_ok_total", "Tokens accepted")                            \
     X(AUTH_FAILED, "auth_failed_total", "Tokens refused")                     \
+    X(TOKENS_REVOKED, "tokens_revoked_total", "Revoked tokens refused")       \
+    X(REFRESHES, "refreshes_total", "Refresh tokens exchanged")               \
+    X(REFRESHES_REUSED, "refreshes_reused_total", "Logins ended by reuse")    \
+    X(LOGOUTS, "logouts_total", "Logins ended by logout")                     \
     X(PG_QUERIES, "pg_queries_total", "Statements sent to PostgreSQL")        \
     X(PG_ERRORS, "pg_errors_total", "Statements failed or lost")              \
     X(S3_REQUESTS, "s3_requests_total", "Requests sent to S3")                \
@@ -69,16 +73,22 @@ typedef struct {
     ngx_atomic_t                values[NGX_MEDIA_GAUGE_COUNT];
 } ngx_media_gauges_t;
 
-#define NGX_MEDIA_LOGIN_SLOTS  1024     /* ngx_media_login_limit.c */
+#define NGX_MEDIA_LOGIN_LIMITS  3       /* ngx_media_login_limit.c */
+#define NGX_MEDIA_LOGIN_SLOTS   512
 
 typedef struct {
     ngx_atomic_t                counters[NGX_MEDIA_COUNTER_COUNT];
     ngx_media_gauges_t          gauges[NGX_MAX_PROCESSES];
     ngx_atomic_t                login_salt;
-    ngx_atomic_t                login_failures[NGX_MEDIA_LOGIN_SLOTS];
+    ngx_atomic_t                login_failures[NGX_MEDIA_LOGIN_LIMITS]
+                                              [NGX_MEDIA_LOGIN_SLOTS];
 } ngx_media_shm_t;
 
 
+#define NGX_MEDIA_TITLE_MAX  4096       /* bytes */
+
+/* for a media_auth or a route: a token is not asked, needed, or read if there
+ * is one */
 #define NGX_MEDIA_AUTH_OFF       0
 #define NGX_MEDIA_AUTH_ON        1
 #define NGX_MEDIA_AUTH_OPTIONAL  2
@@ -109,8 +119,9 @@ typedef struct {
     time_t                      access_ttl; /* media_token_ttl, 15 m */
     time_t                      refresh_ttl;
     time_t                      leeway;
-    ngx_thread_pool_t          *login_pool; /* for password hashes */
+    ngx_thread_pool_t          *login_pool; /* password hashes, signatures */
     ngx_shm_zone_t             *shm_zone;
+    ngx_shm_zone_t             *revoked_zone;
 #if (NGX_MEDIA_FAULTS)
     ngx_str_t                   fault_file;
 #endif
@@ -169,6 +180,7 @@ typedef struct {
     off_t                       size;       /* $media_size */
     unsigned                    has_size:1;
     unsigned                    has_denied:1;
+    unsigned                    waited:1;   /* for ngx_media_revoke.c */
     enum media_problem          denied;     /* why access said 401 where core
                                                has the last word: satisfy any */
 } ngx_media_ctx_t;
@@ -199,15 +211,24 @@ ngx_media_shm_t *ngx_media_shm(void);
  * unless noted, a valid token in it. They return what a content handler
  * does. */
 ngx_int_t ngx_media_login_handler(ngx_http_request_t *r);       /* no token */
+ngx_int_t ngx_media_refresh_handler(ngx_http_request_t *r);     /* no token */
+ngx_int_t ngx_media_logout_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_validate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_me_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_upload_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_list_handler(ngx_http_request_t *r);
-ngx_int_t ngx_media_get_handler(ngx_http_request_t *r, ngx_str_t *id);
+ngx_int_t ngx_media_get_handler(ngx_http_request_t *r,
+    ngx_str_t *id);                                 /* token or none */
+ngx_int_t ngx_media_patch_handler(ngx_http_request_t *r, ngx_str_t *id);
+ngx_int_t ngx_media_delete_handler(ngx_http_request_t *r, ngx_str_t *id);
+ngx_int_t ngx_media_cancel_handler(ngx_http_request_t *r, ngx_str_t *id);
+ngx_int_t ngx_media_retry_handler(ngx_http_request_t *r, ngx_str_t *id);
+ngx_int_t ngx_media_jobs_handler(ngx_http_request_t *r, ngx_str_t *id);
 ngx_int_t ngx_media_token_handler(ngx_http_request_t *r, ngx_str_t *id);
 ngx_int_t ngx_media_object_handler(ngx_http_request_t *r, ngx_str_t *id,
-    ngx_str_t *output);
-ngx_int_t ngx_media_download_handler(ngx_http_request_t *r);
+    ngx_str_t *output);                             /* token or none */
+ngx_int_t ngx_media_download_handler(
+    ngx_http_request_t *r);                         /* token or none */
 ngx_int_t ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
     ngx_str_t *output);                                         /* no token */
 ngx_int_t ngx_media_healthz_handler(ngx_http_request_t *r);     /* no token */
@@ -223,9 +244,10 @@ ngx_int_t ngx_media_mask_uri(ngx_http_request_t *r, ngx_str_t *output);
 /* Access phase of any location with media_auth, and of our protected routes. */
 ngx_int_t ngx_media_access_handler(ngx_http_request_t *r);
 
-/* Routing: is this URI one of ours and does it need a token? Defined in
- * ngx_media_route.c; the same table drives access and content phase. */
-ngx_uint_t ngx_media_route_needs_token(ngx_http_request_t *r);
+/* Routing: NGX_MEDIA_AUTH_* of this method and URI, off for what is none of
+ * ours. Defined in ngx_media_route.c; the same table drives access and content
+ * phase. */
+ngx_uint_t ngx_media_route_auth(ngx_http_request_t *r);
 ngx_int_t ngx_media_route_handler(ngx_http_request_t *r);
 
 

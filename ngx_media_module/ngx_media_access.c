@@ -11,6 +11,7 @@
 
 #include "ngx_media.h"
 #include "ngx_media_request.h"
+#include "ngx_media_revoke.h"
 
 
 static ngx_int_t ngx_media_access_check(ngx_http_request_t *r,
@@ -21,6 +22,8 @@ static ngx_int_t ngx_media_access_verify(ngx_http_request_t *r,
     ngx_media_ctx_t *ctx, ngx_str_t *token, enum media_problem *p,
     media_err_t *ei);
 static ngx_int_t ngx_media_access_claims(ngx_http_request_t *r,
+    ngx_media_ctx_t *ctx);
+static ngx_int_t ngx_media_access_revoked(ngx_http_request_t *r,
     ngx_media_ctx_t *ctx);
 static ngx_int_t ngx_media_access_deny(ngx_http_request_t *r,
     ngx_media_ctx_t *ctx, enum media_problem p, const char *detail);
@@ -34,8 +37,9 @@ static ngx_str_t  ngx_media_access_no_store = ngx_string("no-store");
 ngx_int_t
 ngx_media_access_handler(ngx_http_request_t *r)
 {
+    ngx_int_t              rc;
     ngx_str_t              id;
-    ngx_uint_t             auth;
+    ngx_uint_t             auth, route;
     ngx_media_ctx_t       *ctx;
     ngx_media_loc_conf_t  *mlcf;
 
@@ -62,8 +66,12 @@ ngx_media_access_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (mlcf->enabled && ngx_media_route_needs_token(r)) {
-        auth = NGX_MEDIA_AUTH_ON;
+    if (mlcf->enabled) {
+        route = ngx_media_route_auth(r);
+
+        if (route == NGX_MEDIA_AUTH_ON || auth == NGX_MEDIA_AUTH_OFF) {
+            auth = route;
+        }
     }
 
     ctx = ngx_media_ctx(r);
@@ -76,12 +84,16 @@ ngx_media_access_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (ctx->claims.claims) {
-        /* verified before an internal redirect */
-        return NGX_OK;
+    if (ctx->claims.claims == NULL) {
+        /* else verified before an internal redirect, or a wait */
+
+        rc = ngx_media_access_check(r, ctx, auth);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
-    return ngx_media_access_check(r, ctx, auth);
+    return ngx_media_access_revoked(r, ctx);
 }
 
 
@@ -259,6 +271,30 @@ ngx_media_access_claims(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
     ctx->roles.len = p - ctx->roles.data;
 
     return ngx_media_strdup(r->pool, &ctx->sub, sub.p, sub.len);
+}
+
+
+static ngx_int_t
+ngx_media_access_revoked(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_media_revoke_check(r, ctx);
+
+    switch (rc) {
+
+    case NGX_DECLINED:
+        return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_TOKEN_INVALID,
+                                     "the token was revoked");
+
+    case NGX_ABORT:
+        return ngx_media_access_deny(r, ctx,
+                                     MEDIA_PROBLEM_DATABASE_UNAVAILABLE,
+                                     "what was revoked is not known yet");
+
+    default:
+        return rc;
+    }
 }
 
 

@@ -7,15 +7,12 @@
 
 #include "ngx_media_upload.h"
 #include "ngx_media_request.h"
-#include <jansson.h>
 
 
 static ngx_int_t ngx_media_commit_query(ngx_media_upload_t *u);
 static void ngx_media_commit_done(void *data, ngx_media_pg_result_t *res);
 static ngx_int_t ngx_media_commit_again(ngx_media_upload_t *u);
 static void ngx_media_commit_retry(ngx_event_t *ev);
-static void ngx_media_commit_publish(ngx_media_upload_t *u,
-    ngx_str_t *outbox);
 static void ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media);
 
 
@@ -105,9 +102,7 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
     }
 
     if (res->rc != NGX_OK || res->nrows != 1) {
-        ngx_log_error(NGX_LOG_ERR, u->log, 0,
-                      "media commit refused: media=%V sqlstate=%s \"%V\"",
-                      &u->id, res->sqlstate, &res->message);
+        ngx_media_query_log(u->log, res, &u->request_id);
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
         return;
     }
@@ -137,46 +132,8 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
                   u->received, u->stored_at - u->began_at,
                   ngx_current_msec - u->stored_at);
 
-    ngx_media_commit_publish(u, &outbox);
+    ngx_media_outbox_publish(&outbox);
     ngx_media_commit_answer(u, &media);
-}
-
-
-/* Hands the new jobs to the publisher; what it declines the janitor sends. */
-
-static void
-ngx_media_commit_publish(ngx_media_upload_t *u, ngx_str_t *outbox)
-{
-    size_t                  i;
-    json_t                 *root, *row, *id, *queue, *message;
-    ngx_media_amqp_item_t   item;
-
-    root = json_loadb((char *) outbox->data, outbox->len, 0, NULL);
-
-    json_array_foreach(root, i, row) {
-        id = json_object_get(row, "id");
-        queue = json_object_get(row, "queue");
-        message = json_object_get(row, "message");
-
-        if (!json_is_string(id) || !json_is_string(queue)
-            || !json_is_string(message))
-        {
-            continue;
-        }
-
-        item.outbox_id = ngx_atoof((u_char *) json_string_value(id),
-                                   json_string_length(id));
-        item.queue.data = (u_char *) json_string_value(queue);
-        item.queue.len = json_string_length(queue);
-        item.message.data = (u_char *) json_string_value(message);
-        item.message.len = json_string_length(message);
-
-        if (!ngx_media_fault("upload", "publish", NULL)) {
-            (void) ngx_media_amqp_publish(&item);
-        }
-    }
-
-    json_decref(root);
 }
 
 

@@ -27,10 +27,18 @@
 extern ngx_module_t  ngx_http_rewrite_module;
 
 
+/* the database remembers so long, and an hour more, what was revoked */
+#define NGX_MEDIA_TOKEN_TTL_MAX  (24 * 3600)
+
+static char *ngx_media_check_token_ttl(ngx_conf_t *cf, void *post,
+    void *data);
 static char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_media_check_realm(ngx_conf_t *cf, void *post, void *data);
 
 
+static ngx_conf_post_t  ngx_media_token_ttl_post = {
+    ngx_media_check_token_ttl
+};
 static ngx_conf_post_t  ngx_media_bucket_post = { ngx_media_check_bucket };
 static ngx_conf_post_t  ngx_media_realm_post = { ngx_media_check_realm };
 
@@ -148,14 +156,22 @@ ngx_command_t  ngx_media_commands[] = {
 
     NGX_MEDIA_MAIN("media_auth_leeway", NGX_CONF_TAKE1,
                    ngx_conf_set_sec_slot, leeway),
-    NGX_MEDIA_MAIN("media_token_ttl", NGX_CONF_TAKE1,
-                   ngx_conf_set_sec_slot, access_ttl),
+
+    { ngx_string("media_token_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, access_ttl),
+      &ngx_media_token_ttl_post },
+
     NGX_MEDIA_MAIN("media_refresh_ttl", NGX_CONF_TAKE1,
                    ngx_conf_set_sec_slot, refresh_ttl),
     NGX_MEDIA_MAIN("media_login_pool", NGX_CONF_TAKE1,
                    ngx_media_set_login_pool, login_pool),
     NGX_MEDIA_MAIN("media_shm_size", NGX_CONF_TAKE1,
                    ngx_media_set_shm, shm_zone),
+    NGX_MEDIA_MAIN("media_revoked_size", NGX_CONF_TAKE1,
+                   ngx_media_set_revoked, revoked_zone),
 
 #if (NGX_MEDIA_FAULTS)
     NGX_MEDIA_MAIN("media_fault_file", NGX_CONF_TAKE1,
@@ -179,6 +195,22 @@ ngx_command_t  ngx_media_commands[] = {
 
     ngx_null_command
 };
+
+
+static char *
+ngx_media_check_token_ttl(ngx_conf_t *cf, void *post, void *data)
+{
+    time_t  *ttl = data;
+
+    if (*ttl < 1 || *ttl > NGX_MEDIA_TOKEN_TTL_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"media_token_ttl\" is %Ts, it must be between "
+                           "1s and 24h", *ttl);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
 
 
 /* S3's rules; the name becomes a segment of every request's path. */
@@ -251,7 +283,7 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
 
     /*
      * set by ngx_pcalloc(): strings empty, keys, issue_key, play_key,
-     * login_pool, shm_zone NULL, enabled 0
+     * login_pool, shm_zone, revoked_zone NULL, enabled 0
      */
 
     mcf->pg.connections = NGX_CONF_UNSET_UINT;
@@ -609,6 +641,12 @@ ngx_media_check_conf(ngx_conf_t *cf)
 
     if (mcf->shm_zone == NULL
         && ngx_media_add_zone(cf, mcf, NGX_MEDIA_SHM_MIN) != NGX_CONF_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (mcf->revoked_zone == NULL
+        && ngx_media_add_revoked(cf, &mcf->revoked_zone, 0) != NGX_CONF_OK)
     {
         return NGX_ERROR;
     }

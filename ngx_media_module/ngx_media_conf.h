@@ -9,6 +9,7 @@
 
 
 #include "ngx_media.h"
+#include "ngx_media_revoked.h"
 
 
 extern ngx_command_t  ngx_media_commands[];

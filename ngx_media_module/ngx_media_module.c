@@ -8,6 +8,7 @@
  */
 
 #include "ngx_media_conf.h"
+#include "ngx_media_revoke.h"
 #include "ngx_media_upload.h"
 #include "ngx_media_var.h"
 #include "ngx_media_wake.h"
@@ -113,6 +114,7 @@ ngx_media_init_process(ngx_cycle_t *cycle)
     ngx_media_use_zone(mcf->shm_zone);
 
     if (ngx_media_pg_init(cycle, &mcf->pg) != NGX_OK
+        || ngx_media_revoke_init_process(cycle, mcf) != NGX_OK
         || ngx_media_amqp_init(cycle, &mcf->amqp, ngx_media_confirmed)
            != NGX_OK)
     {
@@ -146,13 +148,6 @@ ngx_media_exit_process(ngx_cycle_t *cycle)
 }
 
 
-static void
-ngx_media_noop_done(void *data, ngx_media_pg_result_t *res)
-{
-    /* what could not be marked is published once more by the janitor */
-}
-
-
 /* The broker has these: their outbox rows may go. */
 
 static void
@@ -177,8 +172,9 @@ ngx_media_confirmed(int64_t *ids, ngx_uint_t n)
     *p++ = '}';
     param.len = p - param.data;
 
-    (void) ngx_media_pg_query(MEDIA_STMT_OUTBOX_SENT, &param,
-                              ngx_media_noop_done, NULL);
+    /* what cannot be marked is published once more by the janitor */
+
+    (void) ngx_media_pg_query(MEDIA_STMT_OUTBOX_SENT, &param, NULL, NULL);
     ngx_free(param.data);
 }
 

@@ -189,6 +189,7 @@ ngx_media_multi_answered(ngx_media_upload_t *u, ngx_media_pg_result_t *res,
     }
 
     if (res->rc != NGX_OK) {
+        ngx_media_query_log(u->log, res, &u->request_id);
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_DATABASE_UNAVAILABLE,
                                      NULL);
         return 0;

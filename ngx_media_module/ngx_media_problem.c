@@ -336,7 +336,7 @@ ngx_media_challenge(ngx_http_request_t *r, enum media_problem p)
         break;
 
     case MEDIA_PROBLEM_INSUFFICIENT_SCOPE:
-        error = ", error=\"insufficient_scope\"";
+        error = ", error=\"insufficient_scope\", scope=\"user\"";
         break;
 
     case MEDIA_PROBLEM_CREDENTIALS_INVALID:

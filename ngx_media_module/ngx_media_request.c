@@ -66,6 +66,47 @@ ngx_media_header_in(ngx_http_request_t *r, const char *name, ngx_uint_t *n)
 }
 
 
+ngx_str_t
+ngx_media_caller(ngx_media_ctx_t *ctx)
+{
+    ngx_str_t  none = ngx_null_string;
+
+    return ctx->sub.len ? ctx->sub : none;
+}
+
+
+ngx_int_t
+ngx_media_send_not_found(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
+{
+    return ngx_media_send_problem(r, ctx->sub.len ? MEDIA_PROBLEM_NOT_FOUND
+                                                  : MEDIA_PROBLEM_TOKEN_MISSING,
+                                  NULL);
+}
+
+
+ngx_uint_t
+ngx_media_is_json(ngx_http_request_t *r)
+{
+    u_char           *p;
+    media_str_t       type;
+    ngx_table_elt_t  *h;
+
+    h = r->headers_in.content_type;
+    if (h == NULL) {
+        return 0;
+    }
+
+    type = ngx_media_view(&h->value);
+
+    p = ngx_strlchr(h->value.data, h->value.data + h->value.len, ';');
+    if (p) {
+        type.len = p - h->value.data;
+    }
+
+    return media_str_ieq(media_str_trim(type), MEDIA_STR("application/json"));
+}
+
+
 ngx_int_t
 ngx_media_strdup(ngx_pool_t *pool, ngx_str_t *dst, const void *p, size_t len)
 {

@@ -8,11 +8,8 @@
 #define _NGX_MEDIA_REQUEST_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
+#include "ngx_media.h"
 #include "media/str.h"
-#include "ngx_media_pg.h"
 
 
 /* A view of an ngx_str_t for libmedia. */
@@ -71,13 +68,31 @@ typedef ngx_int_t (*ngx_media_answer_pt)(ngx_http_request_t *r,
 ngx_int_t ngx_media_query(ngx_http_request_t *r, enum media_stmt stmt,
     ngx_str_t *params, ngx_media_answer_pt answer, void *data);
 
+/* The user who asks, as a parameter of a statement: null without a token. */
+ngx_str_t ngx_media_caller(ngx_media_ctx_t *ctx);
+
+/* What is not there for this caller: 404, or 401 for one without a token, who
+ * might see it with one. [loop] */
+ngx_int_t ngx_media_send_not_found(ngx_http_request_t *r,
+    ngx_media_ctx_t *ctx);
+
+/* 1 for a body that says it is JSON (application/json). [loop] */
+ngx_uint_t ngx_media_is_json(ngx_http_request_t *r);
+
 /* 1 for a result that is not the statement's fault: the database is away,
  * overloaded, starting or stopping, or chose us in a conflict. [loop] */
 ngx_uint_t ngx_media_query_away(ngx_media_pg_result_t *res);
 
+/* Says which statement failed and how. [loop] */
+void ngx_media_query_log(ngx_log_t *log, ngx_media_pg_result_t *res,
+    ngx_str_t *req);
+
 /* The answer to a result that is not NGX_OK; logs it. [loop] */
 ngx_int_t ngx_media_query_failed(ngx_http_request_t *r,
     ngx_media_pg_result_t *res);
+
+/* Publishes what an "outbox" column (stmt.h) names. [loop] */
+void ngx_media_outbox_publish(ngx_str_t *outbox);
 
 /* The answer to a "code" column other than ok. [loop] */
 ngx_int_t ngx_media_send_code(ngx_http_request_t *r, ngx_str_t *code,

@@ -142,10 +142,9 @@ ngx_media_upload_opened(void *data, ngx_media_pg_result_t *res)
         /* NGX_ABORT: it may have been written after all; the janitor sees a
          * row without heart-beat */
 
+        ngx_media_query_log(u->log, res, &u->request_id);
+
         if (!ngx_media_query_away(res)) {
-            ngx_log_error(NGX_LOG_ERR, u->log, 0,
-                          "media upload open failed, sqlstate=%s media=%V",
-                          res->sqlstate, &u->id);
             (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
             return;
         }

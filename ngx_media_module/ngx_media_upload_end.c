@@ -9,13 +9,6 @@
 #include "ngx_media_request.h"
 
 
-static void
-ngx_media_upload_noop(void *data, ngx_media_pg_result_t *res)
-{
-    /* a row that could not be closed is the janitor's */
-}
-
-
 /* Tells the database that this upload will never commit. */
 
 static void
@@ -39,8 +32,9 @@ ngx_media_upload_release(ngx_media_upload_t *u)
 
     p[2] = u->key;
 
-    (void) ngx_media_pg_query(MEDIA_STMT_UPLOAD_ABORT, p,
-                              ngx_media_upload_noop, NULL);
+    /* a row that could not be closed is the janitor's */
+
+    (void) ngx_media_pg_query(MEDIA_STMT_UPLOAD_ABORT, p, NULL, NULL);
 }
 
 

@@ -10,7 +10,6 @@
 #include "media/json.h"
 
 
-#define NGX_MEDIA_TITLE_MAX   4096
 #define NGX_MEDIA_PARAMS_MAX  16384
 
 

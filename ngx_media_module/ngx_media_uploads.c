@@ -242,12 +242,13 @@ ngx_media_heartbeat_handler(ngx_event_t *ev)
 static void
 ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res)
 {
-    ngx_str_t            id;
+    ngx_str_t            id = ngx_null_string;
     ngx_uint_t           i;
     ngx_queue_t         *q;
     ngx_media_upload_t  *u;
 
     if (res->rc != NGX_OK) {
+        ngx_media_query_log(ngx_cycle->log, res, &id);
         return;
     }
 

@@ -14,6 +14,12 @@ LANGUAGE sql VOLATILE PARALLEL SAFE SET search_path = pg_catalog AS $$
            FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
 $$;
 
+-- When such an id was made.
+CREATE FUNCTION media.uuid7_time(id uuid) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
+  SELECT to_timestamp(('x' || encode(substring(uuid_send(id) FROM 1 FOR 6), 'hex'))::bit(48)::bigint / 1000.0)
+$$;
+
 CREATE TABLE media.users (
   id            uuid PRIMARY KEY DEFAULT media.uuid7(),
   email         text NOT NULL CHECK (length(email) BETWEEN 3 AND 254 AND email LIKE '_%@_%'
@@ -26,16 +32,29 @@ CREATE TABLE media.users (
 );
 CREATE UNIQUE INDEX users_email ON media.users (lower(email));
 
--- Refresh tokens, by hash; a family is one login and its refreshes.
+-- Refresh tokens, by hash; a family is one login and its refreshes, its id the "sid" of the access
+-- tokens. A token that was exchanged stays until it expires, so that a second use of it is seen.
 CREATE TABLE media.sessions (
   token_sha256 text PRIMARY KEY CHECK (token_sha256 ~ '^[0-9a-f]{64}$'),
   user_id      uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
   family       uuid NOT NULL,
+  replaced_by  text,                                   -- null: not exchanged yet
   created_at   timestamptz NOT NULL DEFAULT now(),
   expires_at   timestamptz NOT NULL
 );
 CREATE INDEX sessions_user ON media.sessions (user_id);
+CREATE INDEX sessions_family ON media.sessions (family);
 CREATE INDEX sessions_expiry ON media.sessions (expires_at);
+
+-- What ended before its tokens expire: one login, or every login of a user that began until then.
+CREATE TABLE media.revocations (
+  subject  uuid PRIMARY KEY,                           -- the login's id or the user's
+  kind     text NOT NULL CHECK (kind IN ('session', 'user')),
+  ended_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  xid      xid8 NOT NULL DEFAULT pg_current_xact_id()  -- gateways ask for what is new by it
+);
+CREATE INDEX revocations_xid ON media.revocations (xid);
+CREATE INDEX revocations_ended ON media.revocations (ended_at);
 
 -- A pipeline is a named list of steps; data, editable by the operator.
 CREATE TABLE media.pipelines (
@@ -92,6 +111,8 @@ CREATE TABLE media.media (
   error_code   text,
   error_detail text,
   probe        jsonb,
+  run          int NOT NULL DEFAULT 1,                 -- the last start of a pipeline: pipeline, params,
+                                                       -- state and error are of that one
   token_epoch  int NOT NULL DEFAULT 1,                 -- raised: playback tokens end
   revision     bigint NOT NULL DEFAULT 1,
   request_id   text,
@@ -106,6 +127,8 @@ CREATE TABLE media.jobs (
   id            uuid PRIMARY KEY DEFAULT media.uuid7(),
   media_id      uuid NOT NULL REFERENCES media.media ON DELETE CASCADE,
   owner_id      uuid NOT NULL,                         -- of the media, for fairness
+  run           int NOT NULL DEFAULT 1,                -- which start of a pipeline it belongs to
+  pipeline      text REFERENCES media.pipelines ON UPDATE CASCADE,      -- null: of none, a notification
   step          text NOT NULL,
   ordinal       int NOT NULL DEFAULT 0,                -- which of a step's jobs
   range         jsonb,
@@ -131,10 +154,11 @@ CREATE TABLE media.jobs (
   created_at    timestamptz NOT NULL DEFAULT now(),
   started_at    timestamptz,
   finished_at   timestamptz,
-  UNIQUE (media_id, step, ordinal),
+  UNIQUE (media_id, run, step, ordinal),
   CHECK ((state = 'running') = (lease_until IS NOT NULL)),
   CHECK (attempt <= max_attempts)
 );
+CREATE INDEX jobs_pipeline ON media.jobs (pipeline);
 CREATE INDEX jobs_due ON media.jobs (queue, owner_id, priority DESC, id) WHERE state = 'queued';
 CREATE INDEX jobs_announce ON media.jobs (not_before) WHERE state = 'queued';
 CREATE INDEX jobs_lease ON media.jobs (lease_until) WHERE state = 'running';
@@ -202,7 +226,7 @@ CREATE INDEX outputs_job ON media.outputs (job_id);
 -- Every object of the bucket has its row here before it is written. No foreign
 -- keys: the row must outlive what it belonged to, until S3 has let go of it.
 --   pending  being written by an open upload or by attempt `fence` of a job
---   live     named by media or outputs
+--   live     named by media or outputs, or by the result of a job whose run is not done
 --   doomed   to be deleted by the janitor
 CREATE TABLE media.objects (
   object_key   text PRIMARY KEY,

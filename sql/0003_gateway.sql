@@ -1,26 +1,6 @@
 -- Functions of the gateway (role media_gateway). Signatures and meaning of the
 -- columns: libmedia/include/media/stmt.h.
 
-CREATE FUNCTION media.login_lookup(p_email text)
-RETURNS TABLE (id uuid, password_hash text, roles text, email text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT u.id, u.password_hash, to_json(u.roles)::text, u.email FROM users u
-   WHERE lower(u.email) = lower(p_email) AND u.disabled_at IS NULL
-$$;
-
-CREATE FUNCTION media.session_open(p_user uuid, p_token_sha256 text, p_family uuid, p_ttl_s int)
-RETURNS TABLE (code text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-BEGIN
-  IF NOT EXISTS (SELECT FROM users WHERE id = p_user AND disabled_at IS NULL) THEN
-    RETURN QUERY SELECT 'credentials_invalid';
-    RETURN;
-  END IF;
-  INSERT INTO sessions (token_sha256, user_id, family, expires_at)
-  VALUES (p_token_sha256, p_user, p_family, now() + make_interval(secs => p_ttl_s));
-  RETURN QUERY SELECT 'ok';
-END $$;
-
 CREATE FUNCTION media.quota_used(p_user uuid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
   SELECT coalesce((SELECT sum(size_bytes) FROM media WHERE owner_id = p_user), 0)::bigint
@@ -169,11 +149,7 @@ BEGIN
   VALUES (p_id, v_upload.owner_id, p_name, p_title, p_content_type, p_size, p_sha256, p_etag, v_upload.object_key,
           coalesce(p_visibility, 'private'), p_pipeline, coalesce(p_params, '{}'), p_request_id, p_traceparent);
   UPDATE objects SET state = 'live', s3_upload_id = NULL WHERE object_key = v_upload.object_key;
-  INSERT INTO jobs (media_id, owner_id, step, queue, depends_on, max_attempts, priority, params)
-  SELECT p_id, v_upload.owner_id, s.step, s.queue, s.depends_on, s.max_attempts, s.priority,
-         step_params(s, coalesce(p_params, '{}'))
-    FROM pipeline_steps s WHERE s.pipeline = p_pipeline AND NOT s.fan_out;
-  v_outbox := media_advance(p_id) || media_settle(p_id);
+  v_outbox := run_start(p_id);
   SELECT * INTO v_media FROM media WHERE id = p_id;
   RETURN QUERY SELECT 'ok', NULL::text, media_json(v_media)::text, v_outbox::text;
 END $$;
@@ -256,9 +232,14 @@ BEGIN
     'next', v_next)::text;
 END $$;
 
-CREATE FUNCTION media.media_get(p_owner uuid, p_id uuid) RETURNS TABLE (media text)
+-- Whoever has the id of unlisted or public media may read it, as far as it is meant to be
+-- seen: what the job engine and the file itself tell is the owner's. p_caller is null for
+-- somebody without a token.
+CREATE FUNCTION media.media_get(p_caller uuid, p_id uuid) RETURNS TABLE (media text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT media_json(m)::text FROM media m WHERE m.id = p_id AND m.owner_id = p_owner
+  SELECT (media_json(m) || CASE WHEN m.owner_id = p_caller THEN '{}'
+            ELSE '{"jobs": [], "params": {}, "probe": null, "error": null}'::jsonb END)::text
+    FROM media m WHERE m.id = p_id AND (m.owner_id = p_caller OR m.visibility <> 'private')
 $$;
 
 -- The bytes behind a name: 'original', an output, or '' for the main output.
@@ -296,20 +277,30 @@ BEGIN
     p_media.name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name;
 END $$;
 
-CREATE FUNCTION media.media_object(p_owner uuid, p_id uuid, p_output text)
+-- Outputs of unlisted or public media for everybody, the original for its owner alone. Who
+-- has no token is asked for one where it might help.
+CREATE FUNCTION media.media_object(p_caller uuid, p_id uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT o.* FROM (SELECT 1) one
-    LEFT JOIN media m ON m.id = p_id AND m.owner_id = p_owner, LATERAL object_of(m, p_output) o
+  SELECT CASE WHEN m.id IS NULL AND p_caller IS NULL THEN 'token_missing' ELSE o.code END,
+         CASE WHEN m.owner_id = p_caller THEN o.detail END,
+         o.object_key, o.size, o.etag, o.content_type, o.name, o.sha256, o.modified, o.output
+    FROM (SELECT 1) one
+    LEFT JOIN media m ON m.id = p_id
+     AND (m.owner_id = p_caller OR (m.visibility <> 'private' AND p_output <> 'original')), LATERAL object_of(m, p_output) o
 $$;
 
-CREATE FUNCTION media.play_object(p_id uuid, p_epoch int, p_output text)
+-- p_sid: the login that made the playback token, null for one in a mail. It ends with its login.
+CREATE FUNCTION media.play_object(p_id uuid, p_epoch int, p_sid uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT o.* FROM (SELECT 1) one
-    LEFT JOIN media m ON m.id = p_id AND m.token_epoch = p_epoch, LATERAL object_of(m, p_output) o
+    LEFT JOIN media m ON m.id = p_id AND m.token_epoch = p_epoch
+     AND NOT EXISTS (SELECT FROM revocations r WHERE r.subject = p_sid
+                         OR (r.subject = m.owner_id AND r.ended_at >= uuid7_time(p_sid))),
+    LATERAL object_of(m, p_output) o
 $$;
 
 CREATE FUNCTION media.media_epoch(p_owner uuid, p_id uuid) RETURNS TABLE (epoch int, duration double precision)

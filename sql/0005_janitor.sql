@@ -113,5 +113,7 @@ DECLARE
 BEGIN
   DELETE FROM sessions WHERE expires_at < now();
   GET DIAGNOSTICS v_count = ROW_COUNT;
+  -- longer than any token may live that they end: a playback token's week is the most
+  DELETE FROM revocations WHERE ended_at < now() - greatest(token_life(), interval '7 days') - interval '1 day';
   RETURN v_count;
 END $$;

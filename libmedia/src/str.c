@@ -467,3 +467,27 @@ int media_uuid_valid(media_str_t s)
     }
     return 1;
 }
+
+int media_uuid_parse(media_str_t s, uint8_t dst[16])
+{
+    char hex[32];
+    size_t n = 0;
+    if (!media_uuid_valid(s)) {
+        return MEDIA_E_REJECT;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] != '-') {
+            hex[n++] = s.p[i];
+        }
+    }
+    return media_hex_decode((media_str_t){hex, n}, dst, 16) == 16 ? 0 : MEDIA_E_REJECT;
+}
+
+int64_t media_uuid7_ms(const uint8_t id[16])
+{
+    int64_t ms = 0;
+    for (size_t i = 0; i < 6; i++) {
+        ms = ms << 8 | id[i];
+    }
+    return id[6] >> 4 == 7 ? ms : -1;
+}

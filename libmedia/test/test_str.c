@@ -254,6 +254,20 @@ static void test_str_uuid7_rfc9562_vector(void)
     CHECK_STR(id, "017f22e2-79b0-7fff-bfff-ffffffffffff");
 }
 
+static void test_str_uuid_parse_gives_bytes_and_time(void)
+{
+    static const uint8_t want[16] = {0x01, 0x7f, 0x22, 0xe2, 0x79, 0xb0, 0x7c, 0xc3,
+                                     0x98, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f};
+    uint8_t id[16];
+    CHECK_INT(media_uuid_parse(MEDIA_STR("017F22e2-79b0-7cc3-98c4-dc0c0c07398f"), id), 0);
+    CHECK(memcmp(id, want, sizeof(id)) == 0);
+    CHECK_INT(media_uuid7_ms(id), 1645557742000);
+    CHECK_INT(media_uuid_parse(MEDIA_STR("017f22e2-79b0-4cc3-98c4-dc0c0c07398f"), id), 0);
+    CHECK_INT(media_uuid7_ms(id), -1);
+    CHECK_INT(media_uuid_parse(MEDIA_STR("017f22e279b07cc398c4dc0c0c07398f"), id), MEDIA_E_REJECT);
+    CHECK_INT(media_uuid_parse(MEDIA_STR_NULL, id), MEDIA_E_REJECT);
+}
+
 static void test_str_uuid_valid(void)
 {
     CHECK(media_uuid_valid(MEDIA_STR("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")));
@@ -280,6 +294,7 @@ int main(void)
     test_str_dates_at_the_edges();
     test_str_http_date_parse_refuses();
     test_str_uuid7_rfc9562_vector();
+    test_str_uuid_parse_gives_bytes_and_time();
     test_str_uuid_valid();
     return test_report();
 }

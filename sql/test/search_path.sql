@@ -30,7 +30,8 @@ CREATE FUNCTION test.rows(p_role text, p_call text) RETURNS text LANGUAGE sql AS
 $$;
 SELECT is(rows('media_gateway', c), r, split_part(c, '(', 1)) FROM (VALUES
   ('login_lookup(''evil@example.test'')', 'none'),
-  (format('session_open(%L, %L, %L, 60)', :'evil', repeat('a', 64), :'evil'), 'credentials_invalid'),
+  (format('session_open(%L, %L, %L, 60)', :'evil', 'v', repeat('a', 64)), '(credentials_invalid,)'),
+  (format('session_refresh(%L, %L, 60)', repeat('e', 64), repeat('f', 64)), '(token_invalid,"there is no such refresh token",,,,)'),
   (format('me(%L)', :'evil'), 'none'),
   (format('upload_open(%L, %L, ''k'', ''n'', NULL, 1, NULL, NULL, NULL, false)', :'u', :'evil'),
     '(token_invalid,"the account of this token is gone or disabled")'),
@@ -40,7 +41,10 @@ SELECT is(rows('media_gateway', c), r, split_part(c, '(', 1)) FROM (VALUES
   (format('upload_doubt(%L)', :'evil'), 'gone'),
   (format('media_get(%L, %L)', :'ann', :'evil'), 'none'),
   (format('media_object(%L, %L, ''original'')', :'ann', :'evil'), '(not_found,,,,,,,,,)'),
-  (format('play_object(%L, 1, ''original'')', :'evil'), '(not_found,,,,,,,,,)'),
+  (format('play_object(%L, 1, NULL, ''original'')', :'evil'), '(not_found,,,,,,,,,)'),
+  (format('media_patch(%L, %L, true, ''t'', NULL)', :'ann', :'evil'), '(not_found,,)'),
+  (format('media_run(%L, %L, ''evil'', NULL)', :'ann', :'evil'), '(not_found,,,[])'),
+  (format('media_delete(%L, %L)', :'ann', :'evil'), 'not_found'),
   (format('media_epoch(%L, %L)', :'ann', :'evil'), 'none'),
   (format('media_list(%L, 10, NULL, NULL, NULL, NULL, NULL)', :'ann'), '(ok,,"{""next"": null, ""items"": []}")'),
   (format('upload_open(%L, %L, ''k'', ''n'', NULL, 1, ''one'', NULL, NULL, false)', :'u', :'ann'), '(ok,)')) t (c, r);
@@ -54,7 +58,8 @@ SELECT is(ask(r, 'SELECT concat_ws('' '', (SELECT count(*) FROM media), (SELECT 
 SELECT is(rows('media_worker', format('job_object(%L, 0, ''k2'')', :'evil')), 'lost', 'job_object');
 SELECT is(ask('media_worker', 'SELECT id::text FROM media.job_claim(''short'', ''w'', 30, ''{work}'')'), job_id(:'u', 'work')::text,
   'job_claim gives the real job');
-SELECT matches(rows('media_notifier', format('job_finish(%L, 1, ''{}'')', job_id(:'u', 'work'))), '^\(ok,', 'job_finish');
+SELECT is(rows('media_notifier', 'notify_claim(''w'', 30)'), 'none', 'notify_claim');
+SELECT matches(rows('media_worker', format('job_finish(%L, 1, ''{}'')', job_id(:'u', 'work'))), '^\(ok,', 'job_finish');
 SELECT is((SELECT state FROM media.media WHERE id = :'u'), 'ready', 'of the real media');
 SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_strays(10)', 'none'), ('janitor_uploads(60)', '0'),
   ('janitor_leases()', '0')) t (c, r);

@@ -212,8 +212,8 @@ sub media {
         . " pipeline, state, error_code, error_detail) VALUES ('$id', '$owner', '$name', '"
         . ($m{type} // 'video/mp4') . "', $original->{columns}, 'audio', '$state', $error);\n"
         . "INSERT INTO objects (object_key, media_id, state) VALUES ('$original->{key}', '$id', 'live');\n"
-        . "INSERT INTO jobs (id, media_id, owner_id, step, queue, depends_on)"
-        . " VALUES ('$job', '$id', '$owner', 'audio', 'long', '{never}');\n";
+        . "INSERT INTO jobs (id, media_id, owner_id, pipeline, step, queue, depends_on)"
+        . " VALUES ('$job', '$id', '$owner', 'audio', 'audio', 'long', '{never}');\n";
     for my $output (sort keys %{ $m{outputs} // {} }) {
         my ($type, $bytes) = @{ $m{outputs}{$output} };
         my $o = object("media/$id/$job/1/$output", $bytes);

@@ -13,10 +13,25 @@
     /* -> 1 */                                                                                     \
     X(PING, 0, "SELECT 1")                                                                         \
     /* ---- gateway ---- */                                                                        \
-    /* email -> id, password_hash, roles (JSON array), email; no row: unknown or disabled */       \
-    X(LOGIN_LOOKUP, 1, "SELECT id, password_hash, roles, email FROM media.login_lookup($1)")       \
-    /* user id, sha256 hex of the refresh token, family uuid, ttl seconds -> code */               \
-    X(SESSION_OPEN, 4, "SELECT code FROM media.session_open($1::uuid, $2, $3::uuid, $4::int)")     \
+    /* email -> id, password_hash, roles (JSON array), email, version (of the password); no row:   \
+     * unknown or disabled */                                                                      \
+    X(LOGIN_LOOKUP, 1,                                                                             \
+      "SELECT id, password_hash, roles, email, version FROM media.login_lookup($1)")               \
+    /* user id, version, sha256 hex of the refresh token|null, ttl seconds -> code (ok,            \
+     * credentials_invalid), sid */                                                                \
+    X(SESSION_OPEN, 4, "SELECT code, sid FROM media.session_open($1::uuid, $2, $3, $4::int)")      \
+    /* sha256 hex of the refresh token, of the new one, ttl seconds -> code (ok, token_invalid,    \
+     * token_expired), detail, sid (with token_invalid: of the login that was ended), id, email,   \
+     * roles. Idempotent for the same two. */                                                      \
+    X(SESSION_REFRESH, 3,                                                                          \
+      "SELECT code, detail, sid, id, email, roles FROM media.session_refresh($1, $2, $3::int)")    \
+    /* user id, sid -> code */                                                                     \
+    X(SESSION_CLOSE, 2, "SELECT code FROM media.session_close($1::uuid, $2::uuid)")                \
+    /* mark of the last answer|null, limit -> mark, life_s (how long a revocation matters), kind   \
+     * (session, user), subject, ended_ms (unix milliseconds); one row without a subject when      \
+     * there is none */                                                                            \
+    X(REVOCATIONS, 2,                                                                              \
+      "SELECT mark, life_s, kind, subject, ended_ms FROM media.revocations_since($1, $2::int)")    \
     /* user id -> JSON {id,email,roles,quota:{used,limit,uploads}}; no row: gone */                \
     X(ME, 1, "SELECT me FROM media.me($1::uuid)")                                                  \
     /* id, owner, object key, name, declared type|null, declared size|null, pipeline|null,         \
@@ -47,20 +62,37 @@
      * -> code, detail, page (JSON {"items":[...],"next":cursor|null}) */                          \
     X(MEDIA_LIST, 7,                                                                               \
       "SELECT code, detail, page FROM media.media_list($1::uuid, $2::int, $3, $4, $5, $6, $7)")    \
-    /* owner, id -> media; no row: unknown or somebody else's */                                   \
+    /* caller|null, id -> media; no row: unknown or not to be seen */                              \
     X(MEDIA_GET, 2, "SELECT media FROM media.media_get($1::uuid, $2::uuid)")                       \
-    /* owner, id, output name ("original", an output, or "" for the main output)                   \
-     * -> code (ok, not_found, not_ready, failed), detail, object_key, size, etag, content_type,   \
-     *    name, sha256 (hex), modified (unix seconds), output */                                   \
+    /* caller|null, id, output name ("original", an output, or "" for the main output)             \
+     * -> code (ok, not_found, not_ready, failed, token_missing), detail, object_key, size, etag,  \
+     *    content_type, name, sha256 (hex), modified (unix seconds), output */                     \
     X(MEDIA_OBJECT, 3,                                                                             \
       "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
       "FROM media.media_object($1::uuid, $2::uuid, $3)")                                           \
-    /* id, epoch of the playback token, output -> columns of MEDIA_OBJECT */                       \
-    X(PLAY_OBJECT, 3,                                                                              \
+    /* id, epoch and sid|null of the playback token, output -> columns of MEDIA_OBJECT */          \
+    X(PLAY_OBJECT, 4,                                                                              \
       "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
-      "FROM media.play_object($1::uuid, $2::int, $3)")                                             \
+      "FROM media.play_object($1::uuid, $2::int, $3::uuid, $4)")                                   \
     /* owner, id -> epoch, duration (seconds or null); no row: not found */                        \
     X(MEDIA_EPOCH, 2, "SELECT epoch, duration FROM media.media_epoch($1::uuid, $2::uuid)")         \
+    /* owner, id, t = set the title, title|null, visibility|null = as it is                        \
+     * -> code (ok, not_found, bad_request), detail, media */                                      \
+    X(MEDIA_PATCH, 5,                                                                              \
+      "SELECT code, detail, media FROM media.media_patch($1::uuid, $2::uuid, $3::boolean, $4, "    \
+      "$5)")                                                                                       \
+    /* owner, id -> code (ok, not_found) */                                                        \
+    X(MEDIA_DELETE, 2, "SELECT code FROM media.media_delete($1::uuid, $2::uuid)")                  \
+    /* owner, id -> code (ok, not_found, conflict), detail, media, outbox */                       \
+    X(MEDIA_CANCEL, 2,                                                                             \
+      "SELECT code, detail, media, outbox FROM media.media_cancel($1::uuid, $2::uuid)")            \
+    X(MEDIA_RETRY, 2,                                                                              \
+      "SELECT code, detail, media, outbox FROM media.media_retry($1::uuid, $2::uuid)")             \
+    /* owner, id, pipeline, params JSON|null -> code (ok, not_found, conflict, pipeline_unknown,   \
+     * params_invalid), detail, media, outbox */                                                   \
+    X(MEDIA_RUN, 4,                                                                                \
+      "SELECT code, detail, media, outbox FROM media.media_run($1::uuid, $2::uuid, $3, "           \
+      "$4::jsonb)")                                                                                \
     /* ---- workers ---- */                                                                        \
     /* queue, worker name, lease seconds, steps this worker can do "{audio,notify}"                \
      * -> the job, or no row: id, media_id, step, attempt, max_attempts, fence, params (JSON, the  \
@@ -89,6 +121,20 @@
       "SELECT code, outbox FROM media.job_fail($1::uuid, $2::bigint, $3::boolean, $4, $5)")        \
     /* id, fence: given back on drain, the attempt does not count -> code, outbox */               \
     X(JOB_RELEASE, 2, "SELECT code, outbox FROM media.job_release($1::uuid, $2::bigint)")          \
+    /* ---- notifier: as the JOB statements, of the queue notify alone ---- */                     \
+    /* worker name, lease seconds -> columns of JOB_CLAIM */                                       \
+    X(NOTIFY_CLAIM, 2,                                                                             \
+      "SELECT id, media_id, step, attempt, max_attempts, fence, params, range, object_key, size, " \
+      "name, content_type, owner_id, request_id, traceparent, created "                            \
+      "FROM media.notify_claim($1, $2::int)")                                                      \
+    X(NOTIFY_HEARTBEAT, 5,                                                                         \
+      "SELECT code FROM media.notify_heartbeat($1::uuid, $2::bigint, $3::int, $4::float8, "        \
+      "$5::float8)")                                                                               \
+    X(NOTIFY_FINISH, 3,                                                                            \
+      "SELECT code, outbox FROM media.notify_finish($1::uuid, $2::bigint, $3::jsonb)")             \
+    X(NOTIFY_FAIL, 5,                                                                              \
+      "SELECT code, outbox FROM media.notify_fail($1::uuid, $2::bigint, $3::boolean, $4, $5)")     \
+    X(NOTIFY_RELEASE, 2, "SELECT code, outbox FROM media.notify_release($1::uuid, $2::bigint)")    \
     /* ---- janitor; each is safe to run in several replicas at once ---- */                       \
     /* -> t when this session is the leader */                                                     \
     X(JANITOR_LEAD, 0, "SELECT pg_try_advisory_lock(7244633110031)")                               \

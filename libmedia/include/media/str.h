@@ -63,5 +63,9 @@ int media_http_date_parse(media_str_t s, int64_t *unix_s);
 void media_uuid7(int64_t unix_ms, const uint8_t rnd[10], char dst[MEDIA_UUID_LEN + 1]);
 /* 1 if `s` is a UUID in its canonical lower- or upper-case text form. [any] */
 int media_uuid_valid(media_str_t s);
+/* Its 16 bytes; MEDIA_E_REJECT for another text. [any] */
+int media_uuid_parse(media_str_t s, uint8_t dst[16]);
+/* When a UUIDv7 was made, unix milliseconds; -1 for a UUID of another version. [any] */
+int64_t media_uuid7_ms(const uint8_t id[16]);
 
 #endif

@@ -53,6 +53,12 @@ RETURNS TABLE (code text, detail text, media text, outbox text) LANGUAGE sql AS 
                                     p_pipeline, p_params, p_visibility, 'req-1', '00-trace')
 $$;
 
+-- A login of whoever it is: the sid. A refresh token is known by the letter its digest is made of.
+CREATE FUNCTION test.login(p_user uuid, p_letter text DEFAULT NULL, p_ttl_s int DEFAULT 60) RETURNS uuid LANGUAGE sql AS $$
+  SELECT o.sid FROM media.users u, media.session_open(u.id, media.user_version(u), repeat(p_letter, 64), p_ttl_s) o
+   WHERE u.id = p_user
+$$;
+
 -- An upload from its first byte to its commit.
 CREATE FUNCTION test.media(p_owner uuid, p_pipeline text DEFAULT 'one', p_name text DEFAULT 'film.mp4') RETURNS uuid
 LANGUAGE plpgsql AS $$
@@ -153,6 +159,7 @@ CREATE FUNCTION test.everything() RETURNS text LANGUAGE sql AS $$
   SELECT md5(concat(
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.users t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.sessions t),
+    (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.revocations t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.uploads t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.media t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.jobs t),
