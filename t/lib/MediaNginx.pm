@@ -158,7 +158,11 @@ sub metric {
 
 # ---- clients ----
 
-sub client { my ($self, $port) = @_; return MediaNginx::Client->new($port // $self->{port}) }
+# of another port, from another address of this host
+sub client {
+    my ($self, $port, $address) = @_;
+    return MediaNginx::Client->new($port // $self->{port}, $address);
+}
 
 # One request on a connection of its own
 sub ask {
@@ -187,8 +191,9 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(time);
 
 sub new {
-    my ($class, $port) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die "connect: $!";
+    my ($class, $port, $address) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port,
+        $address ? (LocalAddr => $address) : ()) or die "connect: $!";
     $socket->blocking(0);
     return bless { socket => $socket, in => '' }, $class;
 }
