@@ -112,6 +112,14 @@ typedef struct {
     ngx_uint_t                  s3_connections;     /* for parts */
     ngx_array_t                *keys;       /* media_jwt_key_t *, verify */
     media_jwt_key_t            *issue_key;  /* the first of them that can */
+    ngx_str_t                   key_set;    /* /.well-known/jwks.json */
+    ngx_array_t                *jwks;       /* ngx_media_jwks_conf_t */
+    ngx_str_t                   jwks_ca;    /* ..._trusted_certificate */
+    ngx_msec_t                  jwks_refresh;
+    ngx_msec_t                  jwks_retry;
+    size_t                      auth_cache; /* media_auth_cache, 0: off */
+    ngx_array_t                *query_sources;  /* of all locations */
+    struct ngx_media_auth_s    *auth;       /* of this process */
     media_jwt_key_t            *play_key;   /* media_play_key */
     ngx_str_t                   issuer;     /* media_auth_issuer */
     ngx_str_t                   audience;   /* media_auth_audience */
@@ -133,6 +141,9 @@ typedef struct {
     ngx_flag_t                  enabled;    /* media on */
     ngx_flag_t                  problem;    /* media_problem on */
     ngx_uint_t                  auth;       /* media_auth */
+    ngx_array_t                *sources;    /* ngx_media_source_t; NULL: the
+                                               Authorization header alone */
+    ngx_array_t                *require;    /* ngx_media_rule_t, or NULL */
     ngx_str_t                   pipeline;   /* media_pipeline, "audio" */
     off_t                       max_size;   /* media_max_size; 0: no limit */
     ngx_array_t                *types;      /* media_types: ngx_str_t, "video/"
@@ -166,9 +177,12 @@ typedef struct {
 /* Request context. Survives internal and named redirects (found through its
  * pool cleanup); NULL never means "allowed". */
 typedef struct {
-    media_jwt_claims_t          claims;     /* claims.claims NULL: no token */
+    struct ngx_media_token_s   *token;      /* verified, or NULL; sub and roles
+                                               are part of it */
     ngx_str_t                   sub;        /* user id; empty: anonymous */
     ngx_str_t                   roles;      /* "user,admin" */
+    ngx_str_t                   query_token;    /* taken out of the query */
+    ngx_uint_t                  query_tokens;
     ngx_str_t                   request_id; /* X-Request-Id */
     ngx_str_t                   traceparent;
     ngx_str_t                   media_id;   /* $media_id */
@@ -231,13 +245,14 @@ ngx_int_t ngx_media_download_handler(
     ngx_http_request_t *r);                         /* token or none */
 ngx_int_t ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
     ngx_str_t *output);                                         /* no token */
+ngx_int_t ngx_media_key_set_handler(ngx_http_request_t *r);     /* no token */
 ngx_int_t ngx_media_healthz_handler(ngx_http_request_t *r);     /* no token */
 ngx_int_t ngx_media_readyz_handler(ngx_http_request_t *r);      /* no token */
 ngx_int_t ngx_media_metrics_handler(ngx_http_request_t *r);     /* no token */
 ngx_int_t ngx_media_problem_handler(ngx_http_request_t *r);     /* error_page */
 
-/* Post-read phase: playback tokens out of the request line (ngx_media_mask.c);
- * out of r->uri and r->unparsed_uri, once their output is known. [loop] */
+/* Post-read phase: tokens out of the request line (ngx_media_mask.c); those of
+ * playback out of r->uri and r->unparsed_uri, once their output is known. [loop] */
 ngx_int_t ngx_media_mask_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_mask_uri(ngx_http_request_t *r, ngx_str_t *output);
 

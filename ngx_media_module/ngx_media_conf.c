@@ -24,23 +24,18 @@
 #define NGX_MEDIA_S3_IDLE  20000    /* media_s3_idle_timeout, ms */
 
 
-extern ngx_module_t  ngx_http_rewrite_module;
-
-
 /* the database remembers so long, and an hour more, what was revoked */
 #define NGX_MEDIA_TOKEN_TTL_MAX  (24 * 3600)
 
 static char *ngx_media_check_token_ttl(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
-static char *ngx_media_check_realm(ngx_conf_t *cf, void *post, void *data);
 
 
 static ngx_conf_post_t  ngx_media_token_ttl_post = {
     ngx_media_check_token_ttl
 };
 static ngx_conf_post_t  ngx_media_bucket_post = { ngx_media_check_bucket };
-static ngx_conf_post_t  ngx_media_realm_post = { ngx_media_check_realm };
 
 static ngx_conf_num_bounds_t  ngx_media_one_or_more = {
     ngx_conf_check_num_bounds, 1, 65535
@@ -140,6 +135,16 @@ ngx_command_t  ngx_media_commands[] = {
 
     NGX_MEDIA_MAIN("media_auth_key", NGX_CONF_TAKE23,
                    ngx_media_set_auth_key, keys),
+    NGX_MEDIA_MAIN("media_auth_jwks", NGX_CONF_TAKE12,
+                   ngx_media_set_auth_jwks, jwks),
+    NGX_MEDIA_MAIN("media_auth_jwks_trusted_certificate", NGX_CONF_TAKE1,
+                   ngx_conf_set_str_slot, jwks_ca),
+    NGX_MEDIA_MAIN("media_auth_jwks_refresh", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, jwks_refresh),
+    NGX_MEDIA_MAIN("media_auth_jwks_retry", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, jwks_retry),
+    NGX_MEDIA_MAIN("media_auth_cache", NGX_CONF_TAKE1,
+                   ngx_media_set_auth_cache, auth_cache),
     NGX_MEDIA_MAIN("media_play_key", NGX_CONF_TAKE1,
                    ngx_media_set_play_key, play_key),
     NGX_MEDIA_MAIN("media_auth_issuer", NGX_CONF_TAKE1,
@@ -184,6 +189,10 @@ ngx_command_t  ngx_media_commands[] = {
                   problem, NULL),
     NGX_MEDIA_LOC("media_auth", NGX_CONF_TAKE1, ngx_conf_set_enum_slot, auth,
                   ngx_media_auth_modes),
+    NGX_MEDIA_LOC("media_auth_source", NGX_CONF_1MORE,
+                  ngx_media_set_auth_source, sources, NULL),
+    NGX_MEDIA_LOC("media_auth_require", NGX_CONF_2MORE,
+                  ngx_media_set_auth_require, require, NULL),
     NGX_MEDIA_LOC("media_pipeline", NGX_CONF_TAKE1, ngx_media_set_pipeline,
                   pipeline, NULL),
     NGX_MEDIA_LOC("media_max_size", NGX_CONF_TAKE1, ngx_conf_set_off_slot,
@@ -246,31 +255,6 @@ ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data)
 }
 
 
-/* It stands in quotes in WWW-Authenticate. */
-
-static char *
-ngx_media_check_realm(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_str_t  *realm = data;
-
-    size_t  i;
-
-    for (i = 0; i < realm->len; i++) {
-
-        if (realm->data[i] < ' ' || realm->data[i] == '"'
-            || realm->data[i] == '\\' || realm->data[i] == 0x7f)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" cannot stand in quotes in a header",
-                               realm);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
 void *
 ngx_media_create_main_conf(ngx_conf_t *cf)
 {
@@ -282,8 +266,9 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     }
 
     /*
-     * set by ngx_pcalloc(): strings empty, keys, issue_key, play_key,
-     * login_pool, shm_zone, revoked_zone NULL, enabled 0
+     * set by ngx_pcalloc(): strings empty, keys, issue_key, jwks,
+     * query_sources, auth, play_key, login_pool, shm_zone, revoked_zone NULL,
+     * enabled 0
      */
 
     mcf->pg.connections = NGX_CONF_UNSET_UINT;
@@ -302,6 +287,9 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     mcf->part_size = NGX_CONF_UNSET_SIZE;
     mcf->single_max = NGX_CONF_UNSET;
     mcf->s3_connections = NGX_CONF_UNSET_UINT;
+    mcf->jwks_refresh = NGX_CONF_UNSET_MSEC;
+    mcf->jwks_retry = NGX_CONF_UNSET_MSEC;
+    mcf->auth_cache = NGX_CONF_UNSET_SIZE;
     mcf->leeway = NGX_CONF_UNSET;
     mcf->access_ttl = NGX_CONF_UNSET;
     mcf->refresh_ttl = NGX_CONF_UNSET;
@@ -344,6 +332,9 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
                             ngx_min(mcf->memory / 8, MEDIA_PART_MAX));
     mcf->parts_total = media_part_size_total(mcf->part_size, mcf->part_max);
 
+    ngx_conf_init_msec_value(mcf->jwks_refresh, 10 * 60 * 1000);
+    ngx_conf_init_msec_value(mcf->jwks_retry, 30 * 1000);
+    ngx_conf_init_size_value(mcf->auth_cache, 4 * 1024 * 1024);
     ngx_conf_init_value(mcf->leeway, 0);
     ngx_conf_init_value(mcf->access_ttl, 15 * 60);
     ngx_conf_init_value(mcf->refresh_ttl, 30 * 24 * 3600);
@@ -385,6 +376,8 @@ ngx_media_create_loc_conf(ngx_conf_t *cf)
     lcf->enabled = NGX_CONF_UNSET;
     lcf->problem = NGX_CONF_UNSET;
     lcf->auth = NGX_CONF_UNSET_UINT;
+    lcf->sources = NGX_CONF_UNSET_PTR;
+    lcf->require = NGX_CONF_UNSET_PTR;
     lcf->max_size = NGX_CONF_UNSET;
     lcf->types = NGX_CONF_UNSET_PTR;
     lcf->metrics = NGX_CONF_UNSET;
@@ -443,52 +436,13 @@ ngx_media_check_idle(ngx_conf_t *cf)
 }
 
 
-/*
- * media_auth needs a key; and it cannot guard what the rewrite module answers
- * before the access phase.
- */
-
-static char *
-ngx_media_check_auth(ngx_conf_t *cf, ngx_media_loc_conf_t *conf)
-{
-    ngx_array_t               **codes;
-    ngx_media_main_conf_t      *mcf;
-    ngx_http_core_loc_conf_t   *clcf;
-
-    if (conf->auth == NGX_CONF_UNSET_UINT || conf->auth == NGX_MEDIA_AUTH_OFF)
-    {
-        return NGX_CONF_OK;
-    }
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_media_module);
-
-    if (mcf->keys == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media_auth\" needs \"media_auth_key\"");
-        return NGX_CONF_ERROR;
-    }
-
-    /* the first member of the rewrite module's location configuration */
-
-    codes = ngx_http_conf_get_module_loc_conf(cf, ngx_http_rewrite_module);
-
-    if (*codes != NULL) {
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "location \"%V\": \"return\", \"rewrite\" and the like "
-                      "run before \"media_auth\", which cannot guard them",
-                      &clcf->name);
-    }
-
-    return NGX_CONF_OK;
-}
-
-
 char *
 ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_media_loc_conf_t  *prev = parent;
     ngx_media_loc_conf_t  *conf = child;
+
+    ngx_uint_t  rules;
 
     ngx_conf_merge_value(conf->enabled, prev->enabled, 0);
     ngx_conf_merge_value(conf->problem, prev->problem, 0);
@@ -496,6 +450,11 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_off_value(conf->max_size, prev->max_size, 0);
     ngx_conf_merge_ptr_value(conf->types, prev->types, NULL);
     ngx_conf_merge_value(conf->metrics, prev->metrics, 0);
+
+    ngx_conf_merge_ptr_value(conf->sources, prev->sources, NULL);
+
+    rules = (conf->require != NGX_CONF_UNSET_PTR);
+    ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
 
     /* unset stays unset: our own routes then decide by their table */
     ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_CONF_UNSET_UINT);
@@ -505,15 +464,27 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_media_check_idle(cf);
     }
 
-    return ngx_media_check_auth(cf, conf);
+    return ngx_media_check_guard(cf, conf, rules);
+}
+
+
+ngx_uint_t
+ngx_media_is_loopback(struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET) {
+        return ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr) >> 24
+               == 127;
+    }
+
+    return sa->sa_family == AF_INET6
+           && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *) sa)->sin6_addr);
 }
 
 
 static ngx_int_t
 ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
 {
-    ngx_uint_t        i;
-    struct sockaddr  *sa;
+    ngx_uint_t  i;
 
     if (mcf->s3.host.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -569,18 +540,7 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
     }
 
     for (i = 0; i < mcf->s3.peer.naddrs; i++) {
-        sa = mcf->s3.peer.addrs[i].sockaddr;
-
-        if (sa->sa_family == AF_INET
-            && (ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr) >> 24)
-               == 127)
-        {
-            continue;
-        }
-
-        if (sa->sa_family == AF_INET6
-            && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *) sa)->sin6_addr))
-        {
+        if (ngx_media_is_loopback(mcf->s3.peer.addrs[i].sockaddr)) {
             continue;
         }
 

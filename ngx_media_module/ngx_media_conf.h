@@ -23,10 +23,26 @@ char *ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 /* What the main configuration says as a whole; run in postconfiguration. */
 ngx_int_t ngx_media_check_conf(ngx_conf_t *cf);
 
+/* Keys, tokens, who may pass (ngx_media_conf_auth.c). */
+char *ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_auth_jwks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_auth_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_auth_source(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_auth_require(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+extern ngx_conf_post_t  ngx_media_realm_post;
+
+/* The same as a whole, in postconfiguration; and of one location. */
+ngx_int_t ngx_media_check_auth(ngx_conf_t *cf);
+char *ngx_media_check_guard(ngx_conf_t *cf, ngx_media_loc_conf_t *conf,
+    ngx_uint_t rules);
+
 /* Setters with files, environment or addresses behind them
  * (ngx_media_conf_set.c). */
-char *ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_media_set_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -47,6 +63,12 @@ char *ngx_media_add_zone(ngx_conf_t *cf, ngx_media_main_conf_t *mcf,
     size_t size);
 void ngx_media_use_zone(ngx_shm_zone_t *zone);      /* [loop] init_process */
 void ngx_media_leave_zone(void);                    /* [loop] exit_process */
+
+/* A whole small file into cf->pool, NUL-terminated. */
+char *ngx_media_conf_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *content);
+
+ngx_uint_t ngx_media_is_loopback(struct sockaddr *sa);
 
 /* An environment variable copied into cf->pool with a NUL behind it; empty when
  * unset. */

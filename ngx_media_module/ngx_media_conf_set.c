@@ -36,7 +36,7 @@ ngx_media_conf_env(ngx_conf_t *cf, const char *name, ngx_str_t *value)
 
 /* A whole small file, NUL-terminated. */
 
-static char *
+char *
 ngx_media_conf_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *content)
 {
     char             *rv;
@@ -98,137 +98,6 @@ done:
     (void) ngx_close_file(file.fd);
 
     return rv;
-}
-
-
-static void
-ngx_media_key_cleanup(void *data)
-{
-    media_jwt_key_free(data);
-}
-
-
-/* A key out of a file; freed with the configuration. */
-
-static media_jwt_key_t *
-ngx_media_conf_key(ngx_conf_t *cf, enum media_jwt_alg alg, ngx_str_t *path,
-    ngx_str_t *kid)
-{
-    int                  rc;
-    ngx_str_t            text;
-    media_str_t          material, id;
-    media_err_t          err;
-    media_jwt_key_t     *key;
-    ngx_pool_cleanup_t  *cln;
-
-    if (ngx_media_conf_file(cf, path, &text) != NGX_CONF_OK) {
-        return NULL;
-    }
-
-    material.p = (char *) text.data;
-    material.len = text.len;
-    id.p = (char *) kid->data;
-    id.len = kid->len;
-
-    rc = media_jwt_key_new(alg, id, material, &key, &err);
-
-    ngx_explicit_memzero(text.data, text.len);
-
-    if (rc != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", path,
-                           err.text);
-        return NULL;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        media_jwt_key_free(key);
-        return NULL;
-    }
-
-    cln->handler = ngx_media_key_cleanup;
-    cln->data = key;
-
-    return key;
-}
-
-
-char *
-ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_media_main_conf_t  *mcf = conf;
-
-    int                alg;
-    ngx_str_t         *value, kid;
-    media_str_t        name;
-    media_jwt_key_t   *key, **slot;
-
-    value = cf->args->elts;
-
-    name.p = (char *) value[1].data;
-    name.len = value[1].len;
-
-    alg = media_jwt_alg_parse(name);
-    if (alg < 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown algorithm \"%V\" in \"%V\", known are "
-#define X(id, text)  text " "
-                           MEDIA_JWT_ALGS(X)
-#undef X
-                           , &value[1], &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_str_null(&kid);
-
-    if (cf->args->nelts == 4) {
-        kid = value[3];
-    }
-
-    key = ngx_media_conf_key(cf, alg, &value[2], &kid);
-    if (key == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (mcf->keys == NULL) {
-        mcf->keys = ngx_array_create(cf->pool, 2, sizeof(media_jwt_key_t *));
-        if (mcf->keys == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    slot = ngx_array_push(mcf->keys);
-    if (slot == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *slot = key;
-
-    if (mcf->issue_key == NULL && media_jwt_key_can_issue(key)) {
-        mcf->issue_key = key;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_media_main_conf_t  *mcf = conf;
-
-    ngx_str_t  *value, kid;
-
-    if (mcf->play_key != NULL) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    ngx_str_null(&kid);
-
-    mcf->play_key = ngx_media_conf_key(cf, MEDIA_JWT_HS256, &value[1], &kid);
-
-    return mcf->play_key == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 

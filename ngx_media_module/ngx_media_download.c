@@ -7,6 +7,7 @@
 
 
 #include "ngx_media_object.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_request.h"
 #include "media/json.h"
 #include "media/objkey.h"
@@ -269,7 +270,7 @@ ngx_media_token_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    sid = media_jwt_claim(&ngx_media_ctx(r)->claims, "sid");
+    sid = media_jwt_claim(&ngx_media_ctx(r)->token->claims, "sid");
 
     if (media_uuid_valid(sid)) {
         ngx_memcpy(t.sid, sid.p, sid.len);

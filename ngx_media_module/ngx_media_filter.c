@@ -27,6 +27,7 @@ static ngx_int_t ngx_media_filter_request_id(ngx_http_request_t *r);
 
 static ngx_http_output_header_filter_pt  ngx_media_next_header_filter;
 
+static ngx_str_t  ngx_media_filter_private = ngx_string("private");
 
 ngx_int_t
 ngx_media_add_header_filter(ngx_conf_t *cf)
@@ -69,6 +70,15 @@ ngx_media_header_filter(ngx_http_request_t *r)
     }
 
     if (ngx_media_filter_request_id(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* the URL let it through: no shared cache may answer it (RFC 6750 2.3) */
+
+    if (ctx->query_tokens
+        && ngx_media_add_header(r, "Cache-Control", &ngx_media_filter_private)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

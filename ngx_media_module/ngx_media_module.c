@@ -8,6 +8,7 @@
  */
 
 #include "ngx_media_conf.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_revoke.h"
 #include "ngx_media_upload.h"
 #include "ngx_media_var.h"
@@ -66,7 +67,9 @@ ngx_media_postconfiguration(ngx_conf_t *cf)
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
-    if (ngx_media_check_conf(cf) != NGX_OK) {
+    if (ngx_media_check_auth(cf) != NGX_OK
+        || ngx_media_check_conf(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -85,6 +88,13 @@ ngx_media_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_media_mask_handler;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_media_source_handler;
 
     return ngx_media_add_header_filter(cf);
 }
@@ -107,7 +117,15 @@ ngx_media_init_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_media_module);
 
-    if (mcf == NULL || !mcf->enabled) {
+    if (mcf == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_media_auth_init_process(cycle, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!mcf->enabled) {
         return NGX_OK;
     }
 
@@ -222,7 +240,7 @@ ngx_media_ctx_cleanup(void *data)
 {
     ngx_media_ctx_t  *ctx = data;
 
-    media_jwt_claims_free(&ctx->claims);
+    ngx_media_token_release(ctx->token);
 }
 
 

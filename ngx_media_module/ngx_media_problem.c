@@ -254,7 +254,9 @@ ngx_media_problem_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
     }
 
-    if (status == NGX_HTTP_UNAUTHORIZED && ctx->has_denied) {
+    if (ctx->has_denied
+        && status == (ngx_uint_t) media_problem_get(ctx->denied)->status)
+    {
         return ngx_media_send_problem(r, ctx->denied, NULL);
     }
 
@@ -328,6 +330,10 @@ ngx_media_challenge(ngx_http_request_t *r, enum media_problem p)
     switch (p) {
 
     case MEDIA_PROBLEM_TOKEN_MISSING:
+        break;
+
+    case MEDIA_PROBLEM_SEVERAL_TOKENS:
+        error = ", error=\"invalid_request\"";
         break;
 
     case MEDIA_PROBLEM_TOKEN_INVALID:

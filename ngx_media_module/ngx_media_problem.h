@@ -30,7 +30,8 @@ ngx_int_t ngx_media_send_json(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_media_send_problem(ngx_http_request_t *r, enum media_problem p,
     const char *fmt, ...);
 
-/* WWW-Authenticate of a 401 or 403 problem; nothing for others. */
+/* WWW-Authenticate of a problem with a token or credentials; nothing for
+ * others. */
 ngx_int_t ngx_media_challenge(ngx_http_request_t *r, enum media_problem p);
 
 /* The problem that fits a plain HTTP error status (nginx's own codes above 493

@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 
 #include "ngx_media_session.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_revoke.h"
 #include "media/json.h"
 
@@ -265,7 +266,7 @@ ngx_media_logout_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    sid = media_jwt_claim(&ctx->claims, "sid");
+    sid = media_jwt_claim(&ctx->token->claims, "sid");
 
     if (!media_uuid_valid(sid)) {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_CONFLICT,

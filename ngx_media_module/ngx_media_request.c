@@ -11,10 +11,12 @@
 
 
 #define NGX_MEDIA_REQUEST_ID_MAX  64
+#define NGX_MEDIA_RANDOM          640
 #define NGX_MEDIA_TRACEPARENT_LEN                                             \
     (sizeof("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01") - 1)
 
 
+static ngx_int_t ngx_media_random(u_char *p, size_t n);
 static ngx_uint_t ngx_media_request_id_sane(ngx_str_t *id);
 static ngx_uint_t ngx_media_traceparent_sane(ngx_str_t *t);
 static ngx_int_t ngx_media_arg_decode(ngx_http_request_t *r, u_char *p,
@@ -247,7 +249,7 @@ ngx_media_request_id(ngx_http_request_t *r, ngx_str_t *id)
         return NGX_OK;
     }
 
-    if (RAND_bytes(rnd, sizeof(rnd)) != 1) {
+    if (ngx_media_random(rnd, sizeof(rnd)) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -261,6 +263,29 @@ ngx_media_request_id(ngx_http_request_t *r, ngx_str_t *id)
     id->len = MEDIA_UUID_LEN;
 
     ctx->request_id = *id;
+
+    return NGX_OK;
+}
+
+
+/* A call of OpenSSL's generator costs the same for few bytes and for many. */
+
+static ngx_int_t
+ngx_media_random(u_char *p, size_t n)
+{
+    static u_char  bytes[NGX_MEDIA_RANDOM];
+    static size_t  left;
+
+    if (left < n) {
+        if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
+            return NGX_ERROR;
+        }
+
+        left = sizeof(bytes);
+    }
+
+    left -= n;
+    ngx_memcpy(p, bytes + left, n);
 
     return NGX_OK;
 }

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_media_revoke.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_revoked.h"
 #include "ngx_media_request.h"
 
@@ -246,17 +247,20 @@ ngx_media_revoke_check(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
         return ctx->waited ? NGX_ABORT : ngx_media_revoke_wait(r);
     }
 
-    claim = media_jwt_claim(&ctx->claims, "sid");
+    claim = media_jwt_claim(&ctx->token->claims, "sid");
     session = media_uuid_parse(claim, sid) == 0 ? sid : NULL;
 
-    if (media_uuid_parse(ngx_media_view(&ctx->sub), user) == 0
-        && !ngx_media_revoked_find(user, session,
+    /* a sub of another kind is no account of ours */
+
+    if (media_uuid_parse(ngx_media_view(&ctx->sub), user) != 0
+        || !ngx_media_revoked_find(user, session,
                                    ngx_media_revoke_began(ctx, session)))
     {
         return NGX_OK;
     }
 
-    media_jwt_claims_free(&ctx->claims);
+    ngx_media_token_release(ctx->token);
+    ctx->token = NULL;
     ngx_str_null(&ctx->sub);
     ngx_str_null(&ctx->roles);
 
@@ -273,17 +277,10 @@ static uint64_t
 ngx_media_revoke_began(ngx_media_ctx_t *ctx, const u_char *sid)
 {
     int64_t  ms;
-    json_t  *iat;
 
     ms = sid ? media_uuid7_ms(sid) : -1;
 
-    if (ms < 0) {
-        iat = json_object_get(ctx->claims.claims, "iat");
-        ms = json_is_number(iat) ? (int64_t) json_number_value(iat) * 1000
-                                 : 0;
-    }
-
-    return ms;
+    return ms < 0 ? ctx->token->claims.iat_s * 1000 : ms;
 }
 
 

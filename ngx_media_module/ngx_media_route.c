@@ -6,6 +6,7 @@
  */
 
 #include "ngx_media.h"
+#include "ngx_media_auth.h"
 
 
 typedef struct {
@@ -60,6 +61,7 @@ NGX_MEDIA_PLAIN(me)
 NGX_MEDIA_PLAIN(upload)
 NGX_MEDIA_PLAIN(list)
 NGX_MEDIA_PLAIN(download)
+NGX_MEDIA_PLAIN(key_set)
 NGX_MEDIA_PLAIN(healthz)
 NGX_MEDIA_PLAIN(readyz)
 NGX_MEDIA_PLAIN(metrics)
@@ -102,6 +104,7 @@ static ngx_media_route_t  ngx_media_routes[] = {
     NGX_MEDIA_ROUTE("/media/*/*",       GET,    OPTIONAL, 0, object),
     NGX_MEDIA_ROUTE("/download",        GET,    OPTIONAL, 0, download),
     NGX_MEDIA_ROUTE("/play/*/*",        GET,    OFF,      0, play),
+    NGX_MEDIA_ROUTE("/.well-known/jwks.json", GET, OFF,   0, key_set),
     NGX_MEDIA_ROUTE("/healthz",         GET,    OFF,      0, healthz),
     NGX_MEDIA_ROUTE("/readyz",          GET,    OFF,      0, readyz),
     NGX_MEDIA_ROUTE("/metrics",         GET,    OFF,      0, metrics),
@@ -287,8 +290,10 @@ ngx_media_route_handler(ngx_http_request_t *r)
     }
 
     if (route->writes
-        && !media_jwt_has_role(&ctx->claims, MEDIA_STR("user"))
-        && !media_jwt_has_role(&ctx->claims, MEDIA_STR("admin")))
+        && !media_jwt_claim_holds(&ctx->token->claims, MEDIA_STR("roles"),
+                                  MEDIA_STR("user"))
+        && !media_jwt_claim_holds(&ctx->token->claims, MEDIA_STR("roles"),
+                                  MEDIA_STR("admin")))
     {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_INSUFFICIENT_SCOPE,
                                       "this needs the role user or admin");

@@ -6,6 +6,7 @@
 
 
 #include "ngx_media.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_request.h"
 #include "ngx_media_var.h"
 
@@ -200,12 +201,12 @@ ngx_media_var_email(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     ctx = ngx_media_ctx(r);
 
-    if (ctx == NULL || ctx->claims.claims == NULL) {
+    if (ctx == NULL || ctx->token == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    email = media_jwt_claim(&ctx->claims, "email");
+    email = media_jwt_claim(&ctx->token->claims, "email");
 
     return ngx_media_var_set(v, email.p, email.len);
 }

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "media/json.h"
-
 ssize_t media_playtoken_issue(const media_jwt_key_t *key, const media_playtoken_t *t, char *dst,
                               size_t cap, media_err_t *ei)
 {
@@ -43,8 +41,8 @@ int media_playtoken_verify(const media_jwt_key_t *key, media_str_t token, int64_
     media_str_t sub = media_jwt_claim(&c, "sub");
     media_str_t sid = media_jwt_claim(&c, "sid");
     if (!media_uuid_valid(sub) ||
-        (json_object_get(c.claims, "sid") != NULL && !media_uuid_valid(sid)) ||
-        media_json_int(c.claims, "epoch", 0, INT64_MAX, &out->epoch, NULL) != 0) {
+        (media_jsondoc_get(&c.doc, 0, MEDIA_STR("sid")) != 0 && !media_uuid_valid(sid)) ||
+        media_jwt_claim_int(&c, "epoch", 0, INT64_MAX, &out->epoch) != 0) {
         *why = MEDIA_JWT_CLAIMS;
         rc = media_err_set(ei, MEDIA_E_AUTH, "not the claims of a playback token");
     } else {

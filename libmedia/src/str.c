@@ -183,23 +183,33 @@ static ssize_t b64_decode(media_str_t s, int url, uint8_t *dst, size_t cap)
     if (n > cap) {
         return MEDIA_E_TOOBIG;
     }
-    uint32_t bits = 0;
-    int nbits = 0;
+    const char *p = s.p;
     uint8_t *d = dst;
-    for (size_t i = 0; i < s.len; i++) {
-        int v = b64_value(s.p[i], url);
-        if (v < 0) {
+    for (size_t left = s.len; left >= 4; left -= 4, p += 4) {
+        int v0 = b64_value(p[0], url);
+        int v1 = b64_value(p[1], url);
+        int v2 = b64_value(p[2], url);
+        int v3 = b64_value(p[3], url);
+        if ((v0 | v1 | v2 | v3) < 0) {
             return MEDIA_E_REJECT;
         }
-        bits = bits << 6 | (uint32_t)v;
-        nbits += 6;
-        if (nbits >= 8) {
-            nbits -= 8;
-            *d++ = (uint8_t)(bits >> nbits);
-        }
+        *d++ = (uint8_t)(v0 << 2 | v1 >> 4);
+        *d++ = (uint8_t)(v1 << 4 | v2 >> 2);
+        *d++ = (uint8_t)(v2 << 6 | v3);
     }
-    if ((bits & ((1u << nbits) - 1)) != 0) {
+    if (s.len % 4 == 0) {
+        return (ssize_t)n;
+    }
+    int v0 = b64_value(p[0], url);
+    int v1 = b64_value(p[1], url);
+    int v2 = s.len % 4 == 3 ? b64_value(p[2], url) : 0;
+    int unused = s.len % 4 == 3 ? v2 & 3 : v1 & 15;
+    if ((v0 | v1 | v2) < 0 || unused != 0) {
         return MEDIA_E_REJECT;
+    }
+    *d++ = (uint8_t)(v0 << 2 | v1 >> 4);
+    if (s.len % 4 == 3) {
+        *d = (uint8_t)(v1 << 4 | v2 >> 2);
     }
     return (ssize_t)n;
 }

@@ -198,7 +198,7 @@ whole('no trusted certificates', qr{\[emerg\] no trusted certificates from "\Q$d
 
 # ---- keys ----
 
-wrong("media_auth_key HS384 $secret;", qr/^unknown algorithm "HS384" in "media_auth_key", known are .*HS256.*RS256/);
+wrong("media_auth_key HS224 $secret;", qr/^unknown algorithm "HS224" in "media_auth_key", known are .*HS256.*RS256.*EdDSA/);
 wrong("media_auth_key none $secret;", qr/^unknown algorithm "none"/);
 wrong("media_auth_key HS256;", 'invalid number of arguments in "media_auth_key" directive');
 wrong("media_auth_key HS256 $dir/none;", qr/^open\(\) "\Q$dir\E\/none" failed \(2: /);
@@ -208,9 +208,14 @@ wrong("media_auth_key HS256 $empty;", qr/^"\Q$empty\E": the key is empty/);
 wrong("media_auth_key HS256 $huge;", qq{"$huge" has 65537 bytes, at most 65536 are allowed});
 wrong("media_auth_key RS256 $secret;", qq{"$secret": not an unencrypted PEM public or private key});
 wrong("media_auth_key RS256 $weak;", qr/^"\Q$weak\E": the RSA key has 1024 bits/);
+wrong("media_auth_key HS384 $secret;", qq{"$secret": the secret is shorter than 48 bytes});
+wrong("media_auth_key ES256 $public;", qq{"$public": the key is not an EC key on the curve P-256});
+wrong("media_auth_key EdDSA $public;", qq{"$public": the key is not an Ed25519 or Ed448 key});
+wrong("media_auth_key HS256 $secret two;", 'invalid parameter "two" in "media_auth_key", it must be kid=...');
+wrong("media_auth_key HS256 $secret kid=" . 'k' x 129 . ';', qr/^"\Q$secret\E": the kid is not UTF-8 of at most 128 bytes$/);
 wrong("media_play_key $secret;", '"media_play_key" directive is duplicate');
 refuses('media_play_key', "media_play_key $short;", qq{"$short": the secret is shorter than 32 bytes});
-accepts('several keys, one with an id', in_http => ["media_auth_key HS256 $secret two;", "media_auth_key RS256 $public;"]);
+accepts('several keys, one with an id', in_http => ["media_auth_key HS256 $secret kid=two;", "media_auth_key RS256 $public;"]);
 accepts('an RSA key that signs', http => { media_auth_key => "RS256 $private" });
 whole('a key that cannot sign', '"media on" needs "media_auth_key" with a key that signs',
     http => { media_auth_key => "RS256 $public" });
@@ -252,7 +257,7 @@ refuses('in_server', within('media_pg "host=127.0.0.1";'), '"media_pg" directive
 refuses('in_server', within('media_auth maybe;'), 'invalid value "maybe"');
 refuses('in_server', within('media_auth on; media_auth off;'), '"media_auth" directive is duplicate');
 accepts("media_auth $_", in_server => [within("media_auth $_;")]) for qw(on off optional);
-whole('media_auth without a key', '"media_auth" needs "media_auth_key"',
+whole('media_auth without a key', '"media_auth" needs "media_auth_key" or "media_auth_jwks"',
     no_routes => 1, http => { media_auth_key => undef }, in_server => [within('media_auth optional;')]);
 accepts('media_auth off without a key',
     no_routes => 1, http => { media_auth_key => undef }, in_server => [within('media_auth off;')]);

@@ -178,13 +178,23 @@ GET /
 
 
 
-=== TEST 15: sub is no user id
+=== TEST 15: sub is no user id: no account of ours, but perhaps of what stands behind another location
+--- request
+POST /validate
+--- more_headers eval: bearer('anna', sub => 'anna')
+--- error_code: 401
+--- response_body_like: "code":"token_invalid"
+
+
+
+=== TEST 15a: the same where the routes are not ours
 --- config eval: $::config
 --- request
 GET /
 --- more_headers eval: bearer('anna', sub => 'anna')
---- error_code: 401
---- response_body_like: "code":"token_invalid"
+--- error_code: 200
+--- response_headers_like
+X-Seen: anna user
 
 
 
