@@ -194,7 +194,7 @@ GET /
 --- more_headers eval: bearer('anna', sub => 'anna')
 --- error_code: 200
 --- response_headers_like
-X-Seen: anna user
+X-Seen: anna user .*
 
 
 
