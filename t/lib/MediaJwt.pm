@@ -19,7 +19,7 @@ use JSON::PP ();
 use MediaNginx;
 use MediaTest;
 
-our @EXPORT = qw(pem_file write_file key_set jwk token_by claims_for verify_by ask_with);
+our @EXPORT = qw(pem_file write_file key_set jwk token_by token_raw claims_for verify_by ask_with);
 
 my $dir = File::Temp->newdir;
 chmod 0755, $dir;
@@ -84,6 +84,12 @@ sub token_by {
     my $user = delete $claims{user} // 'anna';
     return tool(op => 'sign', key => $name, kind => kind($name), alg => $alg, header => \%header, @secret,
         claims => claims_for($user, %claims));
+}
+
+# A token over two texts, signed as `how` says: an algorithm, or DER for ECDSA in OpenSSL's own form
+sub token_raw {
+    my ($name, $how, $header, $payload, @secret) = @_;
+    return tool(op => 'raw', key => $name, kind => kind($name), alg => $how, header => $header, payload => $payload, @secret);
 }
 
 # The claims, by the key or by a JWK alone
