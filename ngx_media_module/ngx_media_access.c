@@ -186,7 +186,9 @@ ngx_media_access_rules(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
 
     /* our routes serve our accounts; other locations may have other users */
 
-    if (!ctx->token->user && ngx_media_loc_conf(r)->enabled) {
+    if (ngx_media_loc_conf(r)->enabled
+        && !media_uuid_valid(ngx_media_view(&ctx->token->sub)))
+    {
         return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_TOKEN_INVALID,
                                      "sub is not a user id");
     }

@@ -37,7 +37,6 @@ struct ngx_media_token_s {
     ngx_str_t                   text;       /* the token itself */
     ngx_str_t                   sub;        /* may be empty */
     ngx_str_t                   roles;      /* "user,admin" */
-    unsigned                    user:1;     /* sub is an id of our accounts */
 };
 
 typedef struct {

@@ -8,8 +8,6 @@
  */
 
 
-#include <openssl/crypto.h>
-
 #include "ngx_media.h"
 #include "ngx_media_auth.h"
 #include "ngx_media_request.h"
@@ -60,7 +58,6 @@ ngx_media_token_create(media_jwt_claims_t *claims, ngx_str_t *text,
     sub = media_jwt_claim(claims, "sub");
     token->sub.data = (u_char *) sub.p;
     token->sub.len = sub.len;
-    token->user = media_uuid_valid(sub) ? 1 : 0;
 
     ngx_media_token_roles(token, p, roles);
 
@@ -140,7 +137,7 @@ ngx_media_token_release(ngx_media_token_t *token)
     }
 
     media_jwt_claims_free(&token->claims);
-    OPENSSL_cleanse(token->text.data, token->text.len);
+    ngx_explicit_memzero(token, sizeof(ngx_media_token_t) + token->text.len);
     ngx_free(token);
 }
 
@@ -198,8 +195,9 @@ ngx_media_token_find(ngx_media_token_cache_t *cache, ngx_str_t *text)
     {
         /* in time that tells nothing of where a guess goes wrong */
 
-        if (token->hash == hash && token->text.len == text->len
-            && CRYPTO_memcmp(token->text.data, text->data, text->len) == 0)
+        if (token->hash == hash
+            && media_str_eq_consttime(ngx_media_view(&token->text),
+                                      ngx_media_view(text)))
         {
             ngx_queue_remove(&token->queue);
             ngx_queue_insert_head(&cache->queue, &token->queue);

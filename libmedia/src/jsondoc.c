@@ -23,12 +23,12 @@ typedef struct {
 
 static int read_value(reader_t *r);
 
-static int peek(const reader_t *r)
+static inline int peek(const reader_t *r)
 {
     return r->pos < r->len ? (unsigned char)r->text[r->pos] : -1;
 }
 
-static void skip_space(reader_t *r)
+static inline void skip_space(reader_t *r)
 {
     int c = peek(r);
     while (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
@@ -38,7 +38,7 @@ static void skip_space(reader_t *r)
 }
 
 /* The next character that is no space, taken if it is `c`. */
-static int take(reader_t *r, char c)
+static inline int take(reader_t *r, char c)
 {
     skip_space(r);
     if (peek(r) != c) {
@@ -137,11 +137,22 @@ static size_t unescape(reader_t *r, char *dst)
     return 1;
 }
 
+/* Bytes that stand for themselves: no quote, backslash, control or non-ASCII character. */
+static size_t plain_run(const char *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && (signed char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') {
+        i++;
+    }
+    return i;
+}
+
 /* A string, pos behind its opening quote. */
 static int read_string(reader_t *r)
 {
     size_t start = r->pos;
-    size_t end = start;
+    r->pos += plain_run(r->text + start, r->len - start);
+    size_t end = r->pos;
     for (;;) {
         int c = peek(r);
         size_t n = 1;
@@ -370,7 +381,8 @@ size_t media_jsondoc_get(const media_jsondoc_t *doc, size_t at, media_str_t name
         return 0;
     }
     for (size_t i = at + 1; i < doc->nodes[at].next; i = doc->nodes[i].next) {
-        if (media_str_eq(media_jsondoc_text(doc, i), name)) {
+        const media_jsonnode_t *n = &doc->nodes[i];
+        if (n->len == name.len && memcmp(doc->text + n->off, name.p, name.len) == 0) {
             return i + 1;
         }
     }
@@ -379,7 +391,9 @@ size_t media_jsondoc_get(const media_jsondoc_t *doc, size_t at, media_str_t name
 
 int64_t media_jsondoc_int(const media_jsondoc_t *doc, size_t at)
 {
-    return strtoll(doc->text + doc->nodes[at].off, NULL, 10);
+    int64_t value;
+    media_str_t s = media_jsondoc_text(doc, at);
+    return media_str_to_i64(s, &value) == 0 ? value : strtoll(s.p, NULL, 10);
 }
 
 double media_jsondoc_real(const media_jsondoc_t *doc, size_t at)

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-
 #include "media/err.h"
 
 media_str_t media_str(const char *cstr)
@@ -35,9 +33,26 @@ int media_str_ieq(media_str_t a, media_str_t b)
     return 1;
 }
 
+/* By words: it compares tokens per request, and CRYPTO_memcmp() goes byte by byte. */
 int media_str_eq_consttime(media_str_t a, media_str_t b)
 {
-    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.p, b.p, a.len) == 0);
+    uint64_t x = 0;
+    uint64_t y = 0;
+    uint64_t differ = 0;
+    size_t i = 0;
+    if (a.len != b.len) {
+        return 0;
+    }
+    for (; i + sizeof(x) <= a.len; i += sizeof(x)) {
+        memcpy(&x, a.p + i, sizeof(x));
+        memcpy(&y, b.p + i, sizeof(y));
+        differ |= x ^ y;
+        __asm__("" : "+r"(differ)); /* not to be left early */
+    }
+    for (; i < a.len; i++) {
+        differ |= (uint64_t)(uint8_t)(a.p[i] ^ b.p[i]);
+    }
+    return differ == 0;
 }
 
 media_str_t media_str_trim(media_str_t s)
@@ -117,28 +132,25 @@ ssize_t media_hex_decode(media_str_t s, void *dst, size_t cap)
 static const char b64_std[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char b64_url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Value + 1 of each digit of the URL alphabet, 0 elsewhere; a table, since every request decodes a
- * token. '+' and '/' are mapped to '-' and '_' by the caller. */
-static const uint8_t b64_values[256] = {
-    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
-    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
-    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
-    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
-    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
-    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
-    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
-};
+/* Value + 1 of each digit, 0 elsewhere; tables, since every request decodes a token. */
+#define B64_LETTERS_AND_DIGITS                                                                     \
+    ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8,        \
+    ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, \
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23,            \
+    ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,            \
+    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37,            \
+    ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44,            \
+    ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51,            \
+    ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58,            \
+    ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62,
 
-static int b64_value(char c, int url)
+static const uint8_t b64_std_values[256] = {B64_LETTERS_AND_DIGITS['+'] = 63, ['/'] = 64};
+static const uint8_t b64_url_values[256] = {B64_LETTERS_AND_DIGITS['-'] = 63, ['_'] = 64};
+
+/* Negative for what is no digit. */
+static inline int b64_value(char c, const uint8_t *values)
 {
-    if (!url) {
-        if (c == '-' || c == '_') {
-            return -1;
-        }
-        c = c == '+' ? '-' : c == '/' ? '_' : c;
-    }
-    return (int)b64_values[(uint8_t)c] - 1;
+    return (int)values[(uint8_t)c] - 1;
 }
 
 static ssize_t b64_encode(const uint8_t *s, size_t n, const char *digits, int pad, char *dst,
@@ -174,7 +186,7 @@ static ssize_t b64_encode(const uint8_t *s, size_t n, const char *digits, int pa
 }
 
 /* Strict: one text for every byte string, so bits left over in the last digit must be zero. */
-static ssize_t b64_decode(media_str_t s, int url, uint8_t *dst, size_t cap)
+static ssize_t b64_decode(media_str_t s, const uint8_t *values, uint8_t *dst, size_t cap)
 {
     size_t n = s.len / 4 * 3 + (s.len % 4 ? s.len % 4 - 1 : 0);
     if (s.len % 4 == 1) {
@@ -186,10 +198,10 @@ static ssize_t b64_decode(media_str_t s, int url, uint8_t *dst, size_t cap)
     const char *p = s.p;
     uint8_t *d = dst;
     for (size_t left = s.len; left >= 4; left -= 4, p += 4) {
-        int v0 = b64_value(p[0], url);
-        int v1 = b64_value(p[1], url);
-        int v2 = b64_value(p[2], url);
-        int v3 = b64_value(p[3], url);
+        int v0 = b64_value(p[0], values);
+        int v1 = b64_value(p[1], values);
+        int v2 = b64_value(p[2], values);
+        int v3 = b64_value(p[3], values);
         if ((v0 | v1 | v2 | v3) < 0) {
             return MEDIA_E_REJECT;
         }
@@ -200,9 +212,9 @@ static ssize_t b64_decode(media_str_t s, int url, uint8_t *dst, size_t cap)
     if (s.len % 4 == 0) {
         return (ssize_t)n;
     }
-    int v0 = b64_value(p[0], url);
-    int v1 = b64_value(p[1], url);
-    int v2 = s.len % 4 == 3 ? b64_value(p[2], url) : 0;
+    int v0 = b64_value(p[0], values);
+    int v1 = b64_value(p[1], values);
+    int v2 = s.len % 4 == 3 ? b64_value(p[2], values) : 0;
     int unused = s.len % 4 == 3 ? v2 & 3 : v1 & 15;
     if ((v0 | v1 | v2) < 0 || unused != 0) {
         return MEDIA_E_REJECT;
@@ -232,12 +244,12 @@ ssize_t media_b64_decode(media_str_t s, void *dst, size_t cap)
     for (int i = 0; i < 2 && s.len > 0 && s.p[s.len - 1] == '='; i++) {
         s.len--;
     }
-    return b64_decode(s, 0, dst, cap);
+    return b64_decode(s, b64_std_values, dst, cap);
 }
 
 ssize_t media_b64url_decode(media_str_t s, void *dst, size_t cap)
 {
-    return b64_decode(s, 1, dst, cap);
+    return b64_decode(s, b64_url_values, dst, cap);
 }
 
 static int pct_unreserved(char c)
