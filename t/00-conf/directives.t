@@ -82,6 +82,16 @@ sub accepts {
     return;
 }
 
+sub within { return "location /x { $_[0] }" }
+
+sub warns {
+    my ($name, $message, %conf) = @_;
+    my ($exit, $said) = check(%conf);
+    is($exit, 0, "$name - accepted") or diag($said);
+    like($said, qr/^nginx: \[warn\] \Q$message\E/m, "$name - with a warning");
+    return;
+}
+
 # ---- PostgreSQL ----
 
 refuses('media_pg', 'media_pg "host=127.0.0.1 password=secret";',
@@ -228,6 +238,65 @@ SKIP: {
     chmod 0600, $secret;
 }
 
+# ---- key sets, tokens, rules ----
+
+my ($exit, $said);
+my $set = file('set.jwks', '{"keys":[{"kty":"oct","alg":"HS256","k":"' . 'A' x 43 . '"}]}');
+my $no_set = file('no-set.jwks', '{"keys":{}}');
+my $empty_set = file('empty.jwks', '{"keys":[]}');
+wrong("media_auth_jwks file $dir/none;", qr/^open\(\) "\Q$dir\E\/none" failed \(2: /);
+wrong("media_auth_jwks file $no_set;", qq{"$no_set" is no key set: it has no array "keys"});
+wrong("media_auth_jwks file $secret;", qr/^"\Q$secret\E" is no key set: not valid JSON/);
+wrong("media_auth_jwks files $set;", '"media_auth_jwks" takes "file" and a path, or a URL');
+wrong("media_auth_jwks $set;", qq{"$set" must start with http:// or https://, or be "file" and a path});
+wrong('media_auth_jwks ftp://127.0.0.1/;', '"ftp://127.0.0.1/" must start with http:// or https://, or be "file" and a path');
+wrong('media_auth_jwks http://;', 'no host in "http://"');
+wrong('media_auth_jwks http://no.such.host.invalid/;', 'host not found in "http://no.such.host.invalid/"');
+wrong('media_auth_jwks http://127.0.0.1:99999/;', 'invalid port in "http://127.0.0.1:99999/"');
+wrong("media_auth_jwks file $set again;", 'invalid number of arguments in "media_auth_jwks" directive');
+for my $source ("file $set", 'http://127.0.0.1:1/jwks', 'https://127.0.0.1:1/jwks') {
+    accepts("media_auth_jwks $source", in_http => ["media_auth_jwks $source;"]);
+    my ($exit, $said) = check(in_http => ["media_auth_jwks $source;", "media_auth_jwks $source;"]);
+    like($said, qr{\[emerg\] "media_auth_jwks" directive is duplicate in }, "media_auth_jwks $source - only once");
+}
+accepts('several key sets', in_http => ["media_auth_jwks file $set;", 'media_auth_jwks http://127.0.0.1:1/a;', 'media_auth_jwks http://127.0.0.1:1/b;']);
+accepts('media_auth by a key set alone', no_routes => 1, http => { media_auth_key => undef }, in_http => ["media_auth_jwks file $set;"],
+    in_server => ['location /x { media_auth on; }']);
+warns('a set without a usable key', qq{"$empty_set" holds no key that can verify a token in}, in_http => ["media_auth_jwks file $empty_set;"]);
+warns('keys over plain http', '"media_auth_jwks http://192.0.2.1/": whoever is on the way can put in keys of his own, use https',
+    in_http => ['media_auth_jwks http://192.0.2.1/;']);
+whole('no trusted certificates for keys', qr{\[emerg\] no trusted certificates from "\Q$dir\E/none"},
+    in_http => ['media_auth_jwks https://127.0.0.1/;', "media_auth_jwks_trusted_certificate $dir/none;"]);
+whole('a retry of less than a second', '"media_auth_jwks_retry" is 999 ms, it must be at least 1s',
+    in_http => ["media_auth_jwks file $set;", 'media_auth_jwks_retry 999ms;']);
+whole('a refresh sooner than a retry', '"media_auth_jwks_refresh" is 5000 ms, shorter than "media_auth_jwks_retry", 6000 ms',
+    in_http => ["media_auth_jwks file $set;", 'media_auth_jwks_retry 6s;', 'media_auth_jwks_refresh 5s;']);
+
+for my $size ('64', '65535', 'much', 'on', '-1') {
+    wrong("media_auth_cache $size;", qq{"$size" in "media_auth_cache" is neither "off" nor a size of at least 65536});
+}
+accepts("media_auth_cache $_", in_http => ["media_auth_cache $_;"]) for qw(off 64k 1024m);
+($exit, $said) = check(in_http => ['media_auth_cache off;', 'media_auth_cache 1m;']);
+like($said, qr/"media_auth_cache" directive is duplicate in/, 'media_auth_cache - only once');
+
+for my $source ('', 'headers', 'cookie', 'cookie:', 'query:', 'query:a=b', 'query:a&b', 'cookie:a;b', 'query:a b') {
+    refuses('in_server', within(qq{media_auth_source header "$source";}),
+        qq{"$source" in "media_auth_source" is none of header, cookie:NAME, query:NAME});
+}
+refuses('in_server', within('media_auth_source header; media_auth_source header;'), '"media_auth_source" directive is duplicate');
+accepts('media_auth_source', in_server => [within('media_auth_source header cookie:__Host-s query:access_token query:t;')]);
+
+refuses('in_server', within('media_auth_require roles;'), 'invalid number of arguments in "media_auth_require" directive');
+for my $rule ('roles =', 'roles !=', '"" admin') {
+    refuses('in_server', within("media_auth_require $rule;"),
+        '"media_auth_require" takes a claim, perhaps = or !=, and at least one value');
+}
+accepts('media_auth_require', in_http => ['media_auth_require roles != guest;'], in_server => ['media_auth_require roles admin operator;',
+    within('media_auth on; media_auth_require /a/b = x; media_auth_require level 3;')]);
+warns('rules without media_auth', 'location "/x": "media_auth_require" asks nobody without "media_auth"',
+    in_server => [within('media_auth_require roles admin;')]);
+accepts('rules beside media_auth off, from outside', in_http => ['media_auth_require roles admin;'], in_server => [within('media_auth off;')]);
+
 # ---- threads and shared memory ----
 
 wrong('media_login_pool media_login;', '"media_login_pool" directive is duplicate');
@@ -237,12 +306,10 @@ whole('no pool', '"media on" needs "media_login_pool" (and the "thread_pool" of 
 wrong('media_shm_size 1k;', qr/^"1k" in "media_shm_size" is not a size of at least \d+$/);
 wrong('media_shm_size large;', qr/^"large" in "media_shm_size" is not a size/);
 accepts('media_shm_size', http => { media_shm_size => '1m' });
-my ($exit, $said) = check(http => { media_shm_size => '1m' }, in_http => ['media_shm_size 1m;']);
+($exit, $said) = check(http => { media_shm_size => '1m' }, in_http => ['media_shm_size 1m;']);
 like($said, qr/"media_shm_size" directive is duplicate in .*nginx\.conf:\d+$/m, 'media_shm_size - only once');
 
 # ---- locations ----
-
-sub within { return "location /x { $_[0] }" }
 
 for my $flag (qw(media media_problem media_metrics)) {
     refuses('in_server', within("$flag perhaps;"), qq{invalid value "perhaps" in "$flag" directive, it must be "on" or "off"});
