@@ -6,7 +6,6 @@
 
 
 #include "ngx_media.h"
-#include "ngx_media_fault.h"
 #include "ngx_media_request.h"
 #include <jansson.h>
 

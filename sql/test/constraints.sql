@@ -184,7 +184,7 @@ SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg
         'media.probe', 'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.pipeline', 'jobs.range', 'jobs.result', 'jobs.lease_until',
         'jobs.worker', 'jobs.eta_seconds', 'jobs.error_code', 'jobs.error_detail', 'jobs.announced_at', 'jobs.started_at',
         'jobs.finished_at', 'outputs.width', 'outputs.height', 'outputs.duration', 'outputs.bitrate', 'objects.job_id',
-        'objects.fence', 'objects.s3_upload_id'], 'what may be null');
+        'objects.fence', 'objects.s3_upload_id', 'objects.strays_at'], 'what may be null');
 
 -- what a deletion takes along
 SELECT throws_ok(format('DELETE FROM media.users WHERE id = %L', :'ann'), '23503', NULL, 'an owner of media stays');

@@ -303,11 +303,17 @@ wrong('media_login_pool media_login;', '"media_login_pool" directive is duplicat
 refuses('media_login_pool', 'media_login_pool nowhere;', 'unknown thread pool "nowhere"');
 whole('no pool', '"media on" needs "media_login_pool" (and the "thread_pool" of that name)',
     http => { media_login_pool => undef });
-wrong('media_shm_size 1k;', qr/^"1k" in "media_shm_size" is not a size of at least \d+$/);
-wrong('media_shm_size large;', qr/^"large" in "media_shm_size" is not a size/);
-accepts('media_shm_size', http => { media_shm_size => '1m' });
-($exit, $said) = check(http => { media_shm_size => '1m' }, in_http => ['media_shm_size 1m;']);
-like($said, qr/"media_shm_size" directive is duplicate in .*nginx\.conf:\d+$/m, 'media_shm_size - only once');
+for my $zone (qw(media_shm_size media_revoked_size)) {
+    wrong("$zone 1k;", qr/^"1k" in "$zone" is not a size of at least \d+$/);
+    wrong("$zone large;", qr/^"large" in "$zone" is not a size/);
+    accepts($zone, http => { $zone => '1m' });
+    my ($exit, $said) = check(http => { $zone => '1m' }, in_http => ["$zone 1m;"]);
+    like($said, qr/"$zone" directive is duplicate in .*nginx\.conf:\d+$/m, "$zone - only once");
+}
+for my $ttl ('0', '86401s') {
+    wrong("media_token_ttl $ttl;", '"media_token_ttl" is ' . ($ttl =~ s/s//r) . 's, it must be between 1s and 24h');
+}
+accepts('media_token_ttl', http => { media_token_ttl => '24h' });
 
 # ---- locations ----
 
@@ -354,7 +360,7 @@ accepts('media_types', http => { media_types => 'video/ audio/mpeg application/v
 accepts('nothing of ours', no_routes => 1, http => { map { $_ => undef } qw(media_pg media_s3_endpoint media_s3_bucket
     media_auth_key media_play_key media_login_pool) }, no_env => [qw(AMQP_URL AWS_ACCESS_KEY_ID)]);
 
-($exit, $said) = check(in_server => ['location /guarded { media_auth on; return 200; }']);
+my ($exit, $said) = check(in_server => ['location /guarded { media_auth on; return 200; }']);
 is($exit, 0, 'media_auth and return - accepted');
 like($said, qr{^nginx: \[warn\] location "/guarded": "return", "rewrite" and the like run before "media_auth", which cannot guard them$}m,
     'media_auth and return - a warning');
