@@ -407,30 +407,27 @@ ngx_media_lift_body_limit(ngx_conf_t *cf)
 
 
 /*
- * While a file passes straight through, a pause of the client is one of S3's
- * request as well, and the shorter of two limits ends it, both with 408. One of
- * S3's that is written and the longer one never has a say: whoever wrote it
- * thinks that clients may pause that long. (The other way round is the normal
- * one: what is held in parts may pause for client_body_timeout.)
+ * A pause of the client may be one of S3's request as well; the shorter of two
+ * limits ends it with 408. One of S3's that is written and the longer one never
+ * has a say. (The other way round is right: it does not bind what is held.)
  */
 
 static void
 ngx_media_check_idle(ngx_conf_t *cf)
 {
-    ngx_msec_t                  idle;
-    ngx_media_main_conf_t      *mcf;
-    ngx_http_core_loc_conf_t   *clcf;
+    ngx_media_main_conf_t     *mcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_media_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    idle = mcf->s3.idle_timeout;
-
-    if (idle != NGX_MEDIA_S3_IDLE && idle > clcf->client_body_timeout) {
+    if (mcf->s3.idle_timeout != NGX_MEDIA_S3_IDLE
+        && mcf->s3.idle_timeout > clcf->client_body_timeout)
+    {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "location \"%V\": \"media_s3_idle_timeout\" (%M ms) is "
                       "longer than \"client_body_timeout\" (%M ms), which ends "
-                      "the pause of a client before it", &clcf->name, idle,
+                      "a pause before", &clcf->name, mcf->s3.idle_timeout,
                       clcf->client_body_timeout);
     }
 }
@@ -496,13 +493,6 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"media on\" needs AWS_ACCESS_KEY_ID and "
                       "AWS_SECRET_ACCESS_KEY in nginx's environment");
-        return NGX_ERROR;
-    }
-
-    if (mcf->s3.idle_timeout == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media_s3_idle_timeout\" is 0: no client could send "
-                      "a body");
         return NGX_ERROR;
     }
 

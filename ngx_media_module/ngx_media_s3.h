@@ -32,7 +32,8 @@ typedef struct {
     ngx_str_t                   secret_key;
     ngx_str_t                   session_token;
     ngx_uint_t                  payload;    /* ngx_media_s3_payload_e */
-    ngx_msec_t                  idle_timeout;   /* a body may pause: 20 s */
+    ngx_msec_t                  idle_timeout;   /* a body may pause: 20 s;
+                                                   0: as it likes */
     ngx_flag_t                  ssl;
 } ngx_media_s3_conf_t;
 

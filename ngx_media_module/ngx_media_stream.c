@@ -287,8 +287,12 @@ ngx_media_stream_hold(ngx_media_upload_t *u, ngx_uint_t hold)
 
     if (!hold) {
         ngx_media_stream_awake(s);
+        return;
+    }
 
-    } else if (!s->idle.timer_set) {
+    s->paused = 1;
+
+    if (!s->idle.timer_set && u->mcf->s3.idle_timeout != 0) {
         ngx_add_timer(&s->idle, u->mcf->s3.idle_timeout);
     }
 }
@@ -297,6 +301,8 @@ ngx_media_stream_hold(ngx_media_upload_t *u, ngx_uint_t hold)
 static void
 ngx_media_stream_awake(ngx_media_stream_t *s)
 {
+    s->paused = 0;
+
     if (s->idle.timer_set) {
         ngx_del_timer(&s->idle);
     }
@@ -339,7 +345,7 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
     ngx_media_stream_t  *s = &u->stream;
 
     s->call = NULL;
-    paused = s->idle.timer_set;
+    paused = s->paused;
     ngx_media_stream_awake(s);
 
     if (paused && ngx_strcmp(res->error.code, "RequestTimeout") == 0) {

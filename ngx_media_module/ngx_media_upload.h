@@ -95,6 +95,7 @@ typedef struct {
     EVP_MD_CTX                 *sha;        /* of the part, if multipart */
     ngx_event_t                 idle;       /* S3 waits for the client */
     ngx_media_retry_t           look;       /* what became of the PUT? */
+    unsigned                    paused:1;   /* the client is, and S3 waits */
     unsigned                    writable:1; /* the head is out */
     unsigned                    finished:1; /* the request's body is out */
 } ngx_media_stream_t;

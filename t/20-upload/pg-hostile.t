@@ -3,6 +3,7 @@
 
 use lib 't/lib';
 use Test::More;
+use File::Temp ();
 use Time::HiRes qw(time);
 use MediaTest;
 use MediaNginx;
@@ -115,7 +116,14 @@ my $proxy = MediaProxy->start($ENV{PGPORT}, sub {
     return $answer{$name}->($link);
 });
 
+# the password, for the proxy's port as well
+my $secrets = File::Temp->newdir;
+my $passfile = MediaNginx::slurp(MediaTest::secret_file('pgpass-media_gateway'));
+MediaNginx::spew("$secrets/pgpass", $passfile =~ s/:\d+:/:*:/gr);
+chmod 0600, "$secrets/pgpass" or die $!;
+
 my $nginx = MediaNginx->start(
+    main => media_main() =~ s/PGPASSFILE=[^;]*/PGPASSFILE=$secrets\/pgpass/r,
     http => media_http(pg => $proxy->{port}, media_pg_connect_timeout => '500ms', media_pg_timeout => '1500ms'),
     server => upload_server(body_timeout => '60s'));
 my $bytes = mp4(40_000);
