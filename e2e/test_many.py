@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Many uploads at once: slow raw ones, forms, and clients that would keep the memory or the time of others to
-themselves. MANY (500) says how many, SLOW_S (20) for how long the slow ones send 1 KB per second."""
+themselves. MANY (500) says how many, SLOW_S (10) for how long the slow ones send 1 KB per second."""
 
 import asyncio
 import collections
@@ -20,7 +20,7 @@ from lib import (RUN, URL, User, check, janitor_pass, main, media_like, nginx_wo
                  wait)
 
 MANY = int(os.environ.get("MANY", 500))
-SLOW_S = int(os.environ.get("SLOW_S", 20))
+SLOW_S = int(os.environ.get("SLOW_S", 10))
 PSS_MAX = 640 << 20
 FORM_SIZE = 100_000
 FORM = (b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp4\"\r\n\r\n", b"\r\n--b--\r\n")
@@ -214,7 +214,8 @@ class Held:
 
     async def stand_still(self):
         holders = [await self.holder(4 << 20) for _ in range(6)]
-        await asyncio.to_thread(wait, "the memory is held", lambda: gauge("memory_bytes", self.gateway.port) >= 24 << 20)
+        await asyncio.to_thread(wait, "the memory is held",
+                                lambda: gauge("memory_bytes", self.gateway.port) >= 24 << 20)
         new = await asyncio.gather(self.newcomer(), self.newcomer())
         return [await self.finish(holder) for holder in holders], new
 
