@@ -65,7 +65,8 @@ def main():
                    bench.ratios(big["stock proxy_pass"]["wall"], big["module"]["wall"]), 0.97)
     bench.at_least("100 KB: requests/s to stock's",
                    bench.ratios(small["module"]["rate"], small["stock proxy_pass"]["rate"]), 0.97)
-    cpu = [bench.spread(bench.ratios(*(figures[name]["cpu"] for name in ("module", "stock proxy_pass")))) for figures in (big, small)]
+    cpu = [bench.spread(bench.ratios(figures["module"]["cpu"], figures["stock proxy_pass"]["cpu"]))
+           for figures in (big, small)]
     print("\nCPU of nginx to stock's: 1 GiB {}, 100 KB {}.\n".format(*cpu))
 
 

@@ -165,7 +165,8 @@ class Gateway:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         text = (RUN / "conf/nginx.conf").read_text()
-        for pattern, new in ((r"(?m)^pid .*;", f"pid {self.dir}/pid;"), (r"_(temp|cache)_path \S+/", rf"_\1_path {self.dir}/"),
+        for pattern, new in ((r"(?m)^pid .*;", f"pid {self.dir}/pid;"),
+                             (r"_(temp|cache)_path \S+/", rf"_\1_path {self.dir}/"),
                              (r"listen \S+:\d+ http2;", ""), (r"listen \S+:\d+;", f"listen 127.0.0.1:{self.port};"),
                              *((rf"\b{name} [^;]*;", f"{name} {value};") for name, value in directives.items())):
             text = re.sub(pattern, new, text)

@@ -12,8 +12,8 @@ import termios
 import threading
 import time
 
-from lib import (RUN, SlowUpload, User, check, connect, freeze, janitor_pass, kill, main, media_like, nginx_workers as workers, note, skip,
-                 sql, thaw, unowned, up, value, wait, wait_ready)
+from lib import (RUN, SlowUpload, User, check, connect, freeze, janitor_pass, kill, main, media_like,
+                 nginx_workers as workers, note, skip, sql, thaw, unowned, up, value, wait, wait_ready)
 
 SIZE = 64 << 20
 WRITTEN_MAX = 64 << 10  # bytes, with the access log's pages in it

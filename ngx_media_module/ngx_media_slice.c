@@ -48,7 +48,9 @@ ngx_media_slice_begin(ngx_http_request_t *sr, ngx_media_object_t *object)
         ngx_media_slice_files(last);
     }
 
-    ngx_media_slice_pipe(last);
+    if (last == sr->main) {
+        ngx_media_slice_pipe(last);
+    }
 
     /* what it has read out of them may wait for the client, but not what the
      * one before it has */
@@ -72,9 +74,12 @@ ngx_media_slice_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     u = sr->upstream;
 
-    if (sr->cached || rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE
-        || (u->buffering ? u->pipe->upstream_done : u->length == 0))
-    {
+    if (sr->cached || rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    if (u->buffering ? u->pipe->upstream_done : u->length == 0) {
+        ngx_media_slice_pipe(sr);
         return rc;
     }
 
@@ -123,8 +128,8 @@ ngx_media_slice_file(ngx_http_request_t *r, ngx_fd_t *fd)
 }
 
 
-/* What goes into the cache is sent out of its file, so these are free; other
- * buffers go down the output chain. */
+/* What has gone into the cache is sent out of its file, so these are free;
+ * other buffers go down the output chain. */
 
 static void
 ngx_media_slice_pipe(ngx_http_request_t *r)

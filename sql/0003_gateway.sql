@@ -277,31 +277,43 @@ BEGIN
     p_media.name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name;
 END $$;
 
+-- Every download asks one of these two. They are in PL/pgSQL because it keeps its plans; a function in SQL is
+-- planned anew by each call.
+
 -- Outputs of unlisted or public media for everybody, the original for its owner alone. Who
 -- has no token is asked for one where it might help.
 CREATE FUNCTION media.media_object(p_caller uuid, p_id uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT CASE WHEN m.id IS NULL AND p_caller IS NULL THEN 'token_missing' ELSE o.code END,
-         CASE WHEN m.owner_id = p_caller THEN o.detail END,
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_media media;
+BEGIN
+  SELECT * INTO v_media FROM media m
+   WHERE m.id = p_id AND (m.owner_id = p_caller OR (m.visibility <> 'private' AND p_output <> 'original'));
+  RETURN QUERY
+  SELECT CASE WHEN v_media.id IS NULL AND p_caller IS NULL THEN 'token_missing' ELSE o.code END,
+         CASE WHEN v_media.owner_id = p_caller THEN o.detail END,
          o.object_key, o.size, o.etag, o.content_type, o.name, o.sha256, o.modified, o.output
-    FROM (SELECT 1) one
-    LEFT JOIN media m ON m.id = p_id
-     AND (m.owner_id = p_caller OR (m.visibility <> 'private' AND p_output <> 'original')), LATERAL object_of(m, p_output) o
-$$;
+    FROM object_of(v_media, p_output) o;
+END $$;
 
 -- p_sid: the login that made the playback token, null for one in a mail. It ends with its login.
 CREATE FUNCTION media.play_object(p_id uuid, p_epoch int, p_sid uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT o.* FROM (SELECT 1) one
-    LEFT JOIN media m ON m.id = p_id AND m.token_epoch = p_epoch
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_media media;
+BEGIN
+  SELECT * INTO v_media FROM media m
+   WHERE m.id = p_id AND m.token_epoch = p_epoch
      AND NOT EXISTS (SELECT FROM revocations r WHERE r.subject = p_sid
-                         OR (r.subject = m.owner_id AND r.ended_at >= uuid7_time(p_sid))),
-    LATERAL object_of(m, p_output) o
-$$;
+                         OR (r.subject = m.owner_id AND r.ended_at >= uuid7_time(p_sid)));
+  RETURN QUERY SELECT * FROM object_of(v_media, p_output);
+END $$;
 
 CREATE FUNCTION media.media_epoch(p_owner uuid, p_id uuid) RETURNS TABLE (epoch int, duration double precision)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$

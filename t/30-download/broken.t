@@ -123,8 +123,26 @@ sub suite {
     return;
 }
 
+# HTTP/2: the stream is reset instead
+sub h2_suite {
+    my $port = 1 + ($ENV{TEST_NGINX_PORT} // 1984);
+    my $nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_routes(slice => '64k') . "listen 127.0.0.1:$port http2;");
+    for my $name ('404', 'another object', 'FIN in mid-body') {
+        my $media = $store->media($SIZE);
+        my $token = MediaTest::token('anna');
+        $store->mode("later:$name");
+        my $code = system "curl -s --http2-prior-knowledge -o $nginx->{dir}/h2 -H 'Authorization: Bearer $token' http://127.0.0.1:$port/media/$media/original";
+        my $bytes = MediaNginx::slurp("$nginx->{dir}/h2");
+        isnt($code, 0, "HTTP/2, later $name: no end of the stream");
+        ok(length $bytes < $SIZE && $bytes eq $store->content(0, length $bytes), "HTTP/2, later $name: only bytes of the object");
+    }
+    $nginx->stop('nginx with HTTP/2');
+    return;
+}
+
 my %short = (proxy_read_timeout => '600ms');
 my $http = media_http(s3 => $store->url);
+h2_suite();
 suite('cached slices', http => $http, server => media_routes(%short, slice => '64k'));
 suite('slices', http => $http, server => media_routes(%short, slice => '64k', proxy_cache => 'off'));
 @scripts = grep { $_->[0] !~ /slice|Content-Range|grown|another (?:weak )?object/ } @scripts;

@@ -45,7 +45,7 @@ sub held {
 
 $nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_routes(slice => '64k'));
 my ($worker) = $nginx->workers;
-my $slices = 1200;
+my $slices = 700;
 $media = $store->media($slices * (64 << 10));
 for my $what ('missed', 'cached') {
     my $client = $nginx->client;
@@ -61,6 +61,41 @@ for my $what ('missed', 'cached') {
     is(length $client->answer->{body}, $slices * (64 << 10), "$slices slices $what: all bytes");
 }
 $nginx->stop;
+
+# ---- the size of the cache ----
+
+sub used { my ($kb) = qx(du -sk $nginx->{dir}/cache) =~ /^(\d+)/; return $kb >> 10 }
+
+$nginx = MediaNginx->start(http => media_http(s3 => $store->url, cache_size => '16m'), server => media_server());
+$media = $store->media(20 * $SLICE);
+my $client = $nginx->client;
+$client->send(http("GET /media/$media/original", bearer('anna')));
+$client->need(sub { length $client->{in} > 19 * $SLICE });
+ok($nginx->await('the cache shrinks', sub { used() <= 16 }), '80 MiB through a cache of 16 MiB: its size is kept');
+my ($gone) = grep { /\(deleted\)/ } map { readlink // '' } glob '/proc/' . ($nginx->workers)[0] . '/fd/*';
+is($gone, undef, 'and what was deleted is not held open by the download that goes on');
+is(length $client->answer->{body}, 20 * $SLICE, 'which gets all bytes');
+$nginx->stop('nginx with a small cache');
+
+# ---- clients that leave ----
+
+$nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_server());
+$media = $store->media(20 * $SLICE);
+$nginx->ask(http("HEAD /media/$media/original", "Connection: close\n" . bearer('anna')));
+my $sockets = $nginx->sockets;
+my $before = () = $store->gets;
+for (1 .. 10) {
+    $client = $nginx->client;
+    $client->send(http("GET /media/$media/original", bearer('anna') . 'Range: bytes=' . $_ * $SLICE . "-\n"));
+    $client->need(sub { length $client->{in} > 100_000 });
+    $client->reset;
+}
+$nginx->await('their connections are closed', sub { $nginx->sockets < $sockets + 10 });
+my $asked = () = $store->gets;
+cmp_ok($asked - $before, '<=', 20, 'ten clients that leave within a slice cost one or two each');
+is($nginx->ask(http("GET /media/$media/original", bearer('anna') . "Range: bytes=@{[5 * $SLICE]}-@{[5 * $SLICE + 9]}\n"))->{body},
+    $store->content(5 * $SLICE, 10), 'and the others get theirs');
+$nginx->stop('nginx whose clients leave');
 
 # ---- how many at once ----
 

@@ -9,7 +9,7 @@ use MediaStore;
 my $SLICE = 4 << 20;
 
 my $store = MediaStore->new;
-my $nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_server());
+my $nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_server('listen 127.0.0.1:' . (1 + ($ENV{TEST_NGINX_PORT} // 1984)) . ' http2;'));
 my $counted = 0;
 
 # What S3 was asked for since the last call
@@ -91,6 +91,30 @@ my $media = $store->media(3 * $SLICE);
 my @parts = map { get($media, "Range: bytes=$SLICE-" . (2 * $SLICE)) } 1, 2;
 is(headers($parts[1]), headers($parts[0]), 'a part: the same headers out of the cache');
 is($parts[0]{headers}{'accept-ranges'}, 'bytes', 'a part: Accept-Ranges');
+asked();
+
+# ---- HTTP/2 ----
+
+my $h2 = $nginx->{port} + 1;
+sub h2 {
+    my ($media, @options) = @_;
+    my $token = MediaTest::token('anna');
+    my $out = "$nginx->{dir}/h2";
+    unlink $out;
+    my $said = qx(curl -sS --http2-prior-knowledge -o $out -w '%{http_version} %{http_code} %{errormsg}' -H 'Authorization: Bearer $token' @options http://127.0.0.1:$h2/media/$media/original);
+    return ($said =~ s/ $//r, -e $out ? MediaNginx::slurp($out) : '');
+}
+my $size_h2 = 3 * $SLICE + 5;
+$media = $store->media($size_h2);
+for my $what ('missed', 'cached') {
+    my ($said, $bytes) = h2($media);
+    is($said, '2 200', "HTTP/2, $what: 200");
+    ok($bytes eq $store->content(0, $size_h2), "HTTP/2, $what: all bytes");
+}
+my ($said, $bytes) = h2($media, '-r', ($SLICE - 5) . '-' . (2 * $SLICE + 5));
+is($said, '2 206', 'HTTP/2: 206');
+ok($bytes eq $store->content($SLICE - 5, $SLICE + 11), 'HTTP/2: a part');
+is((h2($media, '-I'))[0], '2 200', 'HTTP/2: HEAD');
 asked();
 
 # ---- more than one reader ----

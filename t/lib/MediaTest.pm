@@ -70,10 +70,11 @@ sub media_main {
 }
 
 # http{}; name => value replaces or adds a directive, undef takes it out; cache, rate, download_key: values of
-# those $media_ variables
+# those $media_ variables; cache_size
 sub media_http {
     my %given = @_;
     my $cache = delete $given{cache} // 'media_objects';
+    my $cache_size = delete $given{cache_size} // '256m';
     my $rate = delete $given{rate} // 0;
     my $download_key = delete $given{download_key} // '';
     my $s3 = delete $given{s3} // $ENV{AWS_ENDPOINT_URL};
@@ -93,7 +94,7 @@ sub media_http {
         'map "" $media_s3_scheme { default http; }',
         'map "" $media_s3_tls_name { default localhost; }',
         "upstream media_s3 { server $host; keepalive 8; }",
-        'proxy_cache_path cache levels=1:2 keys_zone=media_objects:1m max_size=256m use_temp_path=off;',
+        "proxy_cache_path cache levels=1:2 keys_zone=media_objects:1m max_size=$cache_size use_temp_path=off;",
         qq(map "" \$media_cache { default $cache; }),
         qq(map "" \$media_rate { default $rate; }),
         qq(map "" \$media_download_key { default "$download_key"; }),
