@@ -158,8 +158,8 @@ def connect(timeout=60):
     return http.client.HTTPConnection(URL.hostname, URL.port, timeout=timeout)
 
 
-def request(method, path, body=None, headers=None, timeout=120):
-    c = connect(timeout)
+def request(method, path, body=None, headers=None, timeout=120, port=None):
+    c = http.client.HTTPConnection(URL.hostname, port or URL.port, timeout=timeout)
     try:
         c.request(method, path, body, headers or {})
         return Answer(c.getresponse())
@@ -433,7 +433,9 @@ def hasten():
 
 
 def janitor_pass(**env):
-    """One sweep of a janitor of our own that takes every idle upload for dead."""
+    """Time passes for objects that are to be deleted; then one sweep of a janitor of our own that takes every idle
+    upload for dead. What S3 may finish late is looked for again by a later pass."""
+    sql("UPDATE media.objects SET retry_at = now() WHERE state = 'doomed'")
     base = {k: v for k, v in os.environ.items() if not k.startswith("MEDIA_HEALTH")}
     env = {"PGUSER": "media_janitor", "MEDIA_UPLOAD_STALE_S": "1", "MEDIA_OUTBOX_AGE_S": "0", **env}
     done = subprocess.run(["media-janitor", "--once"], env={**base, **env}, capture_output=True, text=True)

@@ -228,7 +228,6 @@ def test_budget():
 
     def clean():
         sql("UPDATE media.uploads SET heartbeat_at = now() - interval '1h'")
-        sql("UPDATE media.objects SET retry_at = now() WHERE state = 'doomed'")
         janitor_pass()
         return not unowned()
     wait("nothing is left over", clean, 90, 0.5)

@@ -19,6 +19,7 @@
 #include "ngx_media_s3.h"
 #include "ngx_media_problem.h"
 #include "ngx_media_fault.h"
+#include "ngx_media_rate.h"
 
 
 /* Counters in shared memory: name in /metrics after "ngx_media_", help text */
@@ -28,6 +29,7 @@
     X(UPLOADS_REFUSED, "uploads_refused_total", "Uploads answered 4xx")       \
     X(UPLOADS_FAILED, "uploads_failed_total", "Uploads answered 5xx")         \
     X(UPLOADS_ABORTED, "uploads_aborted_total", "Uploads the client left")    \
+    X(UPLOADS_REPLAYED, "uploads_replayed_total", "First answers sent again") \
     X(UPLOAD_BYTES, "upload_bytes_total", "File bytes taken from clients")    \
     X(DOWNLOADS, "downloads_total", "Object downloads authorised")            \
     X(LOGINS_OK, "logins_ok_total", "Successful logins")                      \
@@ -79,6 +81,8 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                counters[NGX_MEDIA_COUNTER_COUNT];
     ngx_media_gauges_t          gauges[NGX_MAX_PROCESSES];
+    ngx_atomic_t                problems[MEDIA_PROBLEM_COUNT];  /* sent */
+    ngx_atomic_t                storage_full_until; /* ngx_current_msec */
     ngx_atomic_t                login_salt;
     ngx_atomic_t                login_failures[NGX_MEDIA_LOGIN_LIMITS]
                                               [NGX_MEDIA_LOGIN_SLOTS];
@@ -148,6 +152,10 @@ typedef struct {
     off_t                       max_size;   /* media_max_size; 0: no limit */
     ngx_array_t                *types;      /* media_types: ngx_str_t, "video/"
                                                or a full type; NULL: any */
+    ngx_uint_t                  has_quota;  /* media_quota is written here */
+    off_t                       quota_bytes;    /* -1: none */
+    ngx_int_t                   quota_uploads;
+    ngx_media_rate_t           *rate;       /* media_rate_limit; NULL: none */
     ngx_flag_t                  metrics;    /* media_metrics on */
 } ngx_media_loc_conf_t;
 
@@ -187,12 +195,15 @@ typedef struct {
     ngx_str_t                   traceparent;
     ngx_str_t                   media_id;   /* $media_id */
     ngx_str_t                   problem_extra;
+    const char                 *problem;    /* $media_problem: code of the last
+                                               one sent */
     const char                 *phase;      /* $media_phase, static */
     ngx_media_object_t         *object;
     ngx_msec_t                  s3_time;    /* $media_s3_time */
     ngx_msec_t                  commit_time;
     off_t                       size;       /* $media_size */
     unsigned                    has_size:1;
+    unsigned                    rated:1;    /* counted by media_rate_limit */
     unsigned                    has_denied:1;
     unsigned                    waited:1;   /* for ngx_media_revoke.c */
     enum media_problem          denied;     /* why access said 401 where core
@@ -219,7 +230,18 @@ void ngx_media_count(enum ngx_media_counter c, ngx_uint_t n);
 void ngx_media_gauge(enum ngx_media_gauge g, ngx_int_t delta);
 /* Of all processes that live. [loop] */
 ngx_uint_t ngx_media_gauge_sum(enum ngx_media_gauge g);
+void ngx_media_count_problem(enum media_problem p);
 ngx_media_shm_t *ngx_media_shm(void);
+
+/* media_quota of a location as parameters of statements: SQL null without a
+ * limit. They point into *quota. [loop] */
+typedef struct {
+    u_char                      bytes[NGX_OFF_T_LEN];
+    u_char                      uploads[NGX_INT_T_LEN];
+} ngx_media_quota_t;
+
+void ngx_media_quota_params(ngx_media_loc_conf_t *lcf,
+    ngx_media_quota_t *quota, ngx_str_t *bytes, ngx_str_t *uploads);
 
 /* Route handlers (content phase); each is called with the context made and,
  * unless noted, a valid token in it. They return what a content handler

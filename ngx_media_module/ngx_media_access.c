@@ -328,7 +328,9 @@ ngx_media_key_set_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_media_me_handler(ngx_http_request_t *r)
 {
-    ngx_media_ctx_t  *ctx;
+    ngx_str_t           p[3];
+    ngx_media_ctx_t    *ctx;
+    ngx_media_quota_t   quota;
 
     ctx = ngx_media_ctx(r);
 
@@ -336,8 +338,10 @@ ngx_media_me_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_media_query(r, MEDIA_STMT_ME, &ctx->sub, ngx_media_me_answer,
-                           NULL);
+    p[0] = ctx->sub;
+    ngx_media_quota_params(ngx_media_loc_conf(r), &quota, &p[1], &p[2]);
+
+    return ngx_media_query(r, MEDIA_STMT_ME, p, ngx_media_me_answer, NULL);
 }
 
 

@@ -225,6 +225,7 @@ ngx_media_body_unreadable(ngx_media_upload_t *u, ngx_int_t rc)
     }
 
     if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        ngx_media_problem_core_limit(u->op.r);
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE, NULL);
     }
 
@@ -263,9 +264,9 @@ ngx_media_body_take(ngx_media_upload_t *u)
         u->taken += cl->buf->last - cl->buf->pos;
     }
 
-    for (cl = u->in; cl != NULL && u->form == NULL; cl = cl->next) {
-        rc = ngx_media_ingest_account(u, cl->buf->pos,
-                                      cl->buf->last - cl->buf->pos);
+    for (cl = u->in; cl != NULL; cl = cl->next) {
+        rc = ngx_media_ingest_body(u, cl->buf->pos,
+                                   cl->buf->last - cl->buf->pos);
         if (rc != NGX_OK) {
             return rc;
         }

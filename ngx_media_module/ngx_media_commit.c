@@ -13,7 +13,6 @@ static ngx_int_t ngx_media_commit_query(ngx_media_upload_t *u);
 static void ngx_media_commit_done(void *data, ngx_media_pg_result_t *res);
 static ngx_int_t ngx_media_commit_again(ngx_media_upload_t *u);
 static void ngx_media_commit_retry(ngx_event_t *ev);
-static void ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media);
 
 
 ngx_int_t
@@ -118,7 +117,7 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
     }
 
     if (code.len != 2 || ngx_strncmp(code.data, "ok", 2) != 0) {
-        (void) ngx_media_upload_denied(u, &code, &detail);
+        (void) ngx_media_upload_denied(u, &code, &detail, NULL);
         return;
     }
 
@@ -133,12 +132,12 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
                   ngx_current_msec - u->stored_at);
 
     ngx_media_outbox_publish(&outbox);
-    ngx_media_commit_answer(u, &media);
+    ngx_media_upload_created(u, &media);
 }
 
 
-static void
-ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media)
+void
+ngx_media_upload_created(ngx_media_upload_t *u, ngx_str_t *media)
 {
     u_char              *p;
     ngx_int_t            rc;

@@ -199,6 +199,10 @@ ngx_command_t  ngx_media_commands[] = {
                   max_size, NULL),
     NGX_MEDIA_LOC("media_types", NGX_CONF_1MORE, ngx_media_set_types, types,
                   NULL),
+    NGX_MEDIA_LOC("media_quota", NGX_CONF_TAKE12, ngx_media_set_quota,
+                  quota_bytes, NULL),
+    NGX_MEDIA_LOC("media_rate_limit", NGX_CONF_TAKE123, ngx_media_set_rate,
+                  rate, NULL),
     NGX_MEDIA_LOC("media_metrics", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
                   metrics, NULL),
 
@@ -380,6 +384,9 @@ ngx_media_create_loc_conf(ngx_conf_t *cf)
     lcf->require = NGX_CONF_UNSET_PTR;
     lcf->max_size = NGX_CONF_UNSET;
     lcf->types = NGX_CONF_UNSET_PTR;
+    lcf->quota_bytes = -1;
+    lcf->quota_uploads = -1;
+    lcf->rate = NGX_CONF_UNSET_PTR;
     lcf->metrics = NGX_CONF_UNSET;
 
     return lcf;
@@ -446,6 +453,14 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_str_value(conf->pipeline, prev->pipeline, "audio");
     ngx_conf_merge_off_value(conf->max_size, prev->max_size, 0);
     ngx_conf_merge_ptr_value(conf->types, prev->types, NULL);
+    ngx_conf_merge_ptr_value(conf->rate, prev->rate, NULL);
+
+    if (!conf->has_quota) {
+        conf->has_quota = prev->has_quota;
+        conf->quota_bytes = prev->quota_bytes;
+        conf->quota_uploads = prev->quota_uploads;
+    }
+
     ngx_conf_merge_value(conf->metrics, prev->metrics, 0);
 
     ngx_conf_merge_ptr_value(conf->sources, prev->sources, NULL);

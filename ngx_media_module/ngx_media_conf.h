@@ -51,6 +51,7 @@ char *ngx_media_set_amqp_url_file(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_media_set_shm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_login_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_media_set_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_pipeline(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_enabled(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -265,6 +265,54 @@ ngx_media_set_login_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* "10g", "10g uploads=4", "off uploads=4", "off": one directive, so that a
+ * location which says something says all of it */
+
+char *
+ngx_media_set_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_loc_conf_t  *lcf = conf;
+
+    ngx_str_t  *value;
+
+    if (lcf->has_quota) {
+        return "is duplicate";
+    }
+
+    lcf->has_quota = 1;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") != 0) {
+
+        lcf->quota_bytes = ngx_parse_offset(&value[1]);
+
+        if (lcf->quota_bytes == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" in \"%V\" is neither a size nor off",
+                               &value[1], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value[2].data, "uploads=", 8) == 0) {
+        lcf->quota_uploads = ngx_atoi(value[2].data + 8, value[2].len - 8);
+    }
+
+    if (lcf->quota_uploads < 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" is not uploads=number (1 or "
+                           "more)", &value[2], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 /* "video/mp4" or "video/": token characters of RFC 9110, one slash */
 
 static ngx_uint_t

@@ -154,6 +154,23 @@ ngx_media_ingest_file(ngx_media_upload_t *u, ngx_buf_t *b)
 }
 
 
+/* What came, form or file. */
+
+ngx_int_t
+ngx_media_ingest_body(ngx_media_upload_t *u, u_char *p, size_t n)
+{
+    if (u->form == NULL) {
+        return ngx_media_ingest_account(u, p, n);
+    }
+
+    if (u->body_sha != NULL && EVP_DigestUpdate(u->body_sha, p, n) != 1) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    return NGX_OK;
+}
+
+
 /* Counts and digests bytes; NGX_DONE when they are too many. */
 
 ngx_int_t
@@ -162,6 +179,7 @@ ngx_media_ingest_account(ngx_media_upload_t *u, u_char *p, size_t n)
     u->received += n;
 
     if (u->lcf->max_size != 0 && u->received > u->lcf->max_size) {
+        ngx_media_problem_limit(u->op.r, u->lcf->max_size);
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE,
                                      "the file is larger than %O bytes",
                                      u->lcf->max_size);
@@ -261,7 +279,6 @@ ngx_int_t
 ngx_media_ingest_end(ngx_media_upload_t *u)
 {
     ngx_int_t    rc;
-    unsigned     n;
     media_err_t  err;
 
     if (u->form != NULL) {
@@ -287,14 +304,8 @@ ngx_media_ingest_end(ngx_media_upload_t *u)
         }
     }
 
-    if (EVP_DigestFinal_ex(u->sha, u->sha256, &n) != 1) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
-
-    if (u->want_digest && ngx_memcmp(u->sha256, u->want_sha256, 32) != 0) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_DIGEST_MISMATCH,
-                                     "the sha-256 of the bytes that came is "
-                                     "another one");
+    if (ngx_media_upload_digest_end(u) != NGX_OK) {
+        return NGX_DONE;
     }
 
     return u->sink->finish(u);

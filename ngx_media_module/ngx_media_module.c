@@ -96,6 +96,13 @@ ngx_media_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_media_source_handler;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_media_rate_handler;
+
     return ngx_media_add_header_filter(cf);
 }
 

@@ -40,6 +40,20 @@ ngx_media_op_begin(ngx_media_op_t *op, ngx_http_request_t *r,
 }
 
 
+void
+ngx_media_op_move(ngx_media_op_t *to, ngx_media_op_t *from,
+    void (*cancel)(ngx_media_op_t *op))
+{
+    *to = *from;
+
+    to->cancel = cancel;
+    to->cln->data = to;
+
+    from->r = NULL;
+    from->cln = NULL;
+}
+
+
 ngx_media_op_t *
 ngx_media_op_find(ngx_http_request_t *r, void (*cancel)(ngx_media_op_t *op))
 {

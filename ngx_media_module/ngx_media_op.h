@@ -38,6 +38,9 @@ struct ngx_media_op_s {
  * its own pool, when cancel keeps it). NGX_ERROR when out of memory. [loop] */
 ngx_int_t ngx_media_op_begin(ngx_media_op_t *op, ngx_http_request_t *r,
     void (*cancel)(ngx_media_op_t *op));
+/* Another struct goes on with the request; `from` has none any more. */
+void ngx_media_op_move(ngx_media_op_t *to, ngx_media_op_t *from,
+    void (*cancel)(ngx_media_op_t *op));
 /* The operation of r that has this cancel function; NULL when there is none. */
 ngx_media_op_t *ngx_media_op_find(ngx_http_request_t *r,
     void (*cancel)(ngx_media_op_t *op));

@@ -115,6 +115,7 @@ ngx_media_parts_append(ngx_media_upload_t *u, u_char *p, size_t n)
     size_t  taken;
 
     if (u->received > u->mcf->parts_total) {
+        ngx_media_problem_limit(u->op.r, u->mcf->parts_total);
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE,
                                      "a file sent without its length, or in a "
                                      "form, may have %O bytes: send it as the "

@@ -19,7 +19,7 @@
 #include "media/stmt.h"
 
 
-#define NGX_MEDIA_PG_MAX_PARAMS  12
+#define NGX_MEDIA_PG_MAX_PARAMS  16
 
 
 typedef struct {

@@ -201,6 +201,7 @@ ngx_media_send_problem(ngx_http_request_t *r, enum media_problem p,
     }
 
     row = media_problem_get(p);
+    ngx_media_count_problem(p);
 
     return ngx_media_problem_send(r, row->status, row->code, row->title,
                                   &detail);
@@ -252,6 +253,10 @@ ngx_media_problem_handler(ngx_http_request_t *r)
 
     if (status == 0) {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
+    }
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        ngx_media_problem_core_limit(r);
     }
 
     if (ctx->has_denied
@@ -311,6 +316,65 @@ ngx_media_problem_extra(ngx_http_request_t *r, ngx_str_t *extra)
 
     if (ctx) {
         ctx->problem_extra = *extra;
+    }
+}
+
+
+void
+ngx_media_problem_members(ngx_http_request_t *r, ngx_str_t *object)
+{
+    ngx_str_t  extra;
+
+    /* {"used": 1, "limit": 1} becomes ,"used": 1, "limit": 1 */
+
+    if (object->len < 3 || object->data[0] != '{'
+        || ngx_media_strdup(r->pool, &extra, object->data, object->len - 1)
+           != NGX_OK)
+    {
+        return;
+    }
+
+    extra.data[0] = ',';
+    ngx_media_problem_extra(r, &extra);
+}
+
+
+void
+ngx_media_problem_limit(ngx_http_request_t *r, off_t limit)
+{
+    u_char     text[sizeof("{\"limit\":}") + NGX_OFF_T_LEN];
+    ngx_str_t  object;
+
+    object.data = text;
+    object.len = ngx_sprintf(text, "{\"limit\":%O}", limit) - text;
+
+    ngx_media_problem_members(r, &object);
+}
+
+
+void
+ngx_media_problem_core_limit(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->client_max_body_size > 0) {
+        ngx_media_problem_limit(r, clcf->client_max_body_size);
+    }
+}
+
+
+void
+ngx_media_problem_retry(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+    if (value.data != NULL) {
+        value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+        (void) ngx_media_add_header(r, "Retry-After", &value);
     }
 }
 
@@ -398,6 +462,8 @@ ngx_media_problem_send(ngx_http_request_t *r, ngx_uint_t status,
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ctx->problem = code;
 
     extra = NULL;
 

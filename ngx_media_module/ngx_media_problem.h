@@ -52,6 +52,14 @@ void ngx_media_linger(ngx_http_request_t *r);
 
 /* Extra members of the next problem of r, raw JSON starting with ','. */
 void ngx_media_problem_extra(ngx_http_request_t *r, ngx_str_t *extra);
+/* The same, of a JSON object's text; nothing of what is none. */
+void ngx_media_problem_members(ngx_http_request_t *r, ngx_str_t *object);
+/* "limit": what a body may have at most. */
+void ngx_media_problem_limit(ngx_http_request_t *r, off_t limit);
+/* The same, where core's client_max_body_size said no. */
+void ngx_media_problem_core_limit(ngx_http_request_t *r);
+/* When to come back, seconds. */
+void ngx_media_problem_retry(ngx_http_request_t *r, ngx_uint_t seconds);
 
 
 #endif

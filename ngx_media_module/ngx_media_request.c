@@ -110,6 +110,69 @@ ngx_media_is_json(ngx_http_request_t *r)
 
 
 ngx_int_t
+ngx_media_header_joined(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    u_char           *p;
+    size_t            len, total;
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    h = ngx_media_header_in(r, name, &n);
+
+    if (n < 2) {
+        ngx_str_null(value);
+
+        if (h != NULL) {
+            *value = h->value;
+        }
+
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(name);
+    p = NULL;
+
+    for ( ;; ) {                /* how long, then again to write it */
+        total = 0;
+
+        for (part = &r->headers_in.headers.part; part; part = part->next) {
+            h = part->elts;
+
+            for (i = 0; i < part->nelts; i++) {
+                if (h[i].key.len != len
+                    || ngx_strncmp(h[i].lowcase_key, name, len) != 0)
+                {
+                    continue;
+                }
+
+                if (p != NULL) {
+                    p = ngx_cpymem(p, total ? ", " : "", total ? 2 : 0);
+                    p = ngx_cpymem(p, h[i].value.data, h[i].value.len);
+                }
+
+                total += h[i].value.len + (total ? 2 : 0);
+            }
+        }
+
+        if (p != NULL) {
+            return NGX_OK;
+        }
+
+        value->len = total;
+        value->data = ngx_pnalloc(r->pool, total + 1);
+
+        if (value->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = value->data;
+    }
+}
+
+
+ngx_int_t
 ngx_media_strdup(ngx_pool_t *pool, ngx_str_t *dst, const void *p, size_t len)
 {
     u_char  *copy;

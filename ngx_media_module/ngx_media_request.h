@@ -30,6 +30,11 @@ ngx_media_view(const ngx_str_t *s)
 ngx_table_elt_t *ngx_media_header_in(ngx_http_request_t *r, const char *name,
     ngx_uint_t *n);
 
+/* All its lines as one value, as RFC 9110 5.3 joins them; empty when there is
+ * none. NGX_ERROR when out of memory. [loop] */
+ngx_int_t ngx_media_header_joined(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+
 /* A copy of s in the pool, NUL-terminated; NGX_ERROR when out of memory. */
 ngx_int_t ngx_media_strdup(ngx_pool_t *pool, ngx_str_t *dst,
     const void *p, size_t len);

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <openssl/evp.h>
 #include "ngx_media.h"
+#include "ngx_media_alive.h"
 #include "ngx_media_s3_priv.h"
 
 
@@ -336,6 +337,8 @@ ngx_media_s3_done(void *data, ngx_media_http_response_t *res)
     if (call->res.verdict != 0) {
         ngx_media_count(NGX_MEDIA_C_S3_ERRORS, 1);
     }
+
+    ngx_media_alive_seen(call->res.status);
 
     call->delivering = 1;
     call->req.done(call->req.data, &call->res);

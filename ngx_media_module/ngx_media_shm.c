@@ -127,6 +127,19 @@ ngx_media_shm(void)
 
 
 void
+ngx_media_count_problem(enum media_problem p)
+{
+    ngx_media_shm_t  *shm;
+
+    shm = ngx_media_shm();
+
+    if (shm != NULL) {
+        (void) ngx_atomic_fetch_add(&shm->problems[p], 1);
+    }
+}
+
+
+void
 ngx_media_count(enum ngx_media_counter c, ngx_uint_t n)
 {
     ngx_media_shm_t  *shm;

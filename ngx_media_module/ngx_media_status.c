@@ -320,7 +320,8 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
     }
 
-    size = (NGX_MEDIA_COUNTER_COUNT + NGX_MEDIA_GAUGE_COUNT)
+    size = (NGX_MEDIA_COUNTER_COUNT + NGX_MEDIA_GAUGE_COUNT
+            + MEDIA_PROBLEM_COUNT + 1)
            * (256 + NGX_ATOMIC_T_LEN);
 
     body.data = ngx_pnalloc(r->pool, size);
@@ -344,6 +345,16 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
                          "# TYPE ngx_media_%s gauge\nngx_media_%s %ui\n",
                          gauges[i].name, gauges[i].help, gauges[i].name,
                          gauges[i].name, ngx_media_gauge_sum(i));
+    }
+
+    p = ngx_slprintf(p, last,
+                     "# HELP ngx_media_problems_total Errors answered, by "
+                     "code.\n# TYPE ngx_media_problems_total counter\n");
+
+    for (i = 0; i < MEDIA_PROBLEM_COUNT; i++) {
+        p = ngx_slprintf(p, last,
+                         "ngx_media_problems_total{code=\"%s\"} %uA\n",
+                         media_problem_get(i)->code, shm->problems[i]);
     }
 
     body.len = p - body.data;

@@ -8,9 +8,10 @@
  *   refused         refused, client gone, S3 failed: RELEASED   201, or given
  *                   (the row says "doomed", the janitor cleans)  up: janitor
  *
- * OPENING     an upload that will hold parts waits for its first memory, then
- *             the intent row is written; nothing was read yet, so an
- *             "Expect: 100-continue" is still unanswered. Timers:
+ * OPENING     S3 is asked whether it is there, where that is in doubt; an upload
+ *             that will hold parts waits for its first memory; then the intent
+ *             row is written. Nothing was read yet, so an "Expect:
+ *             100-continue" is still unanswered. Timers: that of the question,
  *             media_memory_wait, pg deadline.
  * READING     client -> [form] -> digest, sniff -> sink. The sink says when it
  *             cannot take more; then the client is not read. Timers:
@@ -38,6 +39,7 @@
 #include "ngx_media_op.h"
 #include "ngx_media_mem.h"
 #include "ngx_media_retry.h"
+#include "ngx_media_alive.h"
 #include "media/multipart.h"
 #include "media/objkey.h"
 #include "media/pace.h"
@@ -51,6 +53,10 @@
 #define NGX_MEDIA_S3_PAUSE       16000  /* ms, longest between tries at S3 */
 #define NGX_MEDIA_PG_PAUSE       1000   /* the same, at PostgreSQL */
 #define NGX_MEDIA_HEARTBEAT      15000  /* ms between heart-beats of intents */
+#define NGX_MEDIA_RESERVE_AHEAD  (32LL << 20)   /* bytes left: ask for more */
+#define NGX_MEDIA_FORM_MAX       (4LL << 20)    /* of a form beside its file,
+                                                   more than its reader takes */
+#define NGX_MEDIA_KEY_MAX        255    /* bytes of an Idempotency-Key */
 
 
 typedef struct ngx_media_upload_s  ngx_media_upload_t;
@@ -156,6 +162,15 @@ typedef struct {
 } ngx_media_multi_t;
 
 
+/* ngx_media_reserve.c: the quota ahead of the bytes */
+typedef struct {
+    ngx_media_pg_query_t       *query;
+    ngx_media_retry_t           retry;
+    off_t                       bytes;      /* reserved by now */
+    unsigned                    last:1;     /* there is no more, most likely */
+} ngx_media_reserve_t;
+
+
 struct ngx_media_upload_s {
     ngx_media_op_t              op;         /* first */
     ngx_pool_t                 *pool;
@@ -177,14 +192,18 @@ struct ngx_media_upload_s {
     ngx_str_t                   visibility;
     ngx_str_t                   request_id;
     ngx_str_t                   traceparent;
+    ngx_str_t                   idempotency_key;
     off_t                       declared;   /* the file's size, -1 unknown */
-    off_t                       most;       /* of its bytes, -1 unknown */
-    u_char                      want_sha256[32];
+    off_t                       least;      /* the file has at least ... */
+    off_t                       most;       /* ... and at most, -1: unknown */
+    u_char                      want_sha256[32];    /* of the file */
+    u_char                      want_body[32];      /* of the whole body */
     media_multipart_t          *form;       /* NULL: the body is the file */
 
     /* what came so far (ngx_media_ingest.c) */
     off_t                       received;
     EVP_MD_CTX                 *sha;
+    EVP_MD_CTX                 *body_sha;   /* of a form with a digest */
     u_char                      sha256[32];
     u_char                      head[MEDIA_SNIFF_LEN];
     size_t                      head_len;
@@ -201,6 +220,12 @@ struct ngx_media_upload_s {
     ngx_media_multi_t           multi;
     ngx_str_t                   etag;       /* of the object, once stored */
 
+    /* admission */
+    ngx_media_alive_t           alive;
+    ngx_media_reserve_t         reserve;
+    ngx_media_pg_query_t       *check;      /* of a form's fields */
+    off_t                       replay_size;    /* of the file it repeats */
+
     /* the database */
     ngx_media_pg_query_t       *query;
     ngx_media_retry_t           retry;      /* of the commit */
@@ -211,7 +236,9 @@ struct ngx_media_upload_s {
     ngx_msec_t                  began_at;
 
     unsigned                    want_digest:1;
+    unsigned                    want_body_digest:1;
     unsigned                    no_replace:1;
+    unsigned                    chosen:1;   /* a form chose its pipeline */
     unsigned                    opened:1;   /* the intent row exists */
     unsigned                    starting:1; /* inside nginx's body reader */
     unsigned                    touched:1;  /* S3 may hold something */
@@ -224,6 +251,8 @@ struct ngx_media_upload_s {
 
 extern const ngx_media_sink_t  ngx_media_stream_sink;
 extern const ngx_media_sink_t  ngx_media_parts_sink;
+/* ngx_media_upload_key.c: bytes are hashed only, a repetition */
+extern const ngx_media_sink_t  ngx_media_replay_sink;
 
 
 /* init_process: memory, heart-beat timer */
@@ -234,18 +263,41 @@ ngx_int_t ngx_media_upload_init_process(ngx_cycle_t *cycle,
  * sent, u->answer ends the request; or the status that ends it. */
 ngx_int_t ngx_media_upload_parse(ngx_media_upload_t *u, ngx_http_request_t *r);
 
-/* The digest of the file that headers state; as ngx_media_upload_parse(). */
+/* Parts of it, with the same result: the digests that headers state, the
+ * Idempotency-Key, what names and describes the file. */
 ngx_int_t ngx_media_upload_digest(ngx_media_upload_t *u,
     ngx_http_request_t *r);
-/* The one a form states. NGX_OK or NGX_DONE. */
+ngx_int_t ngx_media_upload_key(ngx_media_upload_t *u, ngx_http_request_t *r);
+ngx_int_t ngx_media_upload_describe(ngx_media_upload_t *u,
+    ngx_http_request_t *r);
+
+/* What they use: a problem while nothing was begun is sent at once, u->answer
+ * ends the request. */
+#define ngx_media_refuse(...)                                                 \
+    do {                                                                      \
+        u->answer = ngx_media_send_problem(__VA_ARGS__);                      \
+        return NGX_DONE;                                                      \
+    } while (0)
+
+/* The digest a form states. NGX_OK or NGX_DONE. */
 ngx_int_t ngx_media_upload_hex_digest(ngx_media_upload_t *u, media_str_t hex);
+/* The body is over: do the digests agree? NGX_OK or NGX_DONE. */
+ngx_int_t ngx_media_upload_digest_end(ngx_media_upload_t *u);
 
 /* A form field: title, pipeline, visibility, params, sha256. NGX_OK or
  * NGX_DONE. */
 ngx_int_t ngx_media_upload_field(ngx_media_upload_t *u, ngx_str_t *name,
     ngx_str_t *value);
-/* The file's name and declared type, from a form part. */
+/* The file's name and declared type, from a form part. NGX_OK or NGX_DONE. */
 ngx_int_t ngx_media_upload_file(ngx_media_upload_t *u, media_mp_event_t *ev);
+
+/* Admitted: the body may come. */
+void ngx_media_upload_start(ngx_media_upload_t *u);
+
+/* Are the bytes that came reserved, may more come? NGX_OK; NGX_AGAIN: not yet,
+ * ngx_media_upload_pump() follows; NGX_DONE. */
+ngx_int_t ngx_media_reserve_ready(ngx_media_upload_t *u);
+void ngx_media_reserve_close(ngx_media_upload_t *u);
 
 /* Moves bytes from the client to the sink as far as both go. NGX_DONE when the
  * upload has ended meanwhile, else NGX_OK. From sinks and events. */
@@ -264,8 +316,11 @@ ngx_uint_t ngx_media_body_has_input(ngx_media_upload_t *u);
 
 /* The client's bytes of one buffer, form or file; as sink->write. */
 ngx_int_t ngx_media_ingest(ngx_media_upload_t *u, ngx_buf_t *b);
-/* Counts and digests the file's bytes as they come, before ngx_media_ingest();
- * NGX_OK, or NGX_DONE when they are too many. */
+/* Takes note of bytes as they come, before ngx_media_ingest(); NGX_OK or
+ * NGX_DONE. */
+ngx_int_t ngx_media_ingest_body(ngx_media_upload_t *u, u_char *p, size_t n);
+/* Counts and digests the file's bytes; NGX_OK, or NGX_DONE when they are too
+ * many. */
 ngx_int_t ngx_media_ingest_account(ngx_media_upload_t *u, u_char *p,
     size_t n);
 /* The body is over. NGX_OK or NGX_DONE. */
@@ -310,9 +365,15 @@ void ngx_media_multi_close(ngx_media_upload_t *u);
  * client (if it is still there) gets the problem. Always NGX_DONE. */
 ngx_int_t ngx_media_upload_fail(ngx_media_upload_t *u, enum media_problem p,
     const char *fmt, ...);
-/* As the database's code asks for. */
+/* As the database's code asks for; members: of the problem, as a JSON object,
+ * or NULL. */
 ngx_int_t ngx_media_upload_denied(ngx_media_upload_t *u, ngx_str_t *code,
-    ngx_str_t *detail);
+    ngx_str_t *detail, ngx_str_t *members);
+/* 201 with this media, whose id is u->id by now; the upload is gone. */
+void ngx_media_upload_created(ngx_media_upload_t *u, ngx_str_t *media);
+/* The 201 of the first upload with this Idempotency-Key, again. */
+void ngx_media_upload_replayed(ngx_media_upload_t *u, ngx_str_t *id,
+    ngx_str_t *media);
 /* As S3's answer asks for. */
 ngx_int_t ngx_media_upload_s3_failed(ngx_media_upload_t *u,
     ngx_media_s3_result_t *res, const char *what);

@@ -120,6 +120,13 @@ ngx_media_upload_free(ngx_media_upload_t *u)
         ngx_media_pg_detach(u->query);
     }
 
+    if (u->check != NULL) {
+        ngx_media_pg_detach(u->check);
+    }
+
+    ngx_media_alive_forget(&u->alive);
+    ngx_media_reserve_close(u);
+
     if (u->sink != NULL) {
         u->sink->close(u);
     }
@@ -130,6 +137,7 @@ ngx_media_upload_free(ngx_media_upload_t *u)
 
     media_multipart_free(u->form);
     EVP_MD_CTX_free(u->sha);
+    EVP_MD_CTX_free(u->body_sha);
 
     ngx_destroy_pool(u->pool);
 }

@@ -43,7 +43,7 @@ static ngx_int_t ngx_media_var_text(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_email(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_media_var_phase(ngx_http_request_t *r,
+static ngx_int_t ngx_media_var_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_size(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -79,8 +79,10 @@ static ngx_http_variable_t  ngx_media_variables[] = {
       NGX_MEDIA_VAR_REQUEST_ID, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_traceparent"), NULL, ngx_media_var_text,
       NGX_MEDIA_VAR_TRACEPARENT, NGX_MEDIA_FRESH, 0 },
-    { ngx_string("media_phase"), NULL, ngx_media_var_phase,
-      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_phase"), NULL, ngx_media_var_name,
+      offsetof(ngx_media_ctx_t, phase), NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_problem"), NULL, ngx_media_var_name,
+      offsetof(ngx_media_ctx_t, problem), NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_size"), NULL, ngx_media_var_size,
       0, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_time"), NULL, ngx_media_var_time,
@@ -213,19 +215,21 @@ ngx_media_var_email(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 
 static ngx_int_t
-ngx_media_var_phase(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+ngx_media_var_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
+    const char       *name;
     ngx_media_ctx_t  *ctx;
 
     ctx = ngx_media_ctx(r);
+    name = ctx ? *(const char **) ((u_char *) ctx + data) : NULL;
 
-    if (ctx == NULL || ctx->phase == NULL) {
+    if (name == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    return ngx_media_var_set(v, ctx->phase, ngx_strlen(ctx->phase));
+    return ngx_media_var_set(v, name, ngx_strlen(name));
 }
 
 

@@ -26,7 +26,8 @@ CREATE TABLE media.users (
                                      AND email !~ '[[:cntrl:][:space:]]'),
   password_hash text NOT NULL CHECK (password_hash LIKE '$%'),
   roles         text[] NOT NULL DEFAULT '{user}',
-  quota_bytes   bigint CHECK (quota_bytes >= 0),           -- null: no limit
+  quota_bytes   bigint CHECK (quota_bytes >= -1),          -- null: what the gateway's media_quota says; -1: no limit
+  quota_uploads int CHECK (quota_uploads >= -1),           -- open at once; null and -1 as above
   disabled_at   timestamptz,
   created_at    timestamptz NOT NULL DEFAULT now()
 );
@@ -79,19 +80,38 @@ CREATE TABLE media.pipeline_steps (
   PRIMARY KEY (pipeline, step)
 );
 
--- Upload intents: exist before the first byte goes to S3, closed by the commit.
+-- Upload intents: exist before the first byte goes to S3, closed by the commit. No byte is
+-- promised that was not reserved here before, so a commit never fails for the quota.
 CREATE TABLE media.uploads (
-  id             uuid PRIMARY KEY,                     -- becomes the media's id
-  owner_id       uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
-  object_key     text NOT NULL UNIQUE,
-  name           text NOT NULL,
-  reserved_bytes bigint NOT NULL DEFAULT 0 CHECK (reserved_bytes >= 0),
-  request_id     text,
-  heartbeat_at   timestamptz NOT NULL DEFAULT now(),
-  created_at     timestamptz NOT NULL DEFAULT now()
+  id              uuid PRIMARY KEY,                    -- becomes the media's id
+  owner_id        uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
+  object_key      text NOT NULL UNIQUE,
+  name            text,                                -- null: a form tells it later
+  reserved_bytes  bigint NOT NULL DEFAULT 0 CHECK (reserved_bytes >= 0),
+  idempotency_key text,
+  request_id      text,
+  heartbeat_at    timestamptz NOT NULL DEFAULT now(),
+  created_at      timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX uploads_owner ON media.uploads (owner_id);
 CREATE INDEX uploads_heartbeat ON media.uploads (heartbeat_at);
+
+-- What an Idempotency-Key stands for: an upload and, once that is committed, what a
+-- repetition is compared with and answered. A key whose upload is neither open nor
+-- answered is free.
+CREATE TABLE media.upload_keys (
+  owner_id   uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
+  key        text NOT NULL CHECK (octet_length(key) BETWEEN 1 AND 255),
+  upload_id  uuid NOT NULL,
+  request    jsonb,                                    -- upload_request()
+  size_bytes bigint,
+  sha256     text,
+  answer     text,                                     -- body of the 201
+  expires_at timestamptz NOT NULL DEFAULT now() + interval '24h',
+  PRIMARY KEY (owner_id, key),
+  CHECK (num_nulls(request, size_bytes, sha256, answer) IN (0, 4))
+);
+CREATE INDEX upload_keys_expiry ON media.upload_keys (expires_at);
 
 CREATE TABLE media.media (
   id           uuid PRIMARY KEY,
@@ -120,7 +140,8 @@ CREATE TABLE media.media (
   created_at   timestamptz NOT NULL DEFAULT now(),
   finished_at  timestamptz
 );
-CREATE INDEX media_owner ON media.media (owner_id, id DESC);
+CREATE INDEX media_owner ON media.media (owner_id, id DESC) INCLUDE (size_bytes);   -- and their sum, for quotas
+CREATE INDEX media_name ON media.media (name, owner_id);   -- If-None-Match
 CREATE INDEX media_pipeline ON media.media (pipeline);
 
 CREATE TABLE media.jobs (
@@ -238,6 +259,7 @@ CREATE TABLE media.objects (
   strays_at    timestamptz,                            -- S3 may list uploads of this key that nobody
                                                        -- knows: the janitor looks then
   retry_at     timestamptz NOT NULL DEFAULT now(),     -- the janitor looks again then
+  look_again   boolean NOT NULL DEFAULT false,         -- deleted or not: S3 may still finish a late PUT
   created_at   timestamptz NOT NULL DEFAULT now(),
   CHECK ((job_id IS NULL) = (fence IS NULL))
 );

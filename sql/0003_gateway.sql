@@ -1,65 +1,27 @@
 -- Functions of the gateway (role media_gateway). Signatures and meaning of the
 -- columns: libmedia/include/media/stmt.h.
 
+-- What a user may have, null: no limit. The last two are the gateway's media_quota, for
+-- users without a value of their own.
+CREATE FUNCTION media.quota_of(p_user media.users, p_bytes bigint, p_uploads int, OUT bytes bigint, OUT uploads int)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+  SELECT nullif(coalesce(p_user.quota_bytes, p_bytes), -1), nullif(coalesce(p_user.quota_uploads, p_uploads), -1)
+$$;
+
 CREATE FUNCTION media.quota_used(p_user uuid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
   SELECT coalesce((SELECT sum(size_bytes) FROM media WHERE owner_id = p_user), 0)::bigint
        + coalesce((SELECT sum(reserved_bytes) FROM uploads WHERE owner_id = p_user), 0)::bigint
 $$;
 
-CREATE FUNCTION media.me(p_user uuid) RETURNS TABLE (me text)
+CREATE FUNCTION media.me(p_user uuid, p_quota_bytes bigint, p_quota_uploads int) RETURNS TABLE (me text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT jsonb_build_object('id', u.id, 'email', u.email, 'roles', to_jsonb(u.roles),
-    'quota', jsonb_build_object('used', quota_used(u.id), 'limit', u.quota_bytes,
-      'uploads', (SELECT count(*) FROM uploads p WHERE p.owner_id = u.id)))::text
-    FROM users u WHERE u.id = p_user AND u.disabled_at IS NULL
+    'quota', jsonb_build_object('used', quota_used(u.id), 'limit', q.bytes,
+      'reserved', (SELECT coalesce(sum(p.reserved_bytes), 0) FROM uploads p WHERE p.owner_id = u.id),
+      'uploads', (SELECT count(*) FROM uploads p WHERE p.owner_id = u.id), 'uploads_limit', q.uploads))::text
+    FROM users u, quota_of(u, p_quota_bytes, p_quota_uploads) q WHERE u.id = p_user AND u.disabled_at IS NULL
 $$;
-
--- Committed durably before a byte goes to S3: an intent lost in a crash would
--- leave an object that nobody knows.
-CREATE FUNCTION media.upload_open(p_id uuid, p_owner uuid, p_object_key text, p_name text, p_content_type text,
-                                  p_size bigint, p_pipeline text, p_params jsonb, p_request_id text,
-                                  p_no_replace boolean)
-RETURNS TABLE (code text, detail text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-DECLARE
-  v_quota bigint;
-  v_used bigint;
-  v_fault text;
-BEGIN
-  SELECT quota_bytes INTO v_quota FROM users WHERE id = p_owner AND disabled_at IS NULL;
-  IF NOT FOUND THEN
-    RETURN QUERY SELECT 'token_invalid', 'the account of this token is gone or disabled';
-    RETURN;
-  END IF;
-  IF p_pipeline IS NOT NULL THEN
-    IF NOT EXISTS (SELECT FROM pipelines WHERE name = p_pipeline) THEN
-      RETURN QUERY SELECT 'pipeline_unknown', format('there is no pipeline "%s"', left(p_pipeline, 64));
-      RETURN;
-    END IF;
-    v_fault := params_fault(p_pipeline, p_params);
-    IF v_fault IS NOT NULL THEN
-      RETURN QUERY SELECT 'params_invalid', v_fault;
-      RETURN;
-    END IF;
-  END IF;
-  IF p_no_replace AND EXISTS (SELECT FROM media WHERE owner_id = p_owner AND name = p_name) THEN
-    RETURN QUERY SELECT 'precondition_failed', 'you already have media of that name';
-    RETURN;
-  END IF;
-  IF v_quota IS NOT NULL THEN
-    PERFORM FROM users WHERE id = p_owner FOR NO KEY UPDATE;
-    v_used := quota_used(p_owner);
-    IF v_used + coalesce(p_size, 0) > v_quota OR (p_size IS NULL AND v_used >= v_quota) THEN
-      RETURN QUERY SELECT 'quota_exceeded', format('used %s of %s bytes', v_used, v_quota);
-      RETURN;
-    END IF;
-  END IF;
-  INSERT INTO uploads (id, owner_id, object_key, name, reserved_bytes, request_id)
-  VALUES (p_id, p_owner, p_object_key, p_name, coalesce(p_size, 0), p_request_id);
-  INSERT INTO objects (object_key, media_id) VALUES (p_object_key, p_id);
-  RETURN QUERY SELECT 'ok', NULL::text;
-END $$;
 
 CREATE FUNCTION media.upload_s3id(p_id uuid, p_s3_upload_id text) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
@@ -107,7 +69,6 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE
   v_upload uploads;
   v_media media;
-  v_quota bigint;
   v_fault text;
   v_outbox jsonb;
 BEGIN
@@ -137,11 +98,9 @@ BEGIN
     RETURN QUERY SELECT 'params_invalid', 'visibility: must be private, unlisted or public', NULL::text, '[]'::text;
     RETURN;
   END IF;
-  SELECT quota_bytes INTO v_quota FROM users WHERE id = v_upload.owner_id FOR NO KEY UPDATE;
-  IF v_quota IS NOT NULL AND quota_used(v_upload.owner_id) - v_upload.reserved_bytes + p_size > v_quota THEN
-    RETURN QUERY SELECT 'quota_exceeded', format('used %s of %s bytes',
-      quota_used(v_upload.owner_id) - v_upload.reserved_bytes, v_quota), NULL::text, '[]'::text;
-    RETURN;
+  IF p_size > v_upload.reserved_bytes THEN
+    RAISE EXCEPTION 'upload %: % bytes, % are reserved', p_id, p_size, v_upload.reserved_bytes
+      USING ERRCODE = 'check_violation';
   END IF;
   DELETE FROM uploads WHERE id = p_id;
   INSERT INTO media (id, owner_id, name, title, content_type, size_bytes, sha256, etag, object_key, visibility,
@@ -151,6 +110,7 @@ BEGIN
   UPDATE objects SET state = 'live', s3_upload_id = NULL WHERE object_key = v_upload.object_key;
   v_outbox := run_start(p_id);
   SELECT * INTO v_media FROM media WHERE id = p_id;
+  PERFORM upload_key_settle(v_upload, v_media);
   RETURN QUERY SELECT 'ok', NULL::text, media_json(v_media)::text, v_outbox::text;
 END $$;
 
@@ -167,9 +127,10 @@ BEGIN
   IF p_is_clean THEN
     DELETE FROM objects WHERE object_key = p_object_key AND state = 'pending' AND v_found;
   ELSIF NOT EXISTS (SELECT FROM media WHERE id = p_id) THEN
-    INSERT INTO objects AS o (object_key, media_id, state, retry_at)
-    VALUES (p_object_key, p_id, 'doomed', now() + interval '5s')
-    ON CONFLICT ON CONSTRAINT objects_pkey DO UPDATE SET state = 'doomed', retry_at = excluded.retry_at
+    INSERT INTO objects AS o (object_key, media_id, state, retry_at, look_again)
+    VALUES (p_object_key, p_id, 'doomed', now() + interval '5s', true)
+    ON CONFLICT ON CONSTRAINT objects_pkey DO UPDATE
+      SET state = 'doomed', retry_at = excluded.retry_at, look_again = true
       WHERE o.media_id = p_id AND o.state <> 'live';
   END IF;
   RETURN QUERY SELECT CASE WHEN v_found THEN 'ok' ELSE 'gone' END;

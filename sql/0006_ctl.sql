@@ -28,6 +28,32 @@ BEGIN
   RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'not_found' END;
 END $$;
 
+-- How a limit is shown: its number, "none" or "default".
+CREATE FUNCTION media.quota_said(p_limit bigint) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+  SELECT CASE WHEN p_limit IS NULL THEN '"default"' WHEN p_limit = -1 THEN '"none"' ELSE to_jsonb(p_limit) END
+$$;
+
+-- null leaves a limit as it is, "default" is the gateway's media_quota, -1 none.
+CREATE FUNCTION media.ctl_user_quota(p_email text, p_bytes text, p_uploads text)
+RETURNS TABLE (code text, quota text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_user users;
+BEGIN
+  UPDATE users SET
+    quota_bytes = CASE WHEN p_bytes IS NULL THEN quota_bytes WHEN p_bytes <> 'default' THEN p_bytes::bigint END,
+    quota_uploads = CASE WHEN p_uploads IS NULL THEN quota_uploads WHEN p_uploads <> 'default' THEN p_uploads::int END
+   WHERE lower(email) = lower(p_email) RETURNING * INTO v_user;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT 'not_found', NULL::text;
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT 'ok', jsonb_build_object('email', v_user.email,
+    'bytes', quota_said(v_user.quota_bytes), 'uploads', quota_said(v_user.quota_uploads),
+    'used', quota_used(v_user.id), 'open', (SELECT count(*) FROM uploads WHERE owner_id = v_user.id))::text;
+END $$;
+
 CREATE FUNCTION media.ctl_user_list()
 RETURNS TABLE (id uuid, email text, roles text, disabled boolean, created_at text, media bigint, bytes bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$

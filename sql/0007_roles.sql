@@ -16,7 +16,7 @@ END $$;
 GRANT USAGE ON SCHEMA media TO media_gateway, media_worker, media_notifier, media_janitor, media_ctl;
 
 GRANT EXECUTE ON FUNCTION
-  media.me, media.upload_open, media.upload_s3id, media.upload_doubt, media.upload_heartbeat,
+  media.me, media.upload_s3id, media.upload_doubt, media.upload_heartbeat,
   media.upload_commit, media.upload_abort, media.outbox_sent, media.media_list, media.media_get,
   media.media_object, media.play_object, media.media_epoch
 TO media_gateway;
@@ -38,7 +38,7 @@ GRANT EXECUTE ON FUNCTION
 TO media_janitor;
 
 GRANT EXECUTE ON FUNCTION
-  media.ctl_user_add, media.ctl_user_passwd, media.ctl_user_disable, media.ctl_user_list, media.ctl_job_list,
-  media.ctl_job_show, media.ctl_job_retry, media.ctl_job_cancel, media.ctl_media_show, media.ctl_media_rm,
-  media.outbox_sent
+  media.ctl_user_add, media.ctl_user_passwd, media.ctl_user_disable, media.ctl_user_list, media.ctl_user_quota,
+  media.ctl_job_list, media.ctl_job_show, media.ctl_job_retry, media.ctl_job_cancel, media.ctl_media_show,
+  media.ctl_media_rm, media.outbox_sent
 TO media_ctl;

@@ -14,6 +14,7 @@ INSERT INTO test.good
   ('revocations', jsonb_build_object('subject', :'unknown', 'kind', 'user', 'ended_at', now(), 'xid', '7')),
   ('uploads', jsonb_build_object('id', media.uuid7(), 'owner_id', :'ann', 'object_key', 'u', 'name', 'u', 'reserved_bytes', 0,
      'heartbeat_at', now())),
+  ('upload_keys', jsonb_build_object('owner_id', :'ann', 'key', 'k', 'upload_id', media.uuid7(), 'expires_at', now())),
   ('media', jsonb_build_object('id', media.uuid7(), 'owner_id', :'ann', 'name', 'm', 'content_type', 'video/mp4', 'size_bytes', 0,
      'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'm', 'visibility', 'public', 'pipeline', 'one', 'params', '{}'::jsonb,
      'state', 'ready', 'run', 1, 'token_epoch', 1, 'revision', 1)),
@@ -22,7 +23,7 @@ INSERT INTO test.good
      'priority', 0, 'params', '{}'::jsonb, 'progress', 0, 'not_before', now())),
   ('outputs', jsonb_build_object('media_id', :'film', 'name', 'o.mp3', 'job_id', :'job', 'kind', 'audio', 'content_type', 'audio/mpeg',
      'size_bytes', 0, 'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'o')),
-  ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now())),
+  ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now(), 'look_again', false)),
   ('outbox', jsonb_build_object('id', 1000000, 'queue', 'dead', 'job_id', :'job', 'message', '{}', 'retry_at', now())),
   ('job_moves', '{"old": "succeeded", "new": "queued"}'),
   ('pipelines', '{"name": "p", "description": "d", "main_step": "s"}'),
@@ -82,8 +83,8 @@ SELECT refuses('users_email_check', field('email', e)) FROM unnest(ARRAY['@b', '
   repeat('a', 251) || '@b.c']) e;
 SELECT takes('users', field('email', e)) FROM unnest(ARRAY['a@b', repeat('a', 250) || '@b.c', 'ä@b.c']) e;
 SELECT refuses('users_password_hash_check', field('password_hash', 'plain'));
-SELECT refuses('users_quota_bytes_check', '{"quota_bytes": -1}');
-SELECT takes('users', '{"quota_bytes": 0}');
+SELECT refuses('users_quota_bytes_check', '{"quota_bytes": -2}'), refuses('users_quota_uploads_check', '{"quota_uploads": -2}');
+SELECT takes('users', jsonb_build_object('quota_bytes', n, 'quota_uploads', n)) FROM unnest(ARRAY[-1, 0]) n;
 SELECT refuses('users_email', field('email', 'ANN@example.test'));
 SELECT refuses('users_pkey', field('email', 'x@y'), '{}');
 
@@ -116,6 +117,12 @@ SELECT refuses('uploads_reserved_bytes_check', '{"reserved_bytes": -1}');
 SELECT refuses('uploads_owner_id_fkey', field('owner_id', :'unknown'));
 SELECT refuses('uploads_pkey', field('object_key', 'other'), '{}');
 SELECT refuses('uploads_object_key_key', field('id', :'unknown'), '{}');
+SELECT refuses('upload_keys_key_check', field('key', k)) FROM unnest(ARRAY['', repeat('k', 256), repeat('ä', 128)]) k;
+SELECT takes('upload_keys', field('key', repeat('k', 255)));
+SELECT refuses('upload_keys_check', field('answer', '{}'));
+SELECT takes('upload_keys', jsonb_build_object('request', '{}'::jsonb, 'size_bytes', 0, 'sha256', '', 'answer', '{}'));
+SELECT refuses('upload_keys_owner_id_fkey', field('owner_id', :'unknown'));
+SELECT refuses('upload_keys_pkey', '{}', '{}');
 
 -- media
 SELECT refuses('media_name_check', field('name', n)) FROM unnest(ARRAY['', repeat('ä', 128)]) n;
@@ -180,7 +187,8 @@ SELECT set_eq('SELECT name FROM test.fired',
 -- all columns are NOT NULL but these
 SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                  WHERE c.relnamespace = 'media'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attnotnull$$,
-  ARRAY['users.quota_bytes', 'users.disabled_at', 'sessions.replaced_by', 'uploads.request_id', 'media.title', 'media.error_code', 'media.error_detail',
+  ARRAY['users.quota_bytes', 'users.quota_uploads', 'users.disabled_at', 'sessions.replaced_by', 'uploads.name', 'uploads.idempotency_key',
+        'uploads.request_id', 'upload_keys.request', 'upload_keys.size_bytes', 'upload_keys.sha256', 'upload_keys.answer', 'media.title', 'media.error_code', 'media.error_detail',
         'media.probe', 'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.pipeline', 'jobs.range', 'jobs.result', 'jobs.lease_until',
         'jobs.worker', 'jobs.eta_seconds', 'jobs.error_code', 'jobs.error_detail', 'jobs.announced_at', 'jobs.started_at',
         'jobs.finished_at', 'outputs.width', 'outputs.height', 'outputs.duration', 'outputs.bitrate', 'objects.job_id',

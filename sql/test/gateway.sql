@@ -180,12 +180,14 @@ SELECT page(:'ann', 1, p_sort => 'created_at') AS ann_page,
 SELECT ok(page(:'bob', p_cursor => :'ann_cursor', p_sort => s)::text NOT LIKE '%' || :'film' || '%',
   'nor with a cursor of ann, ' || s) FROM unnest(ARRAY['created_at', '-created_at']) s;
 SELECT is(me::jsonb, jsonb_build_object('id', :'bob', 'email', 'bob@example.test', 'roles', '["user"]'::jsonb,
-  'quota', '{"used": 100, "limit": 1000, "uploads": 0}'::jsonb), 'me: is about bob alone') FROM media.me(:'bob');
-SELECT is((SELECT me::jsonb -> 'quota' -> 'limit' FROM media.me(:'ann')), 'null'::jsonb, 'me: no limit');
-SELECT is_empty(format('SELECT * FROM media.me(%L)', :'unknown'), 'me: unknown');
+  'quota', '{"used": 100, "reserved": 0, "limit": 1000, "uploads": 0, "uploads_limit": 5}'::jsonb), 'me: is about bob alone')
+  FROM media.me(:'bob', 7, 5);
+SELECT is((SELECT me::jsonb -> 'quota' -> 'limit' FROM media.me(:'ann', NULL, NULL)), 'null'::jsonb, 'me: no limit');
+SELECT is((SELECT me::jsonb -> 'quota' -> 'limit' FROM media.me(:'ann', 7, NULL)), '7'::jsonb, 'me: that of the gateway');
+SELECT is_empty(format('SELECT * FROM media.me(%L, NULL, NULL)', :'unknown'), 'me: unknown');
 -- every function of the gateway that answers with media is in the list above
 SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'media'::regnamespace
-    AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_owner' = ANY (proargnames) AND proname <> 'upload_open'$$,
+    AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_owner' = ANY (proargnames) AND proname NOT LIKE 'upload%'$$,
   '{media_list,media_epoch,media_patch,media_delete,media_cancel,media_retry,media_run}'::text[], 'no other function of the gateway takes an owner');
 SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'media'::regnamespace
     AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_caller' = ANY (proargnames)$$,

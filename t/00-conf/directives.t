@@ -350,6 +350,16 @@ for my $type ('video', 'mp4', '', '/', '/mp4', 'video/mp4/x', 'video/*', 'video/
     refuses('in_server', within(qq{media_types audio/ "$type";}),
         qq{"$type" in "media_types" is neither a type (video/mp4) nor a family (video/)});
 }
+wrong("media_quota $_;", qq{"$_" in "media_quota" is neither a size nor off}) for '-1', 'much', '10x', '10g5';
+wrong("media_quota 10g $_;", qq{"$_" in "media_quota" is not uploads=number (1 or more)}) for 'uploads', 'uploads=', 'uploads=0', 'uploads=-1', 'files=1';
+wrong('media_quota;', 'invalid number of arguments in "media_quota" directive');
+refuses('in_http', 'media_quota 1m; media_quota 2m;', '"media_quota" directive is duplicate');
+accepts("media_quota $_", http => { media_quota => $_ }, in_server => ['location /q/ { media_quota off; }']) for '0', '10g', '10g uploads=4', 'off uploads=4';
+wrong("media_rate_limit $_;", qr{^"$_" in "media_rate_limit" is not a rate }) for '10', '/m', '0/m', '10/', '10/x', '10/0s', '10/2d', '1000001/s', '-1/s', 'many/s';
+wrong("media_rate_limit 10/m $_;", qr{^"$_" in "media_rate_limit" is neither burst=number}) for 'burst', 'burst=', 'burst=0', 'burst=x', 'nodelay';
+refuses('in_http', 'media_rate_limit 1/m; media_rate_limit off;', '"media_rate_limit" directive is duplicate');
+accepts("media_rate_limit $_", http => { media_rate_limit => $_ }, in_server => ['location /r/ { media_rate_limit off; }'])
+    for '10/s', '10/m', '5/h', '7/d', '10/90s', '1000/1h burst=50', '10/s all', '10/s burst=5 all';
 refuses('in_server', within('media_types video/; media_types audio/;'), '"media_types" directive is duplicate');
 refuses('in_server', within('media_types;'), 'invalid number of arguments in "media_types" directive');
 accepts('media_types', http => { media_types => 'video/ audio/mpeg application/vnd.x+y audio/x-ms.wma' });

@@ -126,6 +126,27 @@ bad("sha256 $_", form(part('sha256', $_), part('file', $bytes, 'a.mp4')), 422, '
 bad('a garbled sha256 in a header of the part', form(part('file', $bytes, 'a.mp4', 'sha256: abc')), 422, 'params_invalid', qr/sha256/);
 bad('type: the part claims another', form(part('file', $bytes, 'a.png', 'Content-Type: image/png')), 415, 'type_mismatch', qr{image/png.*video/mp4});
 
+# ---- refused: a choice made before the file, while the file is under way ----
+
+for my $case (['pipeline', 'video', 'pipeline_unknown', qr/"video"/], ['params', '{"level":10}', 'params_invalid', qr/params\.level/]) {
+    my ($field, $value, @want) = @$case;
+    my $client = $nginx->client;
+    my $form = form(part($field, $value), part('file', mp4(300_000), 'a.mp4'));
+    $client->send(substr post('', $form, @type), 0, -200_000);
+    problem($client->answer, 422, $want[0], "a bad $field before the file: its end is not waited for", $want[1]);
+}
+
+# ---- digests: headers speak of the whole form, fields of the file ----
+
+my $form = form(part('title', 'x'), part('file', $bytes, 'a.mp4'), part('sha256', sha256_hex($bytes)));
+for my $header ('Content-Digest', 'Repr-Digest') {
+    committed($nginx->ask(post('', $form, @type, "$header: " . digest($form))), $bytes, "$header of the form");
+    committed($nginx->ask(post('', undef, @type, 'Transfer-Encoding: chunked', "$header: " . digest("$form\r\nepilogue"))
+        . chunked("$form\r\nepilogue", 999)), $bytes, "$header of the form, its epilogue included, in chunks");
+    problem($nginx->ask(post('', $form, @type, "$header: " . digest($bytes))), 400, 'digest_mismatch',
+        "$header of the file instead", qr/of the form/);
+}
+
 # ---- caps ----
 
 bad('a field of 64 KiB and a byte', form(part('title', 't' x 65_537)), 413, 'too_large', qr/65536 bytes/);

@@ -125,7 +125,7 @@ sub failed {
 sub keys_asked { my %seen = map { m{/media/([0-9a-f-]{36})/} ? ($1 => 1) : () } $s3->asked; return scalar keys %seen }
 
 my (%client, %id);
-for my $name (sort keys %script) {
+for my $name (grep { !/storage full/ } sort keys %script) {
     $s3->mode($name);
     $id{$name} = "s3-$$-" . ++$n;
     $client{$name} = $nginx->client;
@@ -161,6 +161,29 @@ $nginx = MediaNginx->start(http => media_http(s3 => $early->url, %short), server
 my $paused = put('a.mp4', $bytes);
 committed($nginx->ask(substr($paused, 0, 200_000), \1.5, substr $paused, 200_000), $bytes, '100 in mid-body, and a client that pauses');
 $nginx->stop('an early interim answer');
+# ---- full: remembered for a while ----
+
+for my $name (grep { /storage full/ } sort keys %script) {
+    $nginx = MediaNginx->start(http => media_http(s3 => $s3->url, %short), workers => 2, server => upload_server());
+    $s3->mode($name);
+    my $id = "s3-$$-" . ++$n;
+    my $client = $nginx->client;
+    my $request = put('a.mp4', $bytes, "X-Request-Id: $id");
+    $client->send($name =~ /before the body/ ? substr $request, 0, 100_000 : $request);
+    failed($client->answer, $id, $name);
+    $s3->mode('good');
+    my $asked = () = $s3->asked;
+    for my $worker (1 .. 4) {
+        $client = $nginx->client;
+        $client->send(http('PUT /upload/a.mp4', bearer('anna') . "Content-Length: 300000\nExpect: 100-continue\n"));
+        my $answer = $client->answer;
+        problem($answer, 507, 'storage_full', "$name, known to all workers");
+        like($answer->{headers}{'retry-after'}, qr/^[1-5]$/, "$name - when to come back");
+    }
+    is(scalar(() = $s3->asked), $asked, "$name - S3 is left alone");
+    $nginx->await('it fades', sub { $nginx->ask(put('a.mp4', $bytes))->{status} == 201 }) if $name =~ /507/;
+    $nginx->stop($name);
+}
 
 # ---- a slow one is none of these ----
 
@@ -182,6 +205,7 @@ my $slow = MediaS3->start(sub {
 $nginx = MediaNginx->start(http => media_http(s3 => $slow->url, %short, media_s3_send_timeout => '5s', media_s3_read_timeout => '20s'),
     server => upload_server(body_timeout => '1s'));
 my $large = mp4(9_000_000);
+my $client;
 my @clients = map { $nginx->client } 1 .. 2;
 my $began = time;
 $clients[0]->send(put('a.mp4', $large));
@@ -194,7 +218,10 @@ $nginx->stop('slow S3');
 # ---- nobody listens ----
 
 $nginx = MediaNginx->start(http => media_http(s3 => 'http://127.0.0.1:1', %short), server => upload_server());
-failed($nginx->ask(put('a.mp4', $bytes, "X-Request-Id: refused-$$")), "refused-$$", 'nobody listens');
+$client = $nginx->client;
+$client->send(http('PUT /upload/a.mp4',
+    bearer('anna') . "X-Request-Id: refused-$$\nContent-Length: 300000\nExpect: 100-continue\n"));
+failed($client->answer, "refused-$$", 'nobody listens, seen before the body');
 $nginx->stop('nobody listens');
 
 done_testing();

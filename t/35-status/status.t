@@ -110,7 +110,7 @@ GET /metrics
 --- error_code: 200
 --- response_headers
 Content-Type: text/plain; version=0.0.4; charset=utf-8
---- response_body_like: ^(?:# HELP ngx_media_(\w+) [^\n]+\n# TYPE ngx_media_\1 (?:counter|gauge)\nngx_media_\1 \d+\n)+$
+--- response_body_like: ^(?:# HELP ngx_media_(\w+) [^\n]+\n# TYPE ngx_media_\1 (?:counter|gauge)\n(?:ngx_media_\1(?:\{\w+=\"\w+\"\})? \d+\n)+)+$
 
 
 

@@ -182,11 +182,9 @@ for my $how ('close', 'reset') {
 
     $s3->mode('good');
     for my $kind ('raw', 'form') {
-        $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR NO KEY UPDATE");
         $client = $nginx->client;
         $id = "commit-$$-" . ++$n;
-        $client->send($kind{$kind}->($small, "X-Request-Id: $id"));
-        await_lock($nginx, $hold);
+        ($hold) = held_commit($nginx, $client, $kind{$kind}->($small, "X-Request-Id: $id"), $id);
         $client->$how;
         $nginx->ask(http('GET /healthz', "Connection: close\n"));
         is($nginx->metric('uploads_active'), 1, "while it commits, $kind, $ways - it goes on");

@@ -85,10 +85,8 @@ gone('HUP, idle', $old);
 
 # ---- HUP while the commit runs and its client is gone ----
 
-my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR NO KEY UPDATE");
 my $client = $nginx->client;
-$client->send(put('a.mp4', $bytes, "X-Request-Id: hup-$$"));
-await_lock($nginx, $hold);
+my ($hold) = held_commit($nginx, $client, put('a.mp4', $bytes, "X-Request-Id: hup-$$"), "hup-$$");
 $client->reset;
 $old = [$nginx->workers];
 hup($old);

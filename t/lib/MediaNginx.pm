@@ -153,7 +153,7 @@ sub await {
 sub metric {
     my ($self, $name) = @_;
     my $answer = $self->ask(http('GET /metrics', "Connection: close\n"));
-    return $answer->{body} =~ /^ngx_media_$name (\d+)$/m ? $1 : undef;
+    return $answer->{body} =~ /^ngx_media_\Q$name\E (\d+)$/m ? $1 : undef;
 }
 
 # ---- clients ----

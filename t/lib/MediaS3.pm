@@ -17,7 +17,7 @@ use MIME::Base64 ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 
 # The script gets every request once its head is read; without one, everything is done as S3 does it. More of its
-# fields may follow.
+# fields may follow: probes => 1, the script is asked whether the bucket is there, too.
 sub start {
     my ($class, $script, %more) = @_;
     my $listen = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', LocalPort => 0, ReuseAddr => 1) or die $!;
@@ -70,6 +70,10 @@ sub serve {
         }
         (my $head, $in) = split /\r\n\r\n/, $in, 2;
         my $request = MediaS3::Request->new($socket, $head, \$in, "$self->{dir}/object-");
+        if ($request->is_probe && !$self->{probes}) {
+            $request->reply(200, '');
+            next;
+        }
         $self->note("$request->{method} $request->{target}");
         $self->{script}->($self, $request);
     }
@@ -150,6 +154,8 @@ sub reset {
 # Ends the connection and its process
 sub close { my ($self) = @_; CORE::close($self->{socket}); return POSIX::_exit(0) }
 
+# The gateway asks whether the bucket is there
+sub is_probe { my ($self) = @_; return $self->{method} eq 'HEAD' && $self->{target} =~ m{^/[^/?]+/?$} }
 sub is_create { my ($self) = @_; return $self->{method} eq 'POST' && $self->{target} =~ /\?uploads=?$/ }
 sub is_complete { my ($self) = @_; return $self->{method} eq 'POST' && $self->{target} =~ /uploadId=/ }
 

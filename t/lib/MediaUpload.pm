@@ -14,7 +14,7 @@ use Test::More;
 use MediaTest;
 
 our @EXPORT = qw(mp4 put post chunked form part digest upload_server object_bytes intent await_intent
-    committed problem hold await_lock gateway_sql);
+    committed problem hold await_lock held_commit gateway_sql);
 
 # ---- files and requests ----
 
@@ -183,6 +183,16 @@ sub await_lock {
         gateway_sql("SELECT pid FROM pg_stat_activity WHERE usename = 'media_gateway'"
             . " AND $hold->{backend} = ANY (pg_blocking_pids(pid))");
     });
+}
+
+# Sends an upload, and returns what its commit then waits for, and the backend that waits
+sub held_commit {
+    my ($nginx, $client, $request, $request_id) = @_;
+    $client->send(substr $request, 0, -1);
+    my $owner = $nginx->await('the intent', sub { sql("SELECT owner_id FROM uploads WHERE request_id = '$request_id'") });
+    my $hold = hold("SELECT 1 FROM users WHERE id = '$owner' FOR UPDATE");
+    $client->send(substr $request, -1);
+    return ($hold, await_lock($nginx, $hold));
 }
 
 package MediaUpload::Hold;

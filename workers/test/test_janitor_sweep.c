@@ -209,8 +209,15 @@ static void test_sweep_dead_upload_loses_its_object(void)
         "INSERT INTO media.objects (object_key, media_id, s3_upload_id) SELECT object_key, id, 'u'"
         " FROM media.uploads");
     CHECK_INT(pass(), 0);
-    CHECK_STR(store_calls, "abort old u\nlist old\ndelete old\n");
+    CHECK_STR(store_calls, ""); /* a request of its gateway may still be at work */
     CHECK_STR(scratch_sql("SELECT string_agg(object_key, ',') FROM media.uploads"), "new");
+    (void)scratch_sql("UPDATE media.objects SET retry_at = now()");
+    CHECK_INT(pass(), 0);
+    CHECK_STR(store_calls, "abort old u\nlist old\ndelete old\n");
+    CHECK_STR(doomed(), "old"); /* S3 may finish it late */
+    (void)scratch_sql("UPDATE media.objects SET retry_at = now()");
+    CHECK_INT(pass(), 0);
+    CHECK_STR(store_calls, "list old\ndelete old\n");
     CHECK_STR(scratch_sql("SELECT string_agg(object_key, ',') FROM media.objects"), "new");
 }
 

@@ -27,8 +27,8 @@ static void claim(wk_job_t *job)
 
     (void)wk_fmt(id, sizeof(id), MEDIA_ID, (unsigned)++n);
     CHECK_STR(scratch_sql("SELECT code FROM media.upload_open('%s', (SELECT id FROM media.users), "
-                          "'media/%s/original', 'Film.mp4', 'video/mp4', 100, 'audio', NULL, "
-                          "'req-7', false)",
+                          "'media/%s/original', 'Film.mp4', NULL, NULL, 'audio', NULL, 100, 100, "
+                          "NULL, 'req-7', false, NULL, NULL, NULL)",
                           id, id),
               "ok");
     CHECK_STR(

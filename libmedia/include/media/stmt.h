@@ -32,13 +32,32 @@
      * there is none */                                                                            \
     X(REVOCATIONS, 2,                                                                              \
       "SELECT mark, life_s, kind, subject, ended_ms FROM media.revocations_since($1, $2::int)")    \
-    /* user id -> JSON {id,email,roles,quota:{used,limit,uploads}}; no row: gone */                \
-    X(ME, 1, "SELECT me FROM media.me($1::uuid)")                                                  \
-    /* id, owner, object key, name, declared type|null, declared size|null, pipeline|null,         \
-     * params JSON|null, request id|null, no_replace t|f -> code, detail */                        \
-    X(UPLOAD_OPEN, 10,                                                                             \
-      "SELECT code, detail FROM media.upload_open($1::uuid, $2::uuid, $3, $4, $5, $6::bigint, "    \
-      "$7, $8::jsonb, $9, $10::boolean)")                                                          \
+    /* user id, media_quota's bytes|null and uploads|null -> JSON {id,email,roles,quota:{used,     \
+     * reserved,limit,uploads,uploads_limit}}; no row: gone */                                     \
+    X(ME, 3, "SELECT me FROM media.me($1::uuid, $2::bigint, $3::int)")                             \
+    /* id, owner, object key, name|null (a form: fields come later), title|null, visibility|null,  \
+     * pipeline, params JSON|null, least size, most size|null, sha256 hex|null, request id|null,   \
+     * no_replace t|f, idempotency key|null, media_quota's bytes|null and uploads|null             \
+     * -> code, detail, members (JSON of the problem|null), reserved bytes, media_id, size, media. \
+     *    ok: go on; replayed: answer with media; replay: hash the file, whose size must be that,  \
+     *    then UPLOAD_REPLAY */                                                                    \
+    X(UPLOAD_OPEN, 16,                                                                             \
+      "SELECT code, detail, members, reserved, media_id, size, media FROM media.upload_open("      \
+      "$1::uuid, $2::uuid, $3, $4, $5, $6, $7, $8::jsonb, $9::bigint, $10::bigint, $11, $12, "     \
+      "$13::boolean, $14, $15::bigint, $16::int)")                                                 \
+    /* pipeline, params JSON|null -> code, detail */                                               \
+    X(UPLOAD_CHECK, 2, "SELECT code, detail FROM media.upload_check($1, $2::jsonb)")               \
+    /* id, bytes received, media_quota's bytes|null -> code (ok, quota_exceeded, upload_lost),     \
+     * detail, members, reserved bytes, is_last (t: the quota ends there) */                       \
+    X(UPLOAD_RESERVE, 3,                                                                           \
+      "SELECT code, detail, members, reserved, is_last FROM media.upload_reserve($1::uuid, "       \
+      "$2::bigint, $3::bigint)")                                                                   \
+    /* owner, idempotency key, name, title|null, visibility|null, pipeline, params JSON|null,      \
+     * size, sha256 hex -> code (ok, idempotency_key_reused, upload_lost), detail, media_id,       \
+     * media */                                                                                    \
+    X(UPLOAD_REPLAY, 9,                                                                            \
+      "SELECT code, detail, media_id, media FROM media.upload_replay($1::uuid, $2, $3, $4, $5, "   \
+      "$6, $7::jsonb, $8::bigint, $9)")                                                            \
     /* id, S3 upload id -> code ('ok', or 'gone' when the janitor has given the upload up) */      \
     X(UPLOAD_S3ID, 2, "SELECT code FROM media.upload_s3id($1::uuid, $2)")                          \
     /* id: S3 may have a multipart upload of it whose id nobody knows; the janitor looks for such  \
@@ -166,6 +185,8 @@
     X(CTL_USER_PASSWD, 2, "SELECT code FROM media.ctl_user_passwd($1, $2)")                        \
     /* email, t = disable | f = enable -> code */                                                  \
     X(CTL_USER_DISABLE, 2, "SELECT code FROM media.ctl_user_disable($1, $2::boolean)")             \
+    /* email, bytes and uploads: number, "default", or null = as it is -> code, quota (JSON) */    \
+    X(CTL_USER_QUOTA, 3, "SELECT code, quota FROM media.ctl_user_quota($1, $2, $3)")               \
     /* -> id, email, roles, disabled, created_at, media, bytes */                                  \
     X(CTL_USER_LIST, 0,                                                                            \
       "SELECT id, email, roles, disabled, created_at, media, bytes FROM media.ctl_user_list()")    \
