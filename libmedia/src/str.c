@@ -422,38 +422,81 @@ static int name3_index(const char *table, const char *p)
     return -1;
 }
 
-int media_http_date_parse(media_str_t s, int64_t *unix_s)
+#define TWO(s, i) (((s).p[i] - '0') * 10 + (s).p[(i) + 1] - '0')
+
+/* 'd' stands for a digit, 'w' for any byte, another byte for itself. */
+static int has_shape(media_str_t s, const char *shape)
 {
-    static const char shape[] = "www, dd mmm dddd dd:dd:dd GMT";
-    if (s.len != sizeof(shape) - 1) {
-        return MEDIA_E_REJECT;
-    }
-    for (size_t i = 0; i < s.len; i++) {
-        int digit = s.p[i] >= '0' && s.p[i] <= '9';
-        int any = shape[i] == 'w' || shape[i] == 'm';
-        if (shape[i] == 'd' ? !digit : !any && s.p[i] != shape[i]) {
-            return MEDIA_E_REJECT;
+    for (size_t i = 0; shape[i] != '\0'; i++) {
+        int digit = i < s.len && s.p[i] >= '0' && s.p[i] <= '9';
+
+        if (i >= s.len || (shape[i] == 'd' ? !digit : shape[i] != 'w' && s.p[i] != shape[i])) {
+            return 0;
         }
     }
-#define TWO(i) ((s.p[i] - '0') * 10 + s.p[(i) + 1] - '0')
-    civil_t c = {.year = TWO(12) * 100 + TWO(14),
-                 .month = name3_index(months, s.p + 8) + 1,
-                 .day = TWO(5),
-                 .hour = TWO(17),
-                 .minute = TWO(20),
-                 .second = TWO(23),
-                 .weekday = name3_index(weekdays, s.p)};
-#undef TWO
-    if (c.month == 0 || c.day == 0 || c.hour > 23 || c.minute > 59 || c.second > 60) {
+    return 1;
+}
+
+/* Unix seconds of a date that exists; its weekday is set. */
+static int civil_to_unix(civil_t *c, int64_t *unix_s)
+{
+    if (c->month <= 0 || c->month > 12 || c->day == 0 || c->hour > 23 || c->minute > 59 ||
+        c->second > 60) {
         return MEDIA_E_REJECT;
     }
-    int64_t days = days_from_civil(c.year, c.month, c.day);
+    int64_t days = days_from_civil(c->year, c->month, c->day);
     civil_t back = civil_from_unix(days * DAY_S);
-    if (back.day != c.day || back.month != c.month || back.weekday != c.weekday) {
+    if (back.day != c->day || back.month != c->month) {
         return MEDIA_E_REJECT;
     }
-    *unix_s = days * DAY_S + c.hour * 3600 + c.minute * 60 + c.second;
+    c->weekday = back.weekday;
+    *unix_s = days * DAY_S + c->hour * 3600 + c->minute * 60 + c->second;
     return 0;
+}
+
+int media_http_date_parse(media_str_t s, int64_t *unix_s)
+{
+    static const char shape[] = "www, dd www dddd dd:dd:dd GMT";
+    int64_t t;
+
+    if (s.len != sizeof(shape) - 1 || !has_shape(s, shape)) {
+        return MEDIA_E_REJECT;
+    }
+    civil_t c = {.year = TWO(s, 12) * 100 + TWO(s, 14),
+                 .month = name3_index(months, s.p + 8) + 1,
+                 .day = TWO(s, 5),
+                 .hour = TWO(s, 17),
+                 .minute = TWO(s, 20),
+                 .second = TWO(s, 23)};
+    if (civil_to_unix(&c, &t) != 0 || c.weekday != name3_index(weekdays, s.p)) {
+        return MEDIA_E_REJECT;
+    }
+    *unix_s = t;
+    return 0;
+}
+
+int media_rfc3339_parse(media_str_t s, int64_t *unix_s)
+{
+    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
+    size_t i = sizeof(shape) - 1;
+
+    if (!has_shape(s, shape)) {
+        return MEDIA_E_REJECT;
+    }
+    if (i < s.len && s.p[i] == '.') {
+        for (i++; i < s.len && s.p[i] >= '0' && s.p[i] <= '9'; i++) {
+        }
+    }
+    if (i + 1 != s.len || s.p[i] != 'Z' || s.p[i - 1] == '.') {
+        return MEDIA_E_REJECT;
+    }
+    civil_t c = {.year = TWO(s, 0) * 100 + TWO(s, 2),
+                 .month = TWO(s, 5),
+                 .day = TWO(s, 8),
+                 .hour = TWO(s, 11),
+                 .minute = TWO(s, 14),
+                 .second = TWO(s, 17)};
+    return civil_to_unix(&c, unix_s);
 }
 
 void media_uuid7(int64_t unix_ms, const uint8_t rnd[10], char dst[MEDIA_UUID_LEN + 1])

@@ -279,6 +279,37 @@ static void test_str_uuid_valid(void)
     CHECK(!media_uuid_valid(MEDIA_STR_NULL));
 }
 
+static void test_str_rfc3339_parse_is_strict(void)
+{
+    static const char *const bad[] = {
+        "",
+        "2013-05-24",
+        "2013-05-24T00:00:00",
+        "2013-05-24T00:00:00.Z",
+        "2013-05-24T00:00:00+00:00",
+        "2013-05-24T00:00:00Zx",
+        "2013-05-24 00:00:00Z",
+        "2013-02-29T00:00:00Z",
+        "2013-00-01T00:00:00Z",
+        "2013-13-01T00:00:00Z",
+        "2013-01-00T00:00:00Z",
+        "2013-01-01T24:00:00Z",
+        "2013-01-01T00:60:00Z",
+        "+013-01-01T00:00:00Z",
+    };
+    char back[32];
+    int64_t t = 0;
+
+    CHECK_INT(media_rfc3339_parse(MEDIA_STR("2013-05-24T00:00:00Z"), &t), 0);
+    CHECK_INT(t, 1369353600);
+    CHECK_INT(media_rfc3339_parse(MEDIA_STR("2024-02-29T23:59:59.123456Z"), &t), 0);
+    CHECK(media_rfc3339(t * 1000, back, sizeof(back)) > 0);
+    CHECK_STR(back, "2024-02-29T23:59:59.000Z");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK_INT(media_rfc3339_parse(media_str(bad[i]), &t), MEDIA_E_REJECT);
+    }
+}
+
 int main(void)
 {
     test_str_compare();
@@ -296,5 +327,6 @@ int main(void)
     test_str_uuid7_rfc9562_vector();
     test_str_uuid_parse_gives_bytes_and_time();
     test_str_uuid_valid();
+    test_str_rfc3339_parse_is_strict();
     return test_report();
 }
