@@ -45,6 +45,8 @@
     X(PG_ERRORS, "pg_errors_total", "Statements failed or lost")              \
     X(S3_REQUESTS, "s3_requests_total", "Requests sent to S3")                \
     X(S3_ERRORS, "s3_errors_total", "S3 requests failed")                     \
+    X(S3_CRED_RENEWED, "s3_credentials_renewed_total", "New S3 credentials")  \
+    X(S3_CRED_FAILED, "s3_credentials_failed_total", "None were to be had")   \
     X(AMQP_PUBLISHED, "amqp_published_total", "Messages handed to RabbitMQ")  \
     X(AMQP_CONFIRMED, "amqp_confirmed_total", "Messages it confirmed")        \
     X(AMQP_DECLINED, "amqp_declined_total", "Messages left to the janitor")
@@ -86,6 +88,7 @@ typedef struct {
     ngx_atomic_t                login_salt;
     ngx_atomic_t                login_failures[NGX_MEDIA_LOGIN_LIMITS]
                                               [NGX_MEDIA_LOGIN_SLOTS];
+    ngx_media_s3_cred_shm_t     s3_cred;
 } ngx_media_shm_t;
 
 
@@ -104,8 +107,6 @@ typedef struct {
     ngx_media_pg_conf_t         pg;
     ngx_media_amqp_conf_t       amqp;
     ngx_media_s3_conf_t         s3;
-    ngx_str_t                   s3_name;    /* of its TLS certificate */
-    ngx_str_t                   s3_ca;      /* media_s3_trusted_certificate */
     size_t                      memory;     /* media_memory, per process */
     ngx_msec_t                  memory_wait;    /* media_memory_wait */
     size_t                      min_rate;   /* media_min_rate, bytes/s */
@@ -157,6 +158,8 @@ typedef struct {
     ngx_int_t                   quota_uploads;
     ngx_media_rate_t           *rate;       /* media_rate_limit; NULL: none */
     ngx_flag_t                  metrics;    /* media_metrics on */
+    ngx_http_complex_value_t   *s3_prefix;  /* media_s3_prefix, NULL: none */
+    ngx_uint_t                  s3_slashes; /* written in it */
 } ngx_media_loc_conf_t;
 
 
@@ -232,6 +235,9 @@ void ngx_media_gauge(enum ngx_media_gauge g, ngx_int_t delta);
 ngx_uint_t ngx_media_gauge_sum(enum ngx_media_gauge g);
 void ngx_media_count_problem(enum media_problem p);
 ngx_media_shm_t *ngx_media_shm(void);
+/* What the processes share of S3's credentials, and the pool whose mutex guards
+ * it; NULL before the zone exists. */
+ngx_media_s3_cred_shm_t *ngx_media_shm_s3_cred(ngx_slab_pool_t **shpool);
 
 /* media_quota of a location as parameters of statements: SQL null without a
  * limit. They point into *quota. [loop] */

@@ -32,6 +32,12 @@ ngx_media_upload_handler(ngx_http_request_t *r)
     ngx_int_t            rc;
     ngx_media_upload_t  *u;
 
+    if (!ngx_media_s3_cred_usable(&ngx_media_main_conf(r)->s3.cred)) {
+        ngx_media_count(NGX_MEDIA_C_UPLOADS_FAILED, 1);
+        return ngx_media_send_problem(r, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
+                                      NULL);
+    }
+
     u = ngx_media_upload_create(r);
     if (u == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -29,13 +29,13 @@
 
 static char *ngx_media_check_token_ttl(ngx_conf_t *cf, void *post,
     void *data);
-static char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
 
 
 static ngx_conf_post_t  ngx_media_token_ttl_post = {
     ngx_media_check_token_ttl
 };
 static ngx_conf_post_t  ngx_media_bucket_post = { ngx_media_check_bucket };
+static ngx_conf_post_t  ngx_media_region_post = { ngx_media_check_region };
 
 static ngx_conf_num_bounds_t  ngx_media_one_or_more = {
     ngx_conf_check_num_bounds, 1, 65535
@@ -45,6 +45,20 @@ static ngx_conf_enum_t  ngx_media_payloads[] = {
     { ngx_string("trailer"), NGX_MEDIA_S3_TRAILER },
     { ngx_string("signed"), NGX_MEDIA_S3_SIGNED },
     { ngx_string("unsigned"), NGX_MEDIA_S3_UNSIGNED },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_media_addressings[] = {
+    { ngx_string("path"), 0 },
+    { ngx_string("virtual"), 1 },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_media_checksums[] = {
+#define X(name, word, wire, kind, len)                                        \
+    { ngx_string(word), MEDIA_S3_SUM_##name },
+    MEDIA_S3_SUMS(X)
+#undef X
     { ngx_null_string, 0 }
 };
 
@@ -80,7 +94,25 @@ ngx_command_t  ngx_media_commands[] = {
     NGX_MEDIA_MAIN("media_s3_endpoint", NGX_CONF_TAKE1,
                    ngx_media_set_s3_endpoint, s3.host),
     NGX_MEDIA_MAIN("media_s3_trusted_certificate", NGX_CONF_TAKE1,
-                   ngx_conf_set_str_slot, s3_ca),
+                   ngx_conf_set_str_slot, s3.ca),
+    NGX_MEDIA_MAIN("media_s3_credentials", NGX_CONF_TAKE123,
+                   ngx_media_set_s3_credentials, s3.source),
+    NGX_MEDIA_MAIN("media_s3_sse", NGX_CONF_TAKE123,
+                   ngx_media_set_s3_sse, s3.sse),
+
+    { ngx_string("media_s3_addressing"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3.virtual_host),
+      ngx_media_addressings },
+
+    { ngx_string("media_s3_checksum"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3.sum),
+      ngx_media_checksums },
 
     { ngx_string("media_s3_bucket"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -89,8 +121,12 @@ ngx_command_t  ngx_media_commands[] = {
       offsetof(ngx_media_main_conf_t, s3.bucket),
       &ngx_media_bucket_post },
 
-    NGX_MEDIA_MAIN("media_s3_region", NGX_CONF_TAKE1,
-                   ngx_conf_set_str_slot, s3.region),
+    { ngx_string("media_s3_region"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3.region),
+      &ngx_media_region_post },
 
     { ngx_string("media_s3_payload"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -205,6 +241,8 @@ ngx_command_t  ngx_media_commands[] = {
                   rate, NULL),
     NGX_MEDIA_LOC("media_metrics", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
                   metrics, NULL),
+    NGX_MEDIA_LOC("media_s3_prefix", NGX_CONF_TAKE1, ngx_media_set_s3_prefix,
+                  s3_prefix, NULL),
 
     ngx_null_command
 };
@@ -219,39 +257,6 @@ ngx_media_check_token_ttl(ngx_conf_t *cf, void *post, void *data)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"media_token_ttl\" is %Ts, it must be between "
                            "1s and 24h", *ttl);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* S3's rules; the name becomes a segment of every request's path. */
-
-static char *
-ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_str_t  *name = data;
-
-    u_char      ch;
-    size_t      i;
-    ngx_uint_t  alnum, bad;
-
-    bad = name->len < 3 || name->len > 63;
-
-    for (i = 0; i < name->len && !bad; i++) {
-        ch = name->data[i];
-
-        alnum = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
-
-        bad = !alnum && (i == 0 || i == name->len - 1
-                         || (ch != '-' && ch != '.'));
-    }
-
-    if (bad) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not the name of a bucket ([a-z0-9.-], "
-                           "3 to 63)", name);
         return NGX_CONF_ERROR;
     }
 
@@ -280,6 +285,10 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     mcf->pg.connect_timeout = NGX_CONF_UNSET_MSEC;
     mcf->amqp.timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.payload = NGX_CONF_UNSET_UINT;
+    mcf->s3.virtual_host = NGX_CONF_UNSET_UINT;
+    mcf->s3.sum = NGX_CONF_UNSET_UINT;
+    mcf->s3.sse = NGX_CONF_UNSET_UINT;
+    mcf->s3.source = NGX_CONF_UNSET;
     mcf->s3.peer.keepalive = NGX_CONF_UNSET_UINT;
     mcf->s3.peer.connect_timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.peer.send_timeout = NGX_CONF_UNSET_MSEC;
@@ -316,6 +325,11 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
     mcf->amqp.queue = 8192;
 
     ngx_conf_init_uint_value(mcf->s3.payload, NGX_MEDIA_S3_TRAILER);
+    ngx_conf_init_uint_value(mcf->s3.virtual_host, 0);
+    ngx_conf_init_uint_value(mcf->s3.sum,
+                             mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED
+                             ? MEDIA_S3_SUM_NONE : MEDIA_S3_SUM_SHA256);
+    ngx_conf_init_uint_value(mcf->s3.sse, MEDIA_S3_SSE_NONE);
     ngx_conf_init_uint_value(mcf->s3.peer.keepalive, 64);
     ngx_conf_init_msec_value(mcf->s3.peer.connect_timeout, 3000);
     ngx_conf_init_msec_value(mcf->s3.peer.send_timeout, 20000);
@@ -388,6 +402,7 @@ ngx_media_create_loc_conf(ngx_conf_t *cf)
     lcf->quota_uploads = -1;
     lcf->rate = NGX_CONF_UNSET_PTR;
     lcf->metrics = NGX_CONF_UNSET;
+    lcf->s3_prefix = NGX_CONF_UNSET_PTR;
 
     return lcf;
 }
@@ -468,6 +483,12 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     rules = (conf->require != NGX_CONF_UNSET_PTR);
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
 
+    if (conf->s3_prefix == NGX_CONF_UNSET_PTR) {
+        conf->s3_slashes = prev->s3_slashes;
+    }
+
+    ngx_conf_merge_ptr_value(conf->s3_prefix, prev->s3_prefix, NULL);
+
     /* unset stays unset: our own routes then decide by their table */
     ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_CONF_UNSET_UINT);
 
@@ -504,10 +525,7 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    if (mcf->s3.access_key.len == 0 || mcf->s3.secret_key.len == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media on\" needs AWS_ACCESS_KEY_ID and "
-                      "AWS_SECRET_ACCESS_KEY in nginx's environment");
+    if (ngx_media_check_s3_dialect(cf, &mcf->s3) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -536,8 +554,8 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
     }
 
     if (mcf->s3.ssl) {
-        return ngx_media_http_peer_ssl(cf, &mcf->s3.peer, &mcf->s3_name,
-                                       &mcf->s3_ca);
+        return ngx_media_http_peer_ssl(cf, &mcf->s3.peer, &mcf->s3.name,
+                                       &mcf->s3.ca);
     }
 
     if (mcf->s3.payload != NGX_MEDIA_S3_UNSIGNED) {

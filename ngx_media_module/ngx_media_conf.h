@@ -43,8 +43,6 @@ char *ngx_media_check_guard(ngx_conf_t *cf, ngx_media_loc_conf_t *conf,
 
 /* Setters with files, environment or addresses behind them
  * (ngx_media_conf_set.c). */
-char *ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 char *ngx_media_set_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_amqp_url_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -56,6 +54,18 @@ char *ngx_media_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_pipeline(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_enabled(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* ngx_media_s3_conf.c */
+char *ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_s3_sse(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_s3_prefix(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
+char *ngx_media_check_region(ngx_conf_t *cf, void *post, void *data);
+/* Addressing, checksums, credentials: what fits together. */
+ngx_int_t ngx_media_check_s3_dialect(ngx_conf_t *cf, ngx_media_s3_conf_t *s3);
 
 /* The zone of the counters (ngx_media_shm.c). */
 #define NGX_MEDIA_SHM_MIN  (16 * ngx_pagesize)

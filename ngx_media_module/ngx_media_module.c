@@ -146,6 +146,8 @@ ngx_media_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_media_s3_cred_init(cycle, &mcf->s3.cred);
+
     return ngx_media_upload_init_process(cycle, mcf);
 }
 
@@ -167,6 +169,7 @@ ngx_media_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_media_amqp_done(cycle);
+    ngx_media_s3_cred_done(&mcf->s3.cred);
     ngx_media_http_peer_close(&mcf->s3.peer);
     ngx_media_pg_done(cycle);
     ngx_media_leave_zone();

@@ -42,9 +42,9 @@ ngx_media_multi_create(ngx_media_upload_t *u,
     ngx_media_multi_t  *m = &u->multi;
 
     m->opened = opened;
-    m->etags = ngx_array_create(u->pool, 16, sizeof(ngx_str_t));
+    m->parts = ngx_array_create(u->pool, 16, sizeof(ngx_media_multi_part_t));
 
-    if (m->etags == NULL) {
+    if (m->parts == NULL) {
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
     }
 
@@ -232,6 +232,7 @@ ngx_media_multi_send(ngx_media_upload_t *u, enum media_s3_op op,
         req.upload_id = m->upload_id;
         req.body = m->body;
         req.length = m->body.len;
+        req.sum = m->sum;
     }
 
     m->call = ngx_media_s3_call(&req);
@@ -244,48 +245,57 @@ ngx_media_multi_send(ngx_media_upload_t *u, enum media_s3_op op,
 }
 
 
-/* Parts may be answered in any order. */
+void
+ngx_media_multi_crc(ngx_media_upload_t *u, uint64_t crc, off_t size)
+{
+    u->multi.crc = media_crc64nvme_combine(u->multi.crc, crc, size);
+}
+
 
 ngx_int_t
-ngx_media_multi_etag(ngx_media_upload_t *u, ngx_uint_t part, ngx_str_t *etag)
+ngx_media_multi_part(ngx_media_upload_t *u, ngx_uint_t part, ngx_str_t *etag,
+    const char *sum)
 {
-    ngx_str_t    *slot;
-    ngx_array_t  *etags = u->multi.etags;
+    ngx_array_t             *parts = u->multi.parts;
 
-    while (etags->nelts < part) {
-        slot = ngx_array_push(etags);
+    ngx_media_multi_part_t  *slot;
+
+    while (parts->nelts < part) {
+        slot = ngx_array_push(parts);
         if (slot == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_str_null(slot);
+        ngx_memzero(slot, sizeof(ngx_media_multi_part_t));
     }
 
-    slot = etags->elts;
+    slot = parts->elts;
     slot += part - 1;
 
-    slot->len = etag->len;
-    slot->data = ngx_pstrdup(u->pool, etag);
+    ngx_memcpy(slot->sum, sum, MEDIA_S3_SUM_TEXT);
 
-    return slot->data == NULL ? NGX_ERROR : NGX_OK;
+    slot->etag.len = etag->len;
+    slot->etag.data = ngx_pstrdup(u->pool, etag);
+
+    return slot->etag.data == NULL ? NGX_ERROR : NGX_OK;
 }
 
 
 static ngx_int_t
 ngx_media_multi_body(ngx_media_upload_t *u)
 {
-    size_t        cap;
-    u_char       *p, *last;
-    ssize_t       n;
-    ngx_str_t    *etag;
-    ngx_uint_t    i;
-    media_str_t   view;
+    size_t                   cap;
+    u_char                  *p, *last;
+    ssize_t                  n;
+    ngx_uint_t               i;
+    media_str_t              etag;
+    ngx_media_multi_part_t  *part;
 
-    etag = u->multi.etags->elts;
+    part = u->multi.parts->elts;
     cap = sizeof(MEDIA_S3_COMPLETE_OPEN) + sizeof(MEDIA_S3_COMPLETE_CLOSE);
 
-    for (i = 0; i < u->multi.etags->nelts; i++) {
-        cap += 128 + 6 * etag[i].len;
+    for (i = 0; i < u->multi.parts->nelts; i++) {
+        cap += 256 + 6 * part[i].etag.len;
     }
 
     p = ngx_pnalloc(u->pool, cap);
@@ -299,11 +309,12 @@ ngx_media_multi_body(ngx_media_upload_t *u)
     p = ngx_cpymem(p, MEDIA_S3_COMPLETE_OPEN,
                    sizeof(MEDIA_S3_COMPLETE_OPEN) - 1);
 
-    for (i = 0; i < u->multi.etags->nelts; i++) {
-        view.p = (char *) etag[i].data;
-        view.len = etag[i].len;
+    for (i = 0; i < u->multi.parts->nelts; i++) {
+        etag.p = (char *) part[i].etag.data;
+        etag.len = part[i].etag.len;
 
-        n = media_s3_complete_part(i + 1, view, (char *) p, last - p);
+        n = media_s3_complete_part(i + 1, etag, u->mcf->s3.sum, part[i].sum,
+                                   (char *) p, last - p);
         if (n < 0) {
             return NGX_ERROR;
         }
@@ -315,6 +326,10 @@ ngx_media_multi_body(ngx_media_upload_t *u)
                    sizeof(MEDIA_S3_COMPLETE_CLOSE) - 1);
 
     u->multi.body.len = p - u->multi.body.data;
+
+    if (u->mcf->s3.sum == MEDIA_S3_SUM_CRC64NVME) {
+        media_s3_sum_crc_text(u->multi.crc, u->multi.sum);
+    }
 
     return NGX_OK;
 }

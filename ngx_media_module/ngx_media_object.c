@@ -124,6 +124,11 @@ ngx_media_object_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (!ngx_media_s3_cred_usable(&ngx_media_main_conf(r)->s3.cred)) {
+        return ngx_media_send_problem(r, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
+                                      NULL);
+    }
+
     ngx_media_count(NGX_MEDIA_C_DOWNLOADS, 1);
 
     ctx->phase = "serve";

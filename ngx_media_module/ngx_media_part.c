@@ -38,6 +38,16 @@ ngx_media_part_init(ngx_uint_t most)
 }
 
 
+/* Is the SHA-256 of a part of its own wanted, as its checksum, or to sign it? */
+
+static ngx_uint_t
+ngx_media_part_hashed(ngx_media_upload_t *u)
+{
+    return u->mcf->s3.payload == NGX_MEDIA_S3_SIGNED
+           || u->mcf->s3.sum == MEDIA_S3_SUM_SHA256;
+}
+
+
 ngx_media_part_t *
 ngx_media_part_create(ngx_media_upload_t *u, ngx_uint_t number)
 {
@@ -55,7 +65,7 @@ ngx_media_part_create(ngx_media_upload_t *u, ngx_uint_t number)
     ngx_media_retry_init(&part->retry, ngx_media_part_retry, part, u->log,
                          NGX_MEDIA_S3_PAUSE);
 
-    if (number == 1 || u->mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED) {
+    if (number == 1 || !ngx_media_part_hashed(u)) {
         return part;
     }
 
@@ -117,6 +127,10 @@ ngx_media_part_fill(ngx_media_part_t *part, u_char *p, size_t n)
         || (part->sha != NULL && EVP_DigestUpdate(part->sha, p, taken) != 1))
     {
         return 0;
+    }
+
+    if (part->upload->mcf->s3.sum == MEDIA_S3_SUM_CRC64NVME) {
+        part->crc = media_crc64nvme(part->crc, p, taken);
     }
 
     return taken;
@@ -188,6 +202,16 @@ ngx_media_part_close(ngx_media_part_t *part)
 
     if (!u->parts.multipart) {
         ngx_memcpy(part->sha256, u->sha256, 32);
+        media_s3_sum_sha256_text(part->sha256, part->sum);
+        return NGX_OK;
+    }
+
+    if (u->mcf->s3.sum == MEDIA_S3_SUM_CRC64NVME) {
+        ngx_media_multi_crc(u, part->crc, part->size);
+        media_s3_sum_crc_text(part->crc, part->sum);
+    }
+
+    if (!ngx_media_part_hashed(u)) {
         return NGX_OK;
     }
 
@@ -201,8 +225,15 @@ ngx_media_part_close(ngx_media_part_t *part)
         }
     }
 
-    return EVP_DigestFinal_ex(part->sha, part->sha256, &n) == 1 ? NGX_OK
-                                                                : NGX_ERROR;
+    if (EVP_DigestFinal_ex(part->sha, part->sha256, &n) != 1) {
+        return NGX_ERROR;
+    }
+
+    if (u->mcf->s3.sum == MEDIA_S3_SUM_SHA256) {
+        media_s3_sum_sha256_text(part->sha256, part->sum);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -275,6 +306,7 @@ ngx_media_part_start(ngx_media_part_t *part)
     req.key = u->key;
     req.length = part->size;
     req.sha256 = part->sha256;
+    req.sum = part->sum;
     req.within = ngx_media_retry_left(&part->retry);
     req.done = ngx_media_part_done;
     req.ready = ngx_media_part_ready;
@@ -374,7 +406,7 @@ ngx_media_part_ready(void *data)
     }
 
     part->unsent = NULL;
-    ngx_media_s3_finish(part->call, part->sha256);
+    ngx_media_s3_finish(part->call, part->sum);
 }
 
 

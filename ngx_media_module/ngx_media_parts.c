@@ -226,7 +226,7 @@ ngx_media_parts_stored(ngx_media_part_t *part, ngx_str_t *etag)
         return;
     }
 
-    if (ngx_media_multi_etag(u, part->number, etag) != NGX_OK) {
+    if (ngx_media_multi_part(u, part->number, etag, part->sum) != NGX_OK) {
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
         return;
     }

@@ -13,7 +13,7 @@
 #include "ngx_media_s3_priv.h"
 
 
-#define NGX_MEDIA_S3_HEAD_MAX  12288
+#define NGX_MEDIA_S3_HEAD_MAX  (8192 + MEDIA_S3_CRED_TOKEN_MAX)
 
 
 static const char  *ngx_media_s3_names[] = {
@@ -26,12 +26,12 @@ static const char  *ngx_media_s3_names[] = {
 static ngx_int_t ngx_media_s3_start(ngx_media_s3_call_t *call);
 static ngx_media_http_call_t *ngx_media_s3_send(ngx_media_s3_call_t *call,
     char *head, size_t n);
-static void ngx_media_s3_target(ngx_media_s3_conf_t *conf,
-    media_s3_target_t *target);
+static void ngx_media_s3_absent(ngx_event_t *ev);
 static ngx_int_t ngx_media_s3_payload(ngx_media_s3_call_t *call,
     media_s3_req_t *mr, char *hex, size_t cap);
 static void ngx_media_s3_ready(void *data);
 static void ngx_media_s3_done(void *data, ngx_media_http_response_t *res);
+static void ngx_media_s3_deliver(ngx_media_s3_call_t *call);
 
 
 ngx_media_s3_call_t *
@@ -47,8 +47,7 @@ ngx_media_s3_call(ngx_media_s3_request_t *req)
     call->req = *req;
 
     if (req->op == MEDIA_S3_HEAD && req->sha256 != NULL) {
-        ngx_memcpy(call->sha256, req->sha256, 32);
-        call->has_sha256 = 1;
+        media_s3_sum_sha256_text(req->sha256, call->sum_text);
     }
 
     call->trailer = ngx_media_s3_streamed(req->op)
@@ -70,6 +69,10 @@ ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in)
 {
     ngx_int_t              rc;
     ngx_media_s3_slices_t  s;
+
+    if (call->http == NULL) {
+        return NGX_ERROR;
+    }
 
     if (!call->trailer) {
         return ngx_media_http_write(call->http, in);
@@ -99,18 +102,20 @@ ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in)
 
 
 void
-ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32])
+ngx_media_s3_finish(ngx_media_s3_call_t *call, const char *sum)
 {
-    size_t   len;
-    u_char  *p;
+    u_char   *p;
+    ssize_t   len;
+
+    if (call->http == NULL) {
+        return;
+    }
 
     /* no client to wait for any more */
     ngx_media_http_hold(call->http, 0);
 
-    if (call->req.conf->payload != NGX_MEDIA_S3_UNSIGNED) {
-        ngx_memcpy(call->sha256, sha256, 32);
-        call->has_sha256 = 1;
-    }
+    (void) ngx_cpystrn((u_char *) call->sum_text, (u_char *) sum,
+                       MEDIA_S3_SUM_TEXT);
 
     if (!call->trailer) {
         return;
@@ -130,7 +135,14 @@ ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32])
         *p++ = LF;
     }
 
-    len = media_s3_trailer_end(sha256, (char *) p, MEDIA_S3_TRAILER_MAX);
+    len = media_s3_trailer_end(call->sum, sum, (char *) p,
+                               MEDIA_S3_TRAILER_MAX);
+    if (len < 0) {
+        ngx_log_error(NGX_LOG_ALERT, call->req.log, 0,
+                      "media s3: no checksum for the trailer");
+        ngx_media_http_abort(call->http, "no checksum for the trailer");
+        return;
+    }
 
     call->end_buf.pos = call->end_text;
     call->end_buf.last = p + len;
@@ -146,7 +158,9 @@ ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32])
 void
 ngx_media_s3_hold(ngx_media_s3_call_t *call, ngx_uint_t hold)
 {
-    ngx_media_http_hold(call->http, hold);
+    if (call->http != NULL) {
+        ngx_media_http_hold(call->http, hold);
+    }
 }
 
 
@@ -155,6 +169,10 @@ ngx_media_s3_cancel(ngx_media_s3_call_t *call)
 {
     if (call == NULL || call->delivering) {
         return;
+    }
+
+    if (call->absent.posted) {
+        ngx_delete_posted_event(&call->absent);
     }
 
     ngx_media_http_cancel(call->http);
@@ -173,7 +191,16 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
 
     req = &call->req;
 
-    ngx_media_s3_target(req->conf, &target);
+    if (ngx_media_s3_target(req->conf, &target) != NGX_OK) {
+        call->absent.handler = ngx_media_s3_absent;
+        call->absent.data = call;
+        call->absent.log = req->log;
+        ngx_post_event(&call->absent, &ngx_posted_events);
+        return NGX_OK;
+    }
+
+    call->sum = (req->op == MEDIA_S3_HEAD)
+                ? MEDIA_S3_SUM_SHA256 : media_s3_op_sum(&target, req->op);
 
     ngx_memzero(&mr, sizeof(media_s3_req_t));
     mr.op = req->op;
@@ -181,6 +208,7 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
     mr.upload_id = ngx_media_s3_str(&req->upload_id);
     mr.part_number = (int) req->part_number;
     mr.content_type = ngx_media_s3_str(&req->content_type);
+    mr.sum = media_str(req->sum);
     mr.now_s = ngx_time();
 
     if (ngx_media_s3_payload(call, &mr, hex, sizeof(hex)) != NGX_OK) {
@@ -204,18 +232,43 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
 }
 
 
-static void
+ngx_int_t
 ngx_media_s3_target(ngx_media_s3_conf_t *conf, media_s3_target_t *target)
 {
+    if (!ngx_media_s3_cred_usable(&conf->cred)) {
+        return NGX_DECLINED;
+    }
+
     ngx_memzero(target, sizeof(media_s3_target_t));
 
     target->host = ngx_media_s3_str(&conf->host);
     target->bucket = ngx_media_s3_str(&conf->bucket);
-    target->cred.access_key = ngx_media_s3_str(&conf->access_key);
-    target->cred.secret_key = ngx_media_s3_str(&conf->secret_key);
-    target->cred.session_token = ngx_media_s3_str(&conf->session_token);
+    target->virtual_host = conf->virtual_host;
+    target->sse = conf->sse;
+    target->sse_key = ngx_media_s3_str(&conf->sse_key);
+    target->sse_bucket_key = conf->sse_bucket_key;
+    target->sum = conf->sum;
     target->cred.region = ngx_media_s3_str(&conf->region);
     target->cred.service = MEDIA_STR("s3");
+
+    media_s3_cred_view(&conf->cred.cred, &target->cred);
+
+    return NGX_OK;
+}
+
+
+/* A caller hears of it as of any other failure, later. */
+
+static void
+ngx_media_s3_absent(ngx_event_t *ev)
+{
+    ngx_media_s3_call_t  *call = ev->data;
+
+    call->res.size = -1;
+    call->res.verdict = MEDIA_E_RETRY;
+    call->res.cause = "there are no credentials for S3";
+
+    ngx_media_s3_deliver(call);
 }
 
 
@@ -242,7 +295,7 @@ ngx_media_s3_send(ngx_media_s3_call_t *call, char *head, size_t n)
     hr.log = req->log;
 
     if (call->trailer) {
-        hr.body_length = media_s3_trailer_length(req->length,
+        hr.body_length = media_s3_trailer_length(call->sum, req->length,
                                                  NGX_MEDIA_S3_CHUNK);
 
     } else if (ngx_media_s3_streamed(req->op)) {
@@ -333,7 +386,13 @@ ngx_media_s3_done(void *data, ngx_media_http_response_t *res)
     ngx_media_s3_call_t  *call = data;
 
     ngx_media_s3_result(call, res);
+    ngx_media_s3_deliver(call);
+}
 
+
+static void
+ngx_media_s3_deliver(ngx_media_s3_call_t *call)
+{
     if (call->res.verdict != 0) {
         ngx_media_count(NGX_MEDIA_C_S3_ERRORS, 1);
     }

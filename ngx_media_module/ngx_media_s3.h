@@ -12,12 +12,13 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_media_http.h"
+#include "ngx_media_s3_cred.h"
 #include "media/s3req.h"
 #include "media/s3resp.h"
 
 
 typedef enum {
-    NGX_MEDIA_S3_TRAILER = 0,   /* sha256 trailer, the default */
+    NGX_MEDIA_S3_TRAILER = 0,   /* checksum in a trailer, the default */
     NGX_MEDIA_S3_SIGNED,        /* x-amz-content-sha256 of the whole payload:
                                    the caller must know it beforehand */
     NGX_MEDIA_S3_UNSIGNED
@@ -26,16 +27,28 @@ typedef enum {
 typedef struct {
     ngx_media_http_peer_t       peer;
     ngx_str_t                   host;       /* Host header */
+    ngx_str_t                   name;       /* of its TLS certificate */
+    ngx_str_t                   ca;         /* media_s3_trusted_certificate */
     ngx_str_t                   bucket;
     ngx_str_t                   region;
-    ngx_str_t                   access_key;
-    ngx_str_t                   secret_key;
-    ngx_str_t                   session_token;
+    ngx_uint_t                  virtual_host;   /* media_s3_addressing */
+    ngx_uint_t                  sum;        /* enum media_s3_sum_alg */
+    ngx_uint_t                  sse;        /* enum media_s3_sse */
+    ngx_str_t                   sse_key;
+    ngx_flag_t                  sse_bucket_key;
+    ngx_int_t                   source;     /* enum media_s3_source_kind, -1:
+                                               what the environment has */
+    ngx_media_s3_cred_t         cred;
     ngx_uint_t                  payload;    /* ngx_media_s3_payload_e */
     ngx_msec_t                  idle_timeout;   /* a body may pause: 20 s;
                                                    0: as it likes */
     ngx_flag_t                  ssl;
 } ngx_media_s3_conf_t;
+
+/* The dialect and the credentials of now: views, good until control goes back
+ * to the event loop. NGX_DECLINED: there are no credentials. [loop] */
+ngx_int_t ngx_media_s3_target(ngx_media_s3_conf_t *conf,
+    media_s3_target_t *target);
 
 
 typedef struct ngx_media_s3_call_s  ngx_media_s3_call_t;
@@ -75,6 +88,10 @@ typedef struct {
     u_char                     *sha256;     /* 32 bytes: of the body, payload
                                                SIGNED only; HEAD: what the
                                                object has to have, or NULL */
+    const char                 *sum;        /* base64, of the kind
+                                               media_s3_op_sum() says: payload
+                                               SIGNED; COMPLETE with
+                                               CRC64NVME: of the object */
     ngx_msec_t                  within;     /* for the answer, between two of
                                                its bytes; 0: read_timeout */
     ngx_str_t                   body;       /* COMPLETE: whole body, borrowed
@@ -97,10 +114,11 @@ ngx_media_s3_call_t *ngx_media_s3_call(ngx_media_s3_request_t *req);
  * not wait for it. [loop] */
 ngx_int_t ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in);
 
-/* All bytes were written; sha256 of exactly these bytes goes into the trailer
- * and is compared with what S3 says it stored (unsigned mode: neither). Sends
- * the rest by itself; done() follows. */
-void ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32]);
+/* All bytes were written; the checksum of exactly these bytes, of the kind
+ * media_s3_op_sum() says and in base64, goes into the trailer and is compared
+ * with what S3 says it stored (unsigned mode: neither). Sends the rest by
+ * itself; done() follows. */
+void ngx_media_s3_finish(ngx_media_s3_call_t *call, const char *sum);
 
 void ngx_media_s3_hold(ngx_media_s3_call_t *call, ngx_uint_t hold);
 void ngx_media_s3_cancel(ngx_media_s3_call_t *call);

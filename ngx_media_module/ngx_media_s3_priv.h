@@ -25,12 +25,15 @@ struct ngx_media_s3_call_s {
     ngx_buf_t                   end_buf;
     u_char                      end_text[2 + MEDIA_S3_TRAILER_MAX];
 
-    u_char                      sha256[32]; /* of what S3 has to have */
+    enum media_s3_sum_alg       sum;        /* of the body */
+    char                        sum_text[MEDIA_S3_SUM_TEXT];
+                                            /* what S3 has to have; empty: not
+                                               known */
+    ngx_event_t                 absent;     /* no credentials: posted */
 
     unsigned                    trailer:1;
     unsigned                    finishing:1;
     unsigned                    delivering:1;
-    unsigned                    has_sha256:1;
 
     ngx_media_s3_result_t       res;
     media_err_t                 err;

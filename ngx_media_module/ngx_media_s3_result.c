@@ -165,19 +165,16 @@ ngx_media_s3_object_result(ngx_media_s3_call_t *call, media_http1_t *h1)
 static ngx_uint_t
 ngx_media_s3_same_bytes(ngx_media_s3_call_t *call, media_http1_t *h1)
 {
-    u_char       theirs[32];
     media_str_t  value;
 
-    value = media_http1_header(h1, "x-amz-checksum-sha256");
-
-    if (value.p == NULL || !call->has_sha256
-        || memchr(value.p, '-', value.len) != NULL)
-    {
+    if (call->sum == MEDIA_S3_SUM_NONE || call->sum_text[0] == '\0') {
         return 1;
     }
 
-    return media_b64_decode(value, theirs, sizeof(theirs)) == 32
-           && ngx_memcmp(theirs, call->sha256, 32) == 0;
+    value = media_http1_header(h1, media_s3_sum_header(call->sum));
+
+    return value.p == NULL || memchr(value.p, '-', value.len) != NULL
+           || media_str_eq(value, media_str(call->sum_text));
 }
 
 

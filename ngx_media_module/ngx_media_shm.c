@@ -126,6 +126,23 @@ ngx_media_shm(void)
 }
 
 
+ngx_media_s3_cred_shm_t *
+ngx_media_shm_s3_cred(ngx_slab_pool_t **shpool)
+{
+    ngx_media_shm_t  *shm;
+
+    shm = ngx_media_shm();
+
+    if (shm == NULL) {
+        return NULL;
+    }
+
+    *shpool = (ngx_slab_pool_t *) ngx_media_zone->shm.addr;
+
+    return &shm->s3_cred;
+}
+
+
 void
 ngx_media_count_problem(enum media_problem p)
 {

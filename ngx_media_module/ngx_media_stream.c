@@ -51,11 +51,6 @@ ngx_media_stream_open(ngx_media_upload_t *u)
 
     s->part_size = media_part_size_equal(u->mcf->part_size, u->declared);
 
-    s->sha = EVP_MD_CTX_new();
-    if (s->sha == NULL) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
-
     return ngx_media_multi_create(u, ngx_media_stream_part);
 }
 
@@ -76,11 +71,8 @@ ngx_media_stream_part(ngx_media_upload_t *u)
     /* an empty body without trailer is out with its head */
     s->finished = s->left == 0 && u->mcf->s3.payload != NGX_MEDIA_S3_TRAILER;
 
-    if (s->sha != NULL
-        && EVP_DigestInit_ex(s->sha, EVP_sha256(), NULL) != 1)
-    {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
+    media_s3_sum_init(&s->sum, u->mcf->s3.sum);
+    s->sum_text[0] = '\0';
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
 
@@ -136,8 +128,8 @@ ngx_media_stream_send(ngx_media_upload_t *u, ngx_buf_t *b)
     b->last = last;
     s->left -= b->pos - pos;
 
-    if (s->sha != NULL && EVP_DigestUpdate(s->sha, pos, b->pos - pos) != 1) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    if (s->part_size != 0) {
+        media_s3_sum_add(&s->sum, pos, b->pos - pos);
     }
 
     /* NGX_ERROR: stream_done() brings the cause */
@@ -153,9 +145,7 @@ ngx_media_stream_flush(ngx_media_upload_t *u)
 {
     ngx_media_stream_t  *s = &u->stream;
 
-    ngx_int_t   rc;
-    unsigned    n;
-    u_char      sha256[32];
+    ngx_int_t  rc;
 
     if (s->call == NULL || !s->writable || s->finished) {
         return NGX_AGAIN;
@@ -173,7 +163,7 @@ ngx_media_stream_flush(ngx_media_upload_t *u)
         return NGX_OK;
     }
 
-    if (s->sha == NULL) {
+    if (s->part_size == 0) {
 
         /* one PUT: the digest of the file, known once the body is over */
 
@@ -181,18 +171,15 @@ ngx_media_stream_flush(ngx_media_upload_t *u)
             return NGX_OK;
         }
 
-        s->finished = 1;
-        ngx_media_s3_finish(s->call, u->sha256);
+        media_s3_sum_sha256_text(u->sha256, s->sum_text);
 
-        return NGX_AGAIN;
-    }
-
-    if (EVP_DigestFinal_ex(s->sha, sha256, &n) != 1) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    } else {
+        ngx_media_multi_crc(u, s->sum.crc, s->sum.n);
+        media_s3_sum_end(&s->sum, s->sum_text);
     }
 
     s->finished = 1;
-    ngx_media_s3_finish(s->call, sha256);
+    ngx_media_s3_finish(s->call, s->sum_text);
 
     return NGX_AGAIN;
 }
@@ -228,7 +215,7 @@ ngx_media_stream_write(ngx_media_upload_t *u, ngx_buf_t *b)
 
     /* a full part ends at once, its answer is needed for the next one */
 
-    if (u->stream.sha != NULL && u->stream.left == 0
+    if (u->stream.part_size != 0 && u->stream.left == 0
         && ngx_media_stream_flush(u) == NGX_DONE)
     {
         return NGX_DONE;
@@ -387,7 +374,7 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
         return;
     }
 
-    if (ngx_media_multi_etag(u, s->part, &res->etag) != NGX_OK) {
+    if (ngx_media_multi_part(u, s->part, &res->etag, s->sum_text) != NGX_OK) {
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
         return;
     }
@@ -485,9 +472,6 @@ ngx_media_stream_close(ngx_media_upload_t *u)
 
     ngx_media_stream_awake(&u->stream);
     ngx_media_retry_stop(&u->stream.look);
-
-    EVP_MD_CTX_free(u->stream.sha);
-    u->stream.sha = NULL;
 }
 
 

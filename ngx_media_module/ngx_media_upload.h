@@ -98,7 +98,8 @@ typedef struct {
     off_t                       rest;       /* of the file, behind it */
     ngx_buf_t                   head;       /* u->head, not sent yet */
     ngx_uint_t                  part;       /* 1.. */
-    EVP_MD_CTX                 *sha;        /* of the part, if multipart */
+    media_s3_sum_t              sum;        /* of the part, if multipart */
+    char                        sum_text[MEDIA_S3_SUM_TEXT];
     ngx_event_t                 idle;       /* S3 waits for the client */
     ngx_media_retry_t           look;       /* what became of the PUT? */
     unsigned                    paused:1;   /* the client is, and S3 waits */
@@ -121,6 +122,8 @@ struct ngx_media_part_s {
     ngx_media_block_t          *last;
     EVP_MD_CTX                 *sha;        /* NULL: u->sha is its digest, or
                                                none is wanted */
+    uint64_t                    crc;        /* media_s3_checksum crc64nvme */
+    char                        sum[MEDIA_S3_SUM_TEXT];
     ngx_media_s3_call_t        *call;
     ngx_chain_t                *chain;      /* over the blocks, one try */
     ngx_chain_t                *unsent;
@@ -144,12 +147,20 @@ typedef struct {
 } ngx_media_parts_t;
 
 
+typedef struct {
+    ngx_str_t                   etag;
+    char                        sum[MEDIA_S3_SUM_TEXT];
+} ngx_media_multi_part_t;
+
 /* ngx_media_multi.c: what both sinks need for a multipart upload */
 typedef struct {
     ngx_media_s3_call_t        *call;
     ngx_media_pg_query_t       *query;
     ngx_str_t                   upload_id;
-    ngx_array_t                *etags;      /* ngx_str_t by part number - 1 */
+    ngx_array_t                *parts;      /* ngx_media_multi_part_t by part
+                                               number - 1 */
+    uint64_t                    crc;        /* of the parts so far, in a row */
+    char                        sum[MEDIA_S3_SUM_TEXT];     /* of the object */
     ngx_str_t                   body;       /* of CompleteMultipartUpload */
     ngx_media_retry_t           retry;
     ngx_int_t                 (*again)(ngx_media_upload_t *u);
@@ -356,8 +367,11 @@ ngx_int_t ngx_media_parts_admit(ngx_media_upload_t *u,
 /* Multipart at S3: create and record its id, then u->multi.opened(u). */
 ngx_int_t ngx_media_multi_create(ngx_media_upload_t *u,
     ngx_int_t (*opened)(ngx_media_upload_t *u));
-ngx_int_t ngx_media_multi_etag(ngx_media_upload_t *u, ngx_uint_t part,
-    ngx_str_t *etag);
+/* The parts' CRCs, one after the other. */
+void ngx_media_multi_crc(ngx_media_upload_t *u, uint64_t crc, off_t size);
+/* S3 has the part, in any order. */
+ngx_int_t ngx_media_multi_part(ngx_media_upload_t *u, ngx_uint_t part,
+    ngx_str_t *etag, const char *sum);
 ngx_int_t ngx_media_multi_complete(ngx_media_upload_t *u);
 void ngx_media_multi_close(ngx_media_upload_t *u);
 

@@ -16,6 +16,8 @@ static ngx_event_t  ngx_media_heartbeat;
 static void ngx_media_uploads_pressed(void);
 static void ngx_media_heartbeat_handler(ngx_event_t *ev);
 static void ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res);
+static ngx_int_t ngx_media_upload_prefix(ngx_media_upload_t *u,
+    ngx_http_request_t *r, ngx_str_t *prefix);
 
 
 ngx_int_t
@@ -36,10 +38,50 @@ ngx_media_upload_init_process(ngx_cycle_t *cycle, ngx_media_main_conf_t *mcf)
 }
 
 
+/* The prefix of the object's key. A variable in it may not add folders: those
+ * of one user would lie within another's. */
+
+static ngx_int_t
+ngx_media_upload_prefix(ngx_media_upload_t *u, ngx_http_request_t *r,
+    ngx_str_t *prefix)
+{
+    size_t      i;
+    ngx_uint_t  slashes;
+
+    ngx_str_null(prefix);
+
+    if (u->lcf->s3_prefix == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, u->lcf->s3_prefix, prefix) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    slashes = 0;
+
+    for (i = 0; i < prefix->len; i++) {
+        slashes += prefix->data[i] == '/';
+    }
+
+    if (slashes != u->lcf->s3_slashes
+        || !media_objkey_prefix_valid(ngx_media_view(prefix)))
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "media s3: \"media_s3_prefix\" gives \"%V\", which is "
+                      "no prefix of a key", prefix);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_media_upload_t *
 ngx_media_upload_create(ngx_http_request_t *r)
 {
     ngx_pool_t          *pool;
+    ngx_str_t            prefix;
     media_str_t          id;
     ngx_media_upload_t  *u;
     uint8_t              rnd[10];
@@ -88,7 +130,13 @@ ngx_media_upload_create(ngx_http_request_t *r)
 
     id.p = uuid;
     id.len = MEDIA_UUID_LEN;
-    n = media_objkey_original(id, key, sizeof(key));
+
+    if (ngx_media_upload_prefix(u, r, &prefix) != NGX_OK) {
+        ngx_media_upload_free(u);
+        return NULL;
+    }
+
+    n = media_objkey_original(ngx_media_view(&prefix), id, key, sizeof(key));
 
     if (n < 0
         || ngx_media_strdup(pool, &u->id, uuid, MEDIA_UUID_LEN) != NGX_OK

@@ -34,6 +34,7 @@ struct ngx_media_signed_s {
     media_s3_signed_t           values;
     ngx_str_t                   token;      /* of the credentials used */
     time_t                      made;
+    ngx_uint_t                  generation; /* of the credentials */
 };
 
 typedef struct ngx_media_signed_s  ngx_media_signed_t;
@@ -51,7 +52,9 @@ static ngx_int_t ngx_media_var_time(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_uri(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_media_var_host(ngx_http_request_t *r,
+static ngx_int_t ngx_media_var_s3(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_media_var_scheme(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_signed(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -94,8 +97,13 @@ static ngx_http_variable_t  ngx_media_variables[] = {
       0, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_object_etag"), NULL, ngx_media_var_text,
       NGX_MEDIA_VAR_ETAG, NGX_MEDIA_FRESH, 0 },
-    { ngx_string("media_s3_host"), NULL, ngx_media_var_host,
-      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_host"), NULL, ngx_media_var_s3,
+      offsetof(ngx_media_s3_conf_t, host), NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_tls_name"), NULL, ngx_media_var_s3,
+      offsetof(ngx_media_s3_conf_t, name),
+      NGX_MEDIA_FRESH|NGX_HTTP_VAR_CHANGEABLE, 0 },
+    { ngx_string("media_s3_scheme"), NULL, ngx_media_var_scheme,
+      0, NGX_MEDIA_FRESH|NGX_HTTP_VAR_CHANGEABLE, 0 },
     { ngx_string("media_s3_date"), NULL, ngx_media_var_signed,
       NGX_MEDIA_VAR_S3_DATE, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_content_sha256"), NULL, ngx_media_var_signed,
@@ -288,31 +296,22 @@ ngx_media_var_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* The GET that proxy_pass sends to S3; NULL where no object was authorised. */
+/* The GET that proxy_pass sends to S3; NULL where no object was authorised, or
+ * nobody could sign. */
 
 static ngx_media_object_t *
 ngx_media_s3_request(ngx_http_request_t *r, media_s3_target_t *t,
     media_s3_req_t *req)
 {
-    ngx_media_ctx_t      *ctx;
-    ngx_media_s3_conf_t  *s3;
+    ngx_media_ctx_t  *ctx;
 
     ctx = ngx_media_ctx(r);
 
-    if (ctx == NULL || ctx->object == NULL) {
+    if (ctx == NULL || ctx->object == NULL
+        || ngx_media_s3_target(&ngx_media_main_conf(r)->s3, t) != NGX_OK)
+    {
         return NULL;
     }
-
-    s3 = &ngx_media_main_conf(r)->s3;
-
-    ngx_memzero(t, sizeof(*t));
-    t->host = ngx_media_view(&s3->host);
-    t->bucket = ngx_media_view(&s3->bucket);
-    t->cred.access_key = ngx_media_view(&s3->access_key);
-    t->cred.secret_key = ngx_media_view(&s3->secret_key);
-    t->cred.session_token = ngx_media_view(&s3->session_token);
-    t->cred.region = ngx_media_view(&s3->region);
-    t->cred.service = MEDIA_STR("s3");
 
     ngx_memzero(req, sizeof(*req));
     req->op = MEDIA_S3_GET;
@@ -350,14 +349,26 @@ ngx_media_var_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 
 static ngx_int_t
-ngx_media_var_host(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+ngx_media_var_s3(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    ngx_str_t  *host;
+    ngx_str_t  *text;
 
-    host = &ngx_media_main_conf(r)->s3.host;
+    text = (ngx_str_t *) ((char *) &ngx_media_main_conf(r)->s3 + data);
 
-    return ngx_media_var_set(v, host->data, host->len);
+    return ngx_media_var_set(v, text->data, text->len);
+}
+
+
+static ngx_int_t
+ngx_media_var_scheme(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    if (ngx_media_main_conf(r)->s3.ssl) {
+        return ngx_media_var_set(v, "https", sizeof("https") - 1);
+    }
+
+    return ngx_media_var_set(v, "http", sizeof("http") - 1);
 }
 
 
@@ -413,16 +424,20 @@ static ngx_int_t
 ngx_media_sign(ngx_http_request_t *r, ngx_media_object_t *object,
     media_s3_target_t *t, media_s3_req_t *req)
 {
+    ngx_uint_t           generation;
+    media_str_t          token;
     ngx_media_signed_t  *s;
 
     s = object->signature;
+    generation = ngx_media_main_conf(r)->s3.cred.generation;
+    token = t->cred.session_token;
 
-    if (s && s->made == req->now_s) {
+    if (s && s->made == req->now_s && s->generation == generation) {
         return NGX_OK;
     }
 
     if (s == NULL) {
-        s = ngx_palloc(r->pool, sizeof(ngx_media_signed_t));
+        s = ngx_pcalloc(r->pool, sizeof(ngx_media_signed_t));
         if (s == NULL) {
             return NGX_ERROR;
         }
@@ -432,8 +447,15 @@ ngx_media_sign(ngx_http_request_t *r, ngx_media_object_t *object,
         return NGX_ERROR;
     }
 
-    s->token.data = (u_char *) t->cred.session_token.p;
-    s->token.len = t->cred.session_token.len;
+    /* a copy: the next credentials are written over these */
+
+    if (s->generation != generation
+        && ngx_media_strdup(r->pool, &s->token, token.p, token.len) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    s->generation = generation;
     s->made = req->now_s;
 
     object->signature = s;

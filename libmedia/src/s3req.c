@@ -12,7 +12,6 @@
 #define KEY_MAX 1024
 #define PART_MAX 10000
 #define URI_MAX 8192
-#define SUM_HEADER "x-amz-checksum-"
 
 static const struct {
     const char *method;
@@ -30,12 +29,11 @@ static const char *const sses[MEDIA_S3_SSE_COUNT] = {
 };
 
 static const struct {
-    const char *header; /* "x-amz-checksum-sha256" */
     const char *wire;
     const char *kind;
     size_t len; /* of a value in base64 */
 } sums[MEDIA_S3_SUM_COUNT] = {
-#define X(name, word, wire, kind, len) {SUM_HEADER word, wire, kind, len},
+#define X(name, word, wire, kind, len) {wire, kind, len},
     MEDIA_S3_SUMS(X)
 #undef X
 };
@@ -217,15 +215,15 @@ static void add_sum(media_s3_headers_t *hs, const media_s3_target_t *t, const me
         snprintf(hs->decoded_length, sizeof(hs->decoded_length), "%lld",
                  (long long)req->content_length);
         add(hs, "x-amz-decoded-content-length", media_str(hs->decoded_length));
-        add(hs, "x-amz-trailer", media_str(sums[sum].header));
+        add(hs, "x-amz-trailer", media_str(media_s3_sum_header(sum)));
     } else if (sum != MEDIA_S3_SUM_NONE && req->sum.len != 0) {
-        add(hs, sums[sum].header, req->sum);
+        add(hs, media_s3_sum_header(sum), req->sum);
     } else if (t->sum != MEDIA_S3_SUM_NONE && req->op == MEDIA_S3_CREATE_MULTIPART) {
         add(hs, "x-amz-checksum-algorithm", media_str(sums[t->sum].wire));
         add(hs, "x-amz-checksum-type", media_str(sums[t->sum].kind));
     } else if (t->sum == MEDIA_S3_SUM_CRC64NVME && req->op == MEDIA_S3_COMPLETE_MULTIPART &&
                req->sum.len != 0) {
-        add(hs, sums[t->sum].header, req->sum);
+        add(hs, media_s3_sum_header(t->sum), req->sum);
         add(hs, "x-amz-checksum-type", media_str(sums[t->sum].kind));
     }
 }
@@ -276,7 +274,7 @@ int64_t media_s3_trailer_length(enum media_s3_sum_alg alg, int64_t n, int chunk)
     if (n < 0 || chunk <= 0 || alg <= MEDIA_S3_SUM_NONE || alg >= MEDIA_S3_SUM_COUNT) {
         return MEDIA_E_BUG;
     }
-    end = (int64_t)(strlen("0\r\n:\r\n\r\n") + strlen(sums[alg].header) + sums[alg].len);
+    end = (int64_t)(strlen("0\r\n:\r\n\r\n") + strlen(media_s3_sum_header(alg)) + sums[alg].len);
     rest = n % chunk;
     len = n / chunk * ((int64_t)hex_digits(chunk) + 4 + chunk);
     if (rest != 0) {
@@ -293,7 +291,7 @@ ssize_t media_s3_trailer_end(enum media_s3_sum_alg alg, const char *sum, char *d
         return MEDIA_E_BUG;
     }
     out_cstr(&o, "0\r\n");
-    out_cstr(&o, sums[alg].header);
+    out_cstr(&o, media_s3_sum_header(alg));
     out_cstr(&o, ":");
     out_cstr(&o, sum);
     out_cstr(&o, "\r\n\r\n");

@@ -167,6 +167,17 @@ uint64_t media_crc64nvme_combine(uint64_t a, uint64_t b, int64_t len_b)
     return times(power((uint64_t)len_b * 8), a) ^ b;
 }
 
+const char *media_s3_sum_header(enum media_s3_sum_alg alg)
+{
+    static const char *const headers[] = {
+#define X(name, word, wire, kind, len) "x-amz-checksum-" word,
+        MEDIA_S3_SUMS(X)
+#undef X
+    };
+
+    return headers[alg];
+}
+
 int media_s3_sum_parse(media_str_t word)
 {
     static const char *const words[] = {

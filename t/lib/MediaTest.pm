@@ -91,8 +91,6 @@ sub media_http {
     );
     return join "\n",
         (map { "$_ $directive{$_};" } grep { defined $directive{$_} } sort keys %directive),
-        'map "" $media_s3_scheme { default http; }',
-        'map "" $media_s3_tls_name { default localhost; }',
         "upstream media_s3 { server $host; keepalive 8; }",
         "proxy_cache_path cache levels=1:2 keys_zone=media_objects:1m max_size=$cache_size use_temp_path=off;",
         qq(map "" \$media_cache { default $cache; }),

@@ -21,6 +21,8 @@ enum media_s3_sum_alg {
         MEDIA_S3_SUM_COUNT
 };
 
+/* "x-amz-checksum-sha256": where a value stands in heads and trailers. [any] */
+const char *media_s3_sum_header(enum media_s3_sum_alg alg);
 /* The algorithm of a word, or -1. [any] */
 int media_s3_sum_parse(media_str_t word);
 
