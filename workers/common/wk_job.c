@@ -357,7 +357,8 @@ int wk_job_output(wk_ctx_t *ctx, const wk_job_t *job, int fd, int64_t size, json
                             key};
     int rc = MEDIA_E_RETRY;
 
-    if (media_objkey_output(media_str(job->media_id), media_str(job->id), job->fence,
+    if (media_objkey_output(media_objkey_prefix(media_str(job->object_key)),
+                            media_str(job->media_id), media_str(job->id), job->fence,
                             media_str(name), key, sizeof(key)) < 0) {
         (void)media_err_set(ei, rc, "not a valid output name");
         goto done;
