@@ -11,12 +11,12 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
 
 deps: ## install what building, running and testing needs (Debian; root or sudo)
-	@dev/deps.sh go minio run test
+	@dev/deps.sh go s3 run test
 
 build: ## compile module and workers into build/release (PRESET=dev|release|asan|tsan)
 	@dev/build.sh
 
-up: ## build, then start the whole system on loopback; WORKERS=n transcoders, ports by MEDIA_*_PORT
+up: ## build, then start the whole system on loopback; WORKERS=n transcoders, ports by MEDIA_*_PORT, S3=minio|versitygw
 	@dev/up.sh $(ONLY)
 
 down: ## stop it and keep the data; PURGE=1 leaves nothing

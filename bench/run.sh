@@ -13,8 +13,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 . "$ROOT/dev/proc.sh"
 . "$ROOT/dev/clip.sh"
 . "$ROOT/dev/ports.sh"
-. "$ROOT/dev/minio.sh"
-. "$ROOT/dev/tusd.sh"
+. "$ROOT/dev/gotool.sh"
 . "$ROOT/bench/lib/results.sh"
 
 ALL=(upload form tusd small memory download auth transcode conversions)
@@ -82,7 +81,7 @@ trap 'exit 129' HUP
 free_ports
 clip_fetch
 if [[ " ${chosen[*]} " = *" tusd "* ]]; then
-    tusd_build >&2
+    gotool_build tusd >&2
 fi
 failed=()
 for name in "${chosen[@]}"; do

@@ -13,7 +13,8 @@ write_env() {
             "PGPASSFILE=$RUN/secrets/pgpass" \
             "AMQP_URL=$(amqp_url)" \
             "AWS_ENDPOINT_URL=$S3_URL" "AWS_ACCESS_KEY_ID=$S3_KEY" "AWS_SECRET_ACCESS_KEY=$S3_SECRET" \
-            "AWS_REGION=$S3_REGION" "AWS_DEFAULT_REGION=$S3_REGION" "MEDIA_S3_BUCKET=$MEDIA_S3_BUCKET"; do
+            "AWS_REGION=$S3_REGION" "AWS_DEFAULT_REGION=$S3_REGION" "MEDIA_S3_BUCKET=$MEDIA_S3_BUCKET" \
+            "MEDIA_S3_VENDOR=$(s3_vendor)"; do
             printf 'export %s=%q\n' "${line%%=*}" "${line#*=}"
         done
         printf 'unset PGPASSWORD PGSERVICE PGHOSTADDR AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL_S3\n'
@@ -27,5 +28,7 @@ h2c_url() { # nothing without such a port
         printf 'http://127.0.0.1:%s' "$MEDIA_H2C_PORT"
     fi
 }
+
+s3_vendor() { if [ "$S3_OWN" = 1 ]; then printf '%s' "$S3"; else printf other; fi; }
 
 media_url() { printf 'http://127.0.0.1:%s' "$MEDIA_PORT"; }

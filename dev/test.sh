@@ -40,7 +40,7 @@ system_up() {
     # shellcheck disable=SC1091
     . "$RUN/env"
     clip_fetch
-    export MEDIA_CLIP=$CLIP MEDIA_SECRETS=$RUN/secrets
+    export MEDIA_CLIP=$CLIP MEDIA_SECRETS=$RUN/secrets MEDIA_CACHE=$CACHE
 }
 
 # ---- suites ----
@@ -79,7 +79,7 @@ fuzz() { SECONDS_EACH=$FUZZ_SECONDS "$ROOT/dev/fuzz.sh"; }
 
 cd "$ROOT"
 mkdir -p "$TEST_LOG"
-"$ROOT/dev/deps.sh" go minio run test
+"$ROOT/dev/deps.sh" go s3 run test
 "$ROOT/dev/build.sh"
 if wanted units || wanted t-asan; then
     PRESET=asan "$ROOT/dev/build.sh"

@@ -31,7 +31,7 @@ nginx_render() {
         [USER_LINE]="$(is_root && printf 'user www-data;')"
         [MODULE]=$NGINX_MODULE [CONF]=$ROOT/conf [LOG]=$RUN/log [TMP]=$RUN/tmp [TEMP]=$NGINX_HOME
         [PORT]=$MEDIA_PORT [H2C_LISTEN]="$(h2c_listen)" [PG_PORT]=$MEDIA_PG_PORT
-        [S3_URL]=$S3_URL [S3_HOST]=$host [S3_NAME]=${host%:*} [S3_SCHEME]=${S3_URL%%:*}
+        [S3_URL]=$S3_URL [S3_HOST]=$host
         [S3_BUCKET]=$MEDIA_S3_BUCKET [S3_REGION]=$S3_REGION
         [JWT_KEY]=$RUN/secrets/jwt-key [PLAY_KEY]=$RUN/secrets/play-key
     )
