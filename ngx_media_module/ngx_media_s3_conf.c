@@ -5,6 +5,7 @@
  */
 
 #include "ngx_media_conf.h"
+#include "ngx_media_s3_ask.h"
 #include "media/objkey.h"
 
 
@@ -153,10 +154,11 @@ ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_media_main_conf_t  *mcf = conf;
 
-    int                   kind;
-    ngx_str_t            *value;
-    media_str_t           word;
-    media_s3_source_t    *source;
+    int                 kind;
+    ngx_str_t          *value;
+    media_err_t         err;
+    media_str_t         word;
+    media_s3_source_t  *source;
 
     if (mcf->s3.source != NGX_CONF_UNSET) {
         return "is duplicate";
@@ -200,6 +202,16 @@ ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (cf->args->nelts == 4) {
         source->profile.p = (char *) value[3].data;
         source->profile.len = value[3].len;
+    }
+
+    /* read once here, for the sake of the line in the message */
+
+    if (media_s3_source_load(source, kind, MEDIA_STR(""), getenv, &err) != 0
+        || ngx_media_s3_cred_load(&mcf->s3.cred, &err) != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", &value[2],
+                           err.text);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

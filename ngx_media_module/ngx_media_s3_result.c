@@ -105,6 +105,14 @@ ngx_media_s3_success(ngx_media_s3_call_t *call, ngx_media_http_response_t *res)
         return;
     }
 
+    if (!media_s3_sse_kept(call->req.conf->sse, call->req.op,
+                           media_http1_header(res->h1, MEDIA_S3_SSE_HEADER)))
+    {
+        call->res.verdict = MEDIA_E_REJECT;
+        call->res.cause = "S3 does not encrypt as media_s3_sse asks";
+        return;
+    }
+
     switch (call->req.op) {
 
     case MEDIA_S3_CREATE_MULTIPART:

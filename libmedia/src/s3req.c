@@ -48,6 +48,20 @@ int media_s3_sse_parse(media_str_t word)
     return -1;
 }
 
+/* Encryption is stated once, where an object begins. */
+static int begins_object(enum media_s3_op op)
+{
+    return op == MEDIA_S3_PUT || op == MEDIA_S3_CREATE_MULTIPART;
+}
+
+int media_s3_sse_kept(enum media_s3_sse asked, enum media_s3_op op, media_str_t header)
+{
+    int carries_bytes = op == MEDIA_S3_PUT || op == MEDIA_S3_UPLOAD_PART;
+
+    return asked == MEDIA_S3_SSE_NONE || !carries_bytes ||
+           media_str_eq(header, media_str(sses[asked]));
+}
+
 enum media_s3_sum_alg media_s3_op_sum(const media_s3_target_t *t, enum media_s3_op op)
 {
     if (op == MEDIA_S3_UPLOAD_PART || t->sum == MEDIA_S3_SUM_NONE) {
@@ -189,19 +203,17 @@ static void add_base(media_s3_headers_t *hs, const media_s3_target_t *t, const m
     }
 }
 
-/* Encryption is stated once, where an object begins. */
 static void add_sse(media_s3_headers_t *hs, const media_s3_target_t *t, const media_s3_req_t *req)
 {
-    if (t->sse == MEDIA_S3_SSE_NONE ||
-        (req->op != MEDIA_S3_PUT && req->op != MEDIA_S3_CREATE_MULTIPART)) {
+    if (t->sse == MEDIA_S3_SSE_NONE || !begins_object(req->op)) {
         return;
     }
-    add(hs, "x-amz-server-side-encryption", media_str(sses[t->sse]));
+    add(hs, MEDIA_S3_SSE_HEADER, media_str(sses[t->sse]));
     if (t->sse == MEDIA_S3_SSE_KMS && t->sse_key.len != 0) {
-        add(hs, "x-amz-server-side-encryption-aws-kms-key-id", t->sse_key);
+        add(hs, MEDIA_S3_SSE_HEADER "-aws-kms-key-id", t->sse_key);
     }
     if (t->sse == MEDIA_S3_SSE_KMS && t->sse_bucket_key) {
-        add(hs, "x-amz-server-side-encryption-bucket-key-enabled", MEDIA_STR("true"));
+        add(hs, MEDIA_S3_SSE_HEADER "-bucket-key-enabled", MEDIA_STR("true"));
     }
 }
 

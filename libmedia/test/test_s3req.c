@@ -182,6 +182,14 @@ static void test_s3req_encryption_is_stated_where_objects_begin(void)
     t.sse_bucket_key = 0;
     CHECK(states(&t, MEDIA_S3_PUT, "", "x-amz-server-side-encryption", "aws:kms"));
     CHECK(!states(&t, MEDIA_S3_PUT, "", "x-amz-server-side-encryption-aws-kms-key-id", ""));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_AES256, MEDIA_S3_PUT, MEDIA_STR("AES256")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_CREATE_MULTIPART, MEDIA_STR("")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_UPLOAD_PART, MEDIA_STR("aws:kms")));
+    CHECK(!media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_UPLOAD_PART, MEDIA_STR("")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_AES256, MEDIA_S3_COMPLETE_MULTIPART, MEDIA_STR("")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_NONE, MEDIA_S3_PUT, MEDIA_STR("AES256")));
+    CHECK(!media_s3_sse_kept(MEDIA_S3_SSE_AES256, MEDIA_S3_PUT, MEDIA_STR("")));
+    CHECK(!media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_PUT, MEDIA_STR("AES256")));
     CHECK_INT(media_s3_sse_parse(MEDIA_STR("AES256")), MEDIA_S3_SSE_AES256);
     CHECK_INT(media_s3_sse_parse(MEDIA_STR("aws:kms")), MEDIA_S3_SSE_KMS);
     CHECK_INT(media_s3_sse_parse(MEDIA_STR("")), -1);

@@ -164,8 +164,67 @@ accepts('an endpoint with a slash', http => { media_s3_endpoint => 'http://127.0
 accepts('an IPv6 endpoint', http => { media_s3_endpoint => 'http://[::1]:9000' });
 accepts('an https endpoint', http => { media_s3_endpoint => 'https://127.0.0.1:9000' });
 whole('no endpoint', '"media on" needs "media_s3_endpoint"', http => { media_s3_endpoint => undef });
-whole("no $_", q{"media on" needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in nginx's environment}, no_env => [$_])
-    for qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY);
+
+my @keys = qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY);
+my $keys = file(keys => "[default]\naws_access_key_id = AK\naws_secret_access_key = s\n[half]\naws_access_key_id = AK\n");
+whole("no $_", q{credentials for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set in nginx's environment},
+    no_env => [$_]) for @keys;
+whole('no credentials', qr{\[emerg\] "media on" needs credentials for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY},
+    no_env => \@keys);
+for my $case (
+    ['AWS_SHARED_CREDENTIALS_FILE', $keys],
+    ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI', '/v2/credentials'],
+    ['AWS_CONTAINER_CREDENTIALS_FULL_URI', 'http://127.0.0.1:1/'],
+) {
+    accepts("$case->[0] in the environment", no_env => \@keys, env => { $case->[0] => $case->[1] });
+}
+my %web = (AWS_WEB_IDENTITY_TOKEN_FILE => "$dir/none", AWS_ROLE_ARN => 'arn', AWS_ENDPOINT_URL_STS => 'http://127.0.0.1:1');
+accepts('a web identity in the environment', no_env => \@keys, env => \%web);
+accepts("media_s3_credentials $_->[0]", http => { media_s3_credentials => $_->[0] }, env => $_->[1])
+    for ['env', {}], ['imds', {}], ["file $keys", {}], ['web_identity', \%web],
+        ['ecs', { AWS_CONTAINER_CREDENTIALS_FULL_URI => 'http://127.0.0.1:1/' }];
+wrong('media_s3_credentials ec2;', qr/^unknown source "ec2" in "media_s3_credentials", known are env web_identity ecs file imds $/);
+wrong('media_s3_credentials file;', '"media_s3_credentials" directive needs a path: file PATH [PROFILE]');
+wrong("media_s3_credentials imds $keys;", '"media_s3_credentials" directive takes a path with "file" only');
+wrong("media_s3_credentials file $dir/none;", qq{"$dir/none": it cannot be read});
+wrong("media_s3_credentials file $keys half;", qq{"$keys": the profile lacks aws_access_key_id or aws_secret_access_key});
+wrong("media_s3_credentials file $keys other;", qq{"$keys": there is no profile "other"});
+wrong("media_s3_credentials file $huge;", qq{"$huge": it cannot be read});
+whole('a profile of the environment', qr{"\Q$keys\E": there is no profile "other" in \Q$dir\E/nginx.conf:\d+$}m,
+    http => { media_s3_credentials => "file $keys" }, env => { AWS_PROFILE => 'other' });
+whole('web_identity without its environment',
+    q{credentials for S3: AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN must be set in nginx's environment},
+    http => { media_s3_credentials => 'web_identity' });
+whole('an STS that is no URL', q{credentials for S3: AWS_ENDPOINT_URL_STS is no http:// or https:// URL in nginx's environment},
+    http => { media_s3_credentials => 'web_identity' }, env => { %web, AWS_ENDPOINT_URL_STS => 'sts' });
+whole('an STS without address', q{credentials for S3: host not found in "no.such.host.invalid"},
+    http => { media_s3_credentials => 'web_identity' }, env => { %web, AWS_ENDPOINT_URL_STS => 'http://no.such.host.invalid' });
+whole('keys from far away', qr{AWS_CONTAINER_CREDENTIALS_FULL_URI must be https://, or name a loopback},
+    http => { media_s3_credentials => 'ecs' }, env => { AWS_CONTAINER_CREDENTIALS_FULL_URI => 'http://192.0.2.1/' });
+for my $region ('', 'eu west', 'r' x 64, "eu\xc3\xa9", 'a/b') {
+    refuses('media_s3_region', qq{media_s3_region "$region";}, qq{"$region" is not the name of a region ([A-Za-z0-9_-], at most 63)});
+}
+wrong('media_s3_addressing host;', 'invalid value "host"');
+accepts('virtual hosts', http => { media_s3_addressing => 'virtual', media_s3_endpoint => 'https://localhost:9000' });
+whole("virtual hosts of $_", qr/"media_s3_addressing virtual" needs a host name in "media_s3_endpoint", ".*" is an address$/m,
+    http => { media_s3_addressing => 'virtual', media_s3_endpoint => $_ }) for 'http://127.0.0.1:9000', 'http://[::1]';
+wrong('media_s3_checksum md5;', 'invalid value "md5"');
+whole('a trailer without checksum',
+    q{"media_s3_checksum none" needs "media_s3_payload" signed or unsigned: a trailer is a checksum},
+    http => { media_s3_checksum => 'none' });
+whole('a checksum of an unsigned payload', q{"media_s3_payload unsigned" carries no checksum, "media_s3_checksum" must be none},
+    http => { media_s3_checksum => 'sha256', media_s3_payload => 'unsigned' });
+wrong('media_s3_sse aes;', '"aes" in "media_s3_sse" is neither off, AES256 nor aws:kms');
+wrong('media_s3_sse AES256 key=a;', '"key=a" in "media_s3_sse" is neither key=ID nor bucket_key, which go with aws:kms');
+wrong('media_s3_sse aws:kms key=;', qr/^"key=" in "media_s3_sse"/);
+accepts("media_s3_sse $_", http => { media_s3_sse => $_ }) for 'off', 'AES256', 'aws:kms', 'aws:kms key=arn:aws:kms:a:1:key/b bucket_key';
+for my $prefix ('a', '/', 'a//', '../', 'a/./', 'a b/', 'p' x 256 . '/') {
+    refuses('in_server', qq{media_s3_prefix "$prefix";}, $prefix =~ m{/$} ? qr/^"\Q$prefix\E" in "media_s3_prefix" is no prefix of a key: /
+        : qq{"$prefix" in "media_s3_prefix" must end in "/"});
+}
+whole('a variable that is none', qr/unknown "no_such_variable" variable$/m, in_server => ['media_s3_prefix "$no_such_variable/";']);
+accepts('media_s3_prefix', in_server => ['media_s3_prefix "tenants/${media_sub}/";']);
+accepts('no prefix', in_server => ['media_s3_prefix "";']);
 
 wrong('media_s3_payload none;', 'invalid value "none"');
 accepts("media_s3_payload $_", http => { media_s3_payload => $_ }) for qw(trailer signed unsigned);

@@ -18,20 +18,12 @@ sub key_of { my ($id) = @_; return sql("SELECT object_key FROM media WHERE id = 
 # {status, and headers by their lower-case names}; more arguments are header lines. Checksums are asked for.
 sub s3_head {
     my ($key, @headers) = @_;
-    my $text = request($key, '-I', map { ('-H', $_) } 'x-amz-checksum-mode: ENABLED', @headers);
+    my $text = s3_curl($key, '-I', map { ('-H', $_) } 'x-amz-checksum-mode: ENABLED', @headers);
     my %head = map { /^([^:]+):\s*(.*?)\r?$/ ? (lc $1, $2) : () } split /\n/, $text;
     ($head{status}) = $text =~ m{^HTTP/\S+ (\d+)};
     return \%head;
 }
 
-sub s3_get { my ($key) = @_; return request($key, '-f') }
-
-sub request {
-    my ($key, @options) = @_;
-    my $region = $ENV{AWS_REGION} // 'us-east-1';
-    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
-    return MediaTest::run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
-        qw(curl -sS -K - --max-time 60 --aws-sigv4), "aws:amz:$region:s3", @options, "$ENV{AWS_ENDPOINT_URL}/$bucket/$key");
-}
+sub s3_get { my ($key) = @_; return s3_curl($key, '-f') }
 
 1;

@@ -23,7 +23,7 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64 encode_base64url);
 use Test::Nginx::Socket ();
 
-our @EXPORT = qw(in_sections user token bearer sign sql media s3_put http secret_file media_main media_http media_server
+our @EXPORT = qw(in_sections user token bearer sign sql media s3_curl s3_put http secret_file media_main media_http media_server
     media_routes);
 
 # Makes functions (name => code) known to the eval filter of sections, which runs in a package of its own.
@@ -137,17 +137,23 @@ sub sql {
     return $text;
 }
 
+# A request for an object by the test's own keys; more arguments are options of curl
+sub s3_curl {
+    my ($key, @options) = @_;
+    my $region = $ENV{AWS_REGION} // 'us-east-1';
+    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
+    return run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
+        qw(curl -sS -K - --max-time 60 -H), 'x-amz-content-sha256: UNSIGNED-PAYLOAD', '--aws-sigv4', "aws:amz:$region:s3",
+        @options, "$ENV{AWS_ENDPOINT_URL}/$bucket/$key");
+}
+
 sub s3_put {
     my ($key, $bytes) = @_;
     my $file = File::Temp->new;
     binmode $file;
     print {$file} $bytes;
     close $file;
-    my $region = $ENV{AWS_REGION} // 'us-east-1';
-    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
-    my $head = run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
-        qw(curl -sS -f -K - -D - -o /dev/null --max-time 20 --aws-sigv4), "aws:amz:$region:s3",
-        '-T', $file->filename, "$ENV{AWS_ENDPOINT_URL}/$bucket/$key");
+    my $head = s3_curl($key, qw(-f -D - -o /dev/null -T), $file->filename);
     return $head =~ /^etag: "([^"]+)"/mi ? $1 : die "no ETag: $head";
 }
 

@@ -97,11 +97,8 @@ SQL
 # The bytes of an original in the real S3; undef when there is no object
 sub object_bytes {
     my ($id) = @_;
-    my $region = $ENV{AWS_REGION} // 'us-east-1';
-    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
-    my $body = MediaTest::run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
-        qw(curl -sS -K - --max-time 60 --aws-sigv4), "aws:amz:$region:s3", '-w', '%{http_code}',
-        "$ENV{AWS_ENDPOINT_URL}/$bucket/media/$id/original");
+    my $key = sql("SELECT object_key FROM media WHERE id = '$id'");
+    my $body = s3_curl($key, '-w', '%{http_code}');
     my $status = substr $body, -3, 3, '';
     return $status eq '200' ? $body : undef;
 }

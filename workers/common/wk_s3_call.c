@@ -113,24 +113,40 @@ static size_t on_answer(char *p, size_t size, size_t n, void *data)
     return len;
 }
 
+/* The value of a header line if it is `name`'s, else p == NULL. */
+static media_str_t header_value(media_str_t line, const char *name)
+{
+    size_t n = strlen(name);
+
+    if (line.len <= n || line.p[n] != ':' ||
+        !media_str_ieq((media_str_t){line.p, n}, media_str(name))) {
+        return MEDIA_STR_NULL;
+    }
+    line = (media_str_t){line.p + n + 1, line.len - n - 1};
+    while (line.len > 0 && (line.p[line.len - 1] == '\r' || line.p[line.len - 1] == '\n')) {
+        line.len--;
+    }
+    return media_str_trim(line);
+}
+
+static void keep(char *dst, size_t cap, media_str_t value)
+{
+    if (value.p != NULL && value.len < cap) {
+        memcpy(dst, value.p, value.len);
+        dst[value.len] = '\0';
+    }
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *data)
 {
     wk_s3_call_t *c = data;
     media_str_t line = {p, size * n};
-    media_str_t value;
+    media_str_t etag = header_value(line, "etag");
 
-    if (line.len > 5 && media_str_ieq((media_str_t){p, 5}, MEDIA_STR("etag:"))) {
-        value = (media_str_t){p + 5, line.len - 5};
-        while (value.len > 0 &&
-               (value.p[value.len - 1] == '\r' || value.p[value.len - 1] == '\n')) {
-            value.len--;
-        }
-        value = media_s3_etag(media_str_trim(value));
-        if (value.len < sizeof(c->etag)) {
-            memcpy(c->etag, value.p, value.len);
-            c->etag[value.len] = '\0';
-        }
+    if (etag.p != NULL) {
+        keep(c->etag, sizeof(c->etag), media_s3_etag(etag));
     }
+    keep(c->sse, sizeof(c->sse), header_value(line, MEDIA_S3_SSE_HEADER));
     return line.len;
 }
 
@@ -261,6 +277,9 @@ static int call_verdict(wk_s3_call_t *c, media_err_t *ei)
     if (rc != 0) {
         return media_err_set(ei, rc, "object store: %ld %s", c->status, c->error.code);
     }
+    if (!media_s3_sse_kept(c->s3->target.sse, c->req.op, media_str(c->sse))) {
+        return media_err_set(ei, MEDIA_E_REJECT, "object store: it does not encrypt as asked");
+    }
     return 0;
 }
 
@@ -310,6 +329,7 @@ static int call_once(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
     c->status = 0;
     c->sent = 0;
     c->etag[0] = '\0';
+    c->sse[0] = '\0';
     curl_easy_reset(s->curl);
     call_options(s, c);
 

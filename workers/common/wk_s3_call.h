@@ -38,6 +38,7 @@ typedef struct {
     media_buf_t answer; /* XML */
     long status;
     char etag[128];
+    char sse[16]; /* what the answer says of encryption */
     media_s3_error_t error;
 
     int64_t sent; /* of the body, in this try */

@@ -45,6 +45,11 @@ enum media_s3_sse {
 /* The algorithm of a word, or -1; NONE has no word. [any] */
 int media_s3_sse_parse(media_str_t word);
 
+/* 1 unless `op` carried bytes, encryption was asked for, and the answer's header says that S3 did
+ * something else: there are servers that pass over what they do not know. [any] */
+#define MEDIA_S3_SSE_HEADER "x-amz-server-side-encryption"
+int media_s3_sse_kept(enum media_s3_sse asked, enum media_s3_op op, media_str_t header);
+
 typedef struct {
     media_str_t host; /* as in the Host header, with the port when it is not the default one; with
                          virtual_host the bucket is its first label (media_s3_host) */
