@@ -187,13 +187,13 @@ for my $wrong (qw(stall close garbage broken huge over)) {
     clean($nginx, "a service that does $wrong");
 }
 
-# keys for six seconds: new ones come before they end; when none come, they last to their end, and no longer
+# keys for twenty seconds: new ones come before they end; when none come, they last to their end, and no longer
 my $service = MediaS3->start(\&service);
-$service->mode(6);
+$service->mode(20);
 my $nginx = with_source('ecs', $service);
 $nginx->await('ecs gave keys', sub { $nginx->ask(http('GET /readyz', ''))->{status} == 200 });
 my $id = works($nginx, 'short-lived keys');
-my $until = time + 8;
+my $until = time + 22;
 my ($tried, $failed) = (0, 0);
 while (time < $until) {
     $tried++;
@@ -212,7 +212,7 @@ like($nginx->log_text, qr/the answer has status 500; the old ones are still good
 is(download($nginx, $id), 200, 'no new keys - the old ones are used');
 works($nginx, 'no new keys');
 $nginx->await('they end', sub { download($nginx, $id) == 503 });
-cmp_ok(time - $fresh, '>', 4, 'no new keys - used to their end');
+cmp_ok(time - $fresh, '>', 17, 'no new keys - used to their end');
 refused($nginx, 'keys that ended', $id);
 $service->mode(3600);
 $nginx->await('new ones come', sub { $nginx->ask(http('GET /readyz', ''))->{status} == 200 });

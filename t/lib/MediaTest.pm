@@ -23,8 +23,8 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64 encode_base64url);
 use Test::Nginx::Socket ();
 
-our @EXPORT = qw(in_sections user token bearer sign sql media s3_curl s3_put http secret_file media_main media_http media_server
-    media_routes);
+our @EXPORT = qw(in_sections user token bearer sign sql media s3_ask s3_curl s3_put http secret_file media_main media_http
+    media_server media_routes);
 
 # Makes functions (name => code) known to the eval filter of sections, which runs in a package of its own.
 sub in_sections {
@@ -140,11 +140,16 @@ sub sql {
 # A request for an object by the test's own keys; more arguments are options of curl
 sub s3_curl {
     my ($key, @options) = @_;
-    my $region = $ENV{AWS_REGION} // 'us-east-1';
     my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
+    return s3_ask("$ENV{AWS_ENDPOINT_URL}/$bucket/$key", @options);
+}
+
+sub s3_ask {
+    my ($url, @options) = @_;
+    my $region = $ENV{AWS_REGION} // 'us-east-1';
     return run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
         qw(curl -sS -K - --max-time 60 -H), 'x-amz-content-sha256: UNSIGNED-PAYLOAD', '--aws-sigv4', "aws:amz:$region:s3",
-        @options, "$ENV{AWS_ENDPOINT_URL}/$bucket/$key");
+        @options, $url);
 }
 
 sub s3_put {
