@@ -89,7 +89,8 @@ SELECT code, outbox FROM media.media_retry(:'ann', :'film') \gset
 SELECT is(runs(:'film'), '1a:succeeded 1b:queued 1b:queued 1b:queued 1c:waiting', 'retry: all that was stopped');
 SELECT is(jsonb_array_length(:'outbox'), (SELECT count(*)::int FROM media.outbox), 'retry: to be published at once');
 SELECT is((SELECT count(*)::int FROM media.outbox), 3, 'retry: three jobs');
-SELECT is((SELECT string_agg(done(job_id(:'film', 'b', n), NULL), ' ') FROM generate_series(0, 2) n) || done(job_id(:'film', 'c')), 'ok ok okok', 'retry: done');
+SELECT is((SELECT string_agg(done(job_id(:'film', 'b', n), NULL), ' ') FROM generate_series(0, 2) n) || done(job_id(:'film', 'c')),
+  'ok ok okok', 'retry: done');
 SELECT is(state(:'film'), 'ready chain run 1', 'retry: ready');
 SELECT is(again(:'film'), 'conflict the media is ready: nothing of it has failed', 'retry: of what is ready');
 SELECT is(stop(:'film'), 'conflict the media is ready: nothing is left to stop', 'cancel: of what is ready');
@@ -112,7 +113,8 @@ SELECT is(done(job_id(:'film', 'work'), 'one.mp3'), 'ok', 'run: the first is don
 SELECT code, media, outbox FROM media.media_run(:'ann', :'film', 'line', NULL) \gset
 SELECT is(state(:'film'), 'processing line run 2', 'run: another');
 SELECT is(runs(:'film'), '1work:succeeded 2x:queued 2y:waiting 2z:waiting', 'run: its jobs beside those that made something');
-SELECT is((SELECT string_agg(j ->> 'step', ' ' ORDER BY j ->> 'step') FROM jsonb_array_elements(:'media'::jsonb -> 'jobs') j), 'x y z', 'run: the resource shows its jobs');
+SELECT is((SELECT string_agg(j ->> 'step', ' ' ORDER BY j ->> 'step') FROM jsonb_array_elements(:'media'::jsonb -> 'jobs') j),
+  'x y z', 'run: the resource shows its jobs');
 SELECT is((:'media'::jsonb ->> 'progress')::float8, 0::float8, 'run: and its progress');
 SELECT is(:'outbox'::jsonb #>> '{0,message}', (SELECT message FROM media.outbox WHERE job_id = of_run(:'film', 'x', 2)), 'run: to be published at once');
 SELECT is((SELECT code FROM media.media_object(:'ann', :'film', 'one.mp3')), 'ok', 'run: what there was can still be had');
@@ -124,7 +126,8 @@ SELECT is(notices(:'film'), 'media.ready media.ready', 'run: its owner is told o
 
 -- the same pipeline once more
 SELECT is(run(:'film', 'line', '{}'), 'ok', 'rerun');
-SELECT is((SELECT count(DISTINCT run)::int FROM media.jobs WHERE media_id = :'film' AND step = 'notify' AND state = 'queued'), 2, 'rerun: mails go out all the same');
+SELECT is((SELECT count(DISTINCT run)::int FROM media.jobs WHERE media_id = :'film' AND step = 'notify' AND state = 'queued'),
+  2, 'rerun: mails go out all the same');
 SELECT is((SELECT string_agg(done(of_run(:'film', s, 3), s || '.mp3'), ' ') FROM unnest('{x,y}'::text[]) s), 'ok ok', 'rerun: two of three steps');
 SELECT is(outputs(:'film'), 'one.mp3@1 x.mp3@2 y.mp3@2 z.mp3@2', 'rerun: the old outputs are served until all is done');
 SELECT is((SELECT output FROM media.media_object(:'ann', :'film', '')), 'z.mp3', 'rerun: the main one, too');
@@ -152,7 +155,8 @@ SELECT is(stop(:'film'), 'ok', 'failed rerun: stopped');
 SELECT objects(:'film') AS objects \gset
 SELECT is(run(:'film', 'one'), 'ok', 'failed rerun: another pipeline takes its place');
 SELECT is(runs(:'film'), '1work:succeeded 4x:succeeded 4y:succeeded 4z:succeeded 6work:queued', 'failed rerun: its jobs are gone');
-SELECT is_empty(format('SELECT FROM media.objects WHERE media_id = %L AND state = ''live'' AND object_key LIKE ''%%x.mp3'' AND job_id NOT IN (SELECT id FROM media.jobs)',
+SELECT is_empty(format('SELECT FROM media.objects WHERE media_id = %L AND state = ''live'' AND object_key LIKE ''%%x.mp3''
+  AND job_id NOT IN (SELECT id FROM media.jobs)',
   :'film'), 'failed rerun: what it had made goes, too');
 SELECT is(done(of_run(:'film', 'work', 6), 'one.mp3'), 'ok', 'failed rerun: done');
 SELECT is(outputs(:'film'), 'one.mp3@6 x.mp3@4 y.mp3@4 z.mp3@4', 'failed rerun: the other pipeline''s outputs stay');
@@ -178,7 +182,8 @@ SELECT is(run(:'film', 'chain', '{"n": 7}'), 'ok', 'fan-out: again');
 SELECT claim_job(of_run(:'film', 'a', 2)) AS f, finish_job(of_run(:'film', 'a', 2), '{"fan_out": [{"step": "b"}, {"step": "b"}]}') AS c \gset
 SELECT results_eq(format('SELECT ordinal, pipeline, params FROM media.jobs WHERE media_id = %L AND run = 2 AND step = ''b'' ORDER BY 1', :'film'),
   $$VALUES (0, 'chain', '{"n": 7}'::jsonb), (1, 'chain', '{"n": 7}')$$, 'fan-out: its own count, its own params');
-SELECT is((SELECT string_agg(done(id, 'b' || ordinal || '.mp3'), '') FROM media.jobs WHERE media_id = :'film' AND run = 2 AND step = 'b'), 'okok', 'fan-out: fewer');
+SELECT is((SELECT string_agg(done(id, 'b' || ordinal || '.mp3'), '') FROM media.jobs WHERE media_id = :'film' AND run = 2 AND step = 'b'),
+  'okok', 'fan-out: fewer');
 SELECT is(outputs(:'film'), 'b0.mp3@1 b1.mp3@1 b2.mp3@1 b3.mp3@1 c.mp3@1', 'fan-out: not before all is done');
 SELECT is(done(of_run(:'film', 'c', 2), 'c.mp3'), 'ok', 'fan-out: done');
 SELECT is(outputs(:'film'), 'b0.mp3@2 b1.mp3@2 c.mp3@2', 'fan-out: none of the first is left');
@@ -205,7 +210,8 @@ SELECT media(:'ann', 'chain', 'race') FROM generate_series(1, 30) \g /dev/null
 SELECT claim_job(j.id) FROM media.jobs j JOIN media.media m ON m.id = j.media_id WHERE m.name = 'race' AND j.step = 'a' \g /dev/null
 SELECT is(race(2, 'CALL test.against(%s)'), array_fill('CALL'::text, ARRAY[2]), 'owners stop and delete what workers finish');
 SELECT is_empty($$SELECT m.state, string_agg(j.state, ' ') FROM media.media m JOIN media.jobs j ON j.media_id = m.id AND j.run = m.run AND j.essential
-   WHERE m.name = 'race' GROUP BY m.id HAVING (m.state = 'processing') <> bool_or(j.state IN ('waiting', 'queued', 'running'))$$, 'states agree with their jobs');
+   WHERE m.name = 'race' GROUP BY m.id HAVING (m.state = 'processing') <> bool_or(j.state IN ('waiting', 'queued', 'running'))$$,
+    'states agree with their jobs');
 
 -- the notifier's own functions
 SELECT media(:'ann') AS film \gset
@@ -222,7 +228,9 @@ SELECT is((SELECT code FROM media.notify_heartbeat(:'job', :other_fence, 60, 1, 
   'lostlostlostlost', 'notifier: a job of another queue is none');
 SELECT is(everything(), :'before'::text, 'notifier: and stays as it is');
 SELECT is((SELECT code FROM media.notify_heartbeat(:'note', :fence, 60, NULL, NULL)), 'ok', 'notifier: heart-beat');
-SELECT is((SELECT code FROM media.notify_finish(:'note', :fence, '{"reply": "250", "probe": {}, "outputs": [{"object_key": "x"}], "fan_out": [{"step": "b"}]}')), 'ok', 'notifier: finish');
+SELECT is((SELECT code FROM media.notify_finish(:'note', :fence,
+  '{"reply": "250", "probe": {}, "outputs": [{"object_key": "x"}], "fan_out": [{"step": "b"}]}')),
+  'ok', 'notifier: finish');
 SELECT is((SELECT result FROM media.jobs WHERE id = :'note'), '{"reply": "250"}', 'notifier: makes neither outputs nor jobs');
 SELECT is((SELECT probe FROM media.media WHERE id = :'film'), NULL, 'notifier: nor a probe');
 SELECT * FROM finish();
