@@ -280,7 +280,8 @@ ngx_int_t ngx_media_metrics_handler(ngx_http_request_t *r);     /* no token */
 ngx_int_t ngx_media_problem_handler(ngx_http_request_t *r);     /* error_page */
 
 /* Post-read phase: tokens out of the request line (ngx_media_mask.c); those of
- * playback out of r->uri and r->unparsed_uri, once their output is known. [loop] */
+ * playback out of r->uri and r->unparsed_uri, once their output is known.
+ * [loop] */
 ngx_int_t ngx_media_mask_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_mask_uri(ngx_http_request_t *r, ngx_str_t *output);
 

@@ -189,6 +189,12 @@ ngx_media_access_rules(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
     if (ngx_media_loc_conf(r)->enabled
         && !media_uuid_valid(ngx_media_view(&ctx->token->sub)))
     {
+        /* should another module grant, nobody is asking */
+        ngx_media_token_release(ctx->token);
+        ctx->token = NULL;
+        ngx_str_null(&ctx->sub);
+        ngx_str_null(&ctx->roles);
+
         return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_TOKEN_INVALID,
                                      "sub is not a user id");
     }

@@ -55,7 +55,7 @@ ngx_int_t ngx_media_token_cache_init(ngx_media_token_cache_t *cache,
  * of memory (the claims are freed then as well). [loop] */
 ngx_media_token_t *ngx_media_token_create(media_jwt_claims_t *claims,
     ngx_str_t *text, ngx_log_t *log);
-void ngx_media_token_release(ngx_media_token_t *token);     /* NULL is allowed */
+void ngx_media_token_release(ngx_media_token_t *token); /* NULL is allowed */
 
 /* Found: one reference more. The caller still looks at its time. */
 ngx_media_token_t *ngx_media_token_find(ngx_media_token_cache_t *cache,

@@ -24,16 +24,6 @@
 #define NGX_MEDIA_S3_IDLE  20000    /* media_s3_idle_timeout, ms */
 
 
-/* the database remembers so long, and an hour more, what was revoked */
-#define NGX_MEDIA_TOKEN_TTL_MAX  (24 * 3600)
-
-static char *ngx_media_check_token_ttl(ngx_conf_t *cf, void *post,
-    void *data);
-
-
-static ngx_conf_post_t  ngx_media_token_ttl_post = {
-    ngx_media_check_token_ttl
-};
 static ngx_conf_post_t  ngx_media_bucket_post = { ngx_media_check_bucket };
 static ngx_conf_post_t  ngx_media_region_post = { ngx_media_check_region };
 
@@ -246,22 +236,6 @@ ngx_command_t  ngx_media_commands[] = {
 
     ngx_null_command
 };
-
-
-static char *
-ngx_media_check_token_ttl(ngx_conf_t *cf, void *post, void *data)
-{
-    time_t  *ttl = data;
-
-    if (*ttl < 1 || *ttl > NGX_MEDIA_TOKEN_TTL_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"media_token_ttl\" is %Ts, it must be between "
-                           "1s and 24h", *ttl);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
 
 
 void *
@@ -498,19 +472,6 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     return ngx_media_check_guard(cf, conf, rules);
-}
-
-
-ngx_uint_t
-ngx_media_is_loopback(struct sockaddr *sa)
-{
-    if (sa->sa_family == AF_INET) {
-        return ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr) >> 24
-               == 127;
-    }
-
-    return sa->sa_family == AF_INET6
-           && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *) sa)->sin6_addr);
 }
 
 

@@ -23,21 +23,26 @@ char *ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 /* What the main configuration says as a whole; run in postconfiguration. */
 ngx_int_t ngx_media_check_conf(ngx_conf_t *cf);
 
-/* Keys, tokens, who may pass (ngx_media_conf_auth.c). */
+/* Keys (ngx_media_conf_auth.c). */
 char *ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_auth_jwks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* All of them, in postconfiguration. */
+ngx_int_t ngx_media_check_auth(ngx_conf_t *cf);
+
+/* Tokens (ngx_media_conf_token.c). */
 char *ngx_media_set_auth_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_media_set_auth_source(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_media_set_auth_require(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 extern ngx_conf_post_t  ngx_media_realm_post;
+extern ngx_conf_post_t  ngx_media_token_ttl_post;
 
-/* The same as a whole, in postconfiguration; and of one location. */
-ngx_int_t ngx_media_check_auth(ngx_conf_t *cf);
+/* One location: rules, 1 if it has some of its own. */
 char *ngx_media_check_guard(ngx_conf_t *cf, ngx_media_loc_conf_t *conf,
     ngx_uint_t rules);
 

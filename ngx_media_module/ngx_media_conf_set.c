@@ -101,6 +101,19 @@ done:
 }
 
 
+ngx_uint_t
+ngx_media_is_loopback(struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET) {
+        return ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr) >> 24
+               == 127;
+    }
+
+    return sa->sa_family == AF_INET6
+           && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *) sa)->sin6_addr);
+}
+
+
 char *
 ngx_media_set_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {

@@ -406,7 +406,7 @@ ngx_media_challenge(ngx_http_request_t *r, enum media_problem p)
         break;
 
     case MEDIA_PROBLEM_INSUFFICIENT_SCOPE:
-        error = ", error=\"insufficient_scope\", scope=\"user\"";
+        error = ", error=\"insufficient_scope\"";
         break;
 
     case MEDIA_PROBLEM_CREDENTIALS_INVALID:

@@ -124,12 +124,16 @@ static int signature_verify(const token_t *t, const media_jwt_policy_t *policy)
 {
     unsigned char sig[MEDIA_JWT_SIG_MAX];
     int rc = MEDIA_E_GONE;
+    int tries = 0;
     ssize_t n = media_b64url_decode(t->signature, sig, sizeof(sig));
     for (size_t i = 0; i < policy->nkeys && rc != 0 && rc != MEDIA_E_NOMEM; i++) {
         const media_jwt_key_t *key = policy->keys[i];
         media_str_t kid = {key->kid, key->kid_len};
         if ((int)key->alg != t->alg || (t->kid.p != NULL && !media_str_eq(t->kid, kid))) {
             continue;
+        }
+        if (++tries > MEDIA_JWT_TRIES_MAX) {
+            break;
         }
         rc = n < 0 ? MEDIA_E_AUTH : media_jwt_sig_verify(key, t->signed_part, sig, (size_t)n);
     }

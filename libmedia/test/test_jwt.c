@@ -198,48 +198,49 @@ static void test_jwt_issuer_and_audience(void)
     "\"scope\":\" read  write "                                                                    \
     "\",\"/x\":\"slash\",\"realm\":{\"a/b\":{\"m~n\":[\"op\"]},\"\":\"empty\"}}"
 
+static const char *const holds[][2] = {
+    {"sub", "u\xc3\xbc/1"},
+    {"roles", "user"},
+    {"roles", "admin"},
+    {"roles", "7"},
+    {"n", "3"},
+    {"neg", "-2.50"},
+    {"yes", "true"},
+    {"no", "false"},
+    {"scope", "read"},
+    {"scope", "write"},
+    {"/realm/a~1b/m~0n", "op"},
+    {"/realm/", "empty"},
+    {"/~1x", "slash"},
+    {"/sub", "u\xc3\xbc/1"},
+};
+static const char *const lacks[][2] = {
+    {"sub", "u"},
+    {"roles", "adm"},
+    {"roles", ""},
+    {"roles", "null"},
+    {"roles", "deep"},
+    {"n", "3.0"},
+    {"n", "03"},
+    {"yes", "1"},
+    {"nil", "null"},
+    {"nil", ""},
+    {"scope", "read  write"},
+    {"scope", ""},
+    {"absent", ""},
+    {"realm", "a/b"},
+    {"/realm/a~1b", "m~n"},
+    {"/realm/a~2b", "x"},
+    {"/x", "slash"},
+    {"", "slash"},
+    {"/", "x"},
+    {"/sub/u", "x"},
+    {"/roles/0", "user"},
+    {"/realm/a~", "x"},
+};
+
 static void test_jwt_claim_access(void)
 {
-    static const char *const holds[][2] = {
-        {"sub", "u\xc3\xbc/1"},
-        {"roles", "user"},
-        {"roles", "admin"},
-        {"roles", "7"},
-        {"n", "3"},
-        {"neg", "-2.50"},
-        {"yes", "true"},
-        {"no", "false"},
-        {"scope", "read"},
-        {"scope", "write"},
-        {"/realm/a~1b/m~0n", "op"},
-        {"/realm/", "empty"},
-        {"/~1x", "slash"},
-        {"/sub", "u\xc3\xbc/1"},
-    };
-    static const char *const lacks[][2] = {
-        {"sub", "u"},
-        {"roles", "adm"},
-        {"roles", ""},
-        {"roles", "null"},
-        {"roles", "deep"},
-        {"n", "3.0"},
-        {"n", "03"},
-        {"yes", "1"},
-        {"nil", "null"},
-        {"nil", ""},
-        {"scope", "read  write"},
-        {"scope", ""},
-        {"absent", ""},
-        {"realm", "a/b"},
-        {"/realm/a~1b", "m~n"},
-        {"/realm/a~2b", "x"},
-        {"/x", "slash"},
-        {"", "slash"},
-        {"/", "x"},
-        {"/sub/u", "x"},
-        {"/roles/0", "user"},
-        {"/realm/a~", "x"},
-    };
     media_jwt_key_t *key = test_key(MEDIA_JWT_HS256, "", MEDIA_STR(SECRET));
     const media_jwt_key_t *keys[] = {key};
     media_jwt_policy_t policy = {.keys = keys, .nkeys = 1};
@@ -299,6 +300,36 @@ static void test_jwt_kid_chooses_the_key(void)
     media_jwt_key_free(a);
     media_jwt_key_free(b);
     media_jwt_key_free(nameless);
+}
+
+/* A forged token without a kid costs a bounded number of checks, whatever an issuer publishes. */
+static void test_jwt_tries_are_bounded(void)
+{
+    media_jwt_key_t *keys[MEDIA_JWT_TRIES_MAX + 1];
+    char secret[] = "?nother secret another secret 32";
+    for (int i = 0; i < MEDIA_JWT_TRIES_MAX; i++) {
+        char kid[] = {(char)('a' + i), '\0'};
+        secret[0] = kid[0];
+        keys[i] = test_key(MEDIA_JWT_HS256, kid, media_str(secret));
+    }
+    media_jwt_key_t *last = test_key(MEDIA_JWT_HS256, "last", MEDIA_STR(SECRET));
+    keys[MEDIA_JWT_TRIES_MAX] = last;
+    media_jwt_policy_t policy = {.keys = (const media_jwt_key_t *const *)keys,
+                                 .nkeys = MEDIA_JWT_TRIES_MAX + 1};
+    check_claims(&policy, GOOD_CLAIMS, NOW, MEDIA_JWT_SIGNATURE);
+    policy.keys++;
+    policy.nkeys--;
+    check_claims(&policy, GOOD_CLAIMS, NOW, MEDIA_JWT_OK);
+    policy.keys--;
+    policy.nkeys++;
+    media_jwt_claims_t c;
+    enum media_jwt_why why;
+    media_str_t t = test_hs256("{\"alg\":\"HS256\",\"kid\":\"last\"}", GOOD_CLAIMS);
+    CHECK_INT(media_jwt_verify(t, &policy, NOW, &c, &why, NULL), 0);
+    media_jwt_claims_free(&c);
+    for (int i = 0; i <= MEDIA_JWT_TRIES_MAX; i++) {
+        media_jwt_key_free(keys[i]);
+    }
 }
 
 /* ---- issuing and libjwt ---- */
@@ -498,6 +529,7 @@ int main(void)
     test_jwt_issuer_and_audience();
     test_jwt_claim_access();
     test_jwt_kid_chooses_the_key();
+    test_jwt_tries_are_bounded();
     test_jwt_issue_round_trips();
     test_jwt_issue_refuses_misuse();
     test_jwt_libjwt_agrees();

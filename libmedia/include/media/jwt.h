@@ -37,6 +37,7 @@ enum media_jwt_alg {
 
 #define MEDIA_JWT_MAX_TOKEN 8192 /* bytes; longer tokens are refused unread */
 #define MEDIA_JWT_KID_MAX 128
+#define MEDIA_JWT_TRIES_MAX 8 /* keys tried for one token: a forged one costs no more */
 
 typedef struct media_jwt_key_s media_jwt_key_t; /* immutable once made; may be shared by threads */
 
