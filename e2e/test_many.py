@@ -278,10 +278,10 @@ def stream(port, token, name, piece, seconds, gate, out):
     s.close()
 
 
-def shares(gateway, user, count):
+def shares(gateway, user, count, seconds):
     """Bytes of `count` equal clients and of a fast one, that all sent for the same time."""
     gate, out = multiprocessing.Barrier(count + 1), multiprocessing.Queue()
-    clients = [multiprocessing.Process(target=stream, args=(gateway.port, user.token, name, piece, 3, gate, out))
+    clients = [multiprocessing.Process(target=stream, args=(gateway.port, user.token, name, piece, seconds, gate, out))
                for name, piece in [(f"equal-{n}", 1 << 16) for n in range(count)] + [("fast", 1 << 22)]]
     for client in clients:
         client.start()
@@ -295,10 +295,10 @@ def shares(gateway, user, count):
 def test_fair():
     """equal clients beside a fast one, with more memory than they want, and with less"""
     user = User()
-    for memory in ("256m", "40m"):
-        gateway = Gateway(media_memory=memory, worker_processes=1)
+    for memory, seconds in (("256m", 3), ("30m", 8)):
+        gateway = Gateway(media_memory=memory, media_s3_part_size="5m", worker_processes=1)
         try:
-            taken = shares(gateway, user, 8)
+            taken = shares(gateway, user, 8, seconds)
         finally:
             gateway.close()
         even = sum(taken.values()) / len(taken)
