@@ -2,6 +2,7 @@
 
 use lib 't/lib';
 use Test::More;
+use MIME::Base64 qw(encode_base64);
 use MediaTest;
 use MediaNginx;
 use MediaStore;
@@ -140,6 +141,34 @@ is($nginx->ask(http("GET /media/$media/original", "Connection: close\n"))->{stat
 sql("DELETE FROM jobs WHERE media_id = '$media'; DELETE FROM media WHERE id = '$media'");
 is(get($media)->{status}, 404, 'cached, but deleted: 404 at once');
 is(head($media)->{status}, 404, 'HEAD, too');
+is(scalar asked(), 0, 'all this without asking S3');
+
+# ---- rights that end while the bytes stay in the cache ----
+
+sub status { my ($path, @headers) = @_; return $nginx->ask(http("GET $path", join '', 'Connection: close', "\n", @headers))->{status} }
+
+my $basic = encode_base64(join(':', @{ user('anna') }{qw(email password)}), '');
+my $own = 'Authorization: Bearer ' . $nginx->ask(http('POST /login', "Authorization: Basic $basic\nContent-Length: 0\n"))->{json}{access_token} . "\n";
+$media = $store->media(1000, outputs => { 'audio.mp3' => ['audio/mpeg', 'x'] });
+my $path = "/media/$media/audio.mp3";
+sub play { my $token = $nginx->ask(http("POST /media/$media/token", $own . "Content-Length: 0\n"))->{json}{token}; return "/play/$token/audio.mp3" }
+my $play = play();
+is(status($path, $own), 200, 'the owner');
+is(status($path), 401, 'somebody without a token');
+sql("UPDATE media SET visibility = 'public' WHERE id = '$media'");
+is(status($path), 200, 'public: everybody');
+is(status($play), 200, 'a playback token');
+asked();
+sql("UPDATE media SET visibility = 'private' WHERE id = '$media'");
+is(status($path), 401, 'private again: 401 at once');
+is(status($path, bearer('bob')), 404, 'and 404');
+sql("UPDATE media SET token_epoch = token_epoch + 1 WHERE id = '$media'");
+is(status($play), 404, 'the playback token was revoked');
+$play = play();
+is(status($play), 200, 'another one');
+is($nginx->ask(http('POST /logout', "Content-Length: 0\n$own"))->{status}, 204, 'logout');
+is(status($path, $own), 401, 'logged out');
+is(status($play), 404, 'and its playback token, too');
 is(scalar asked(), 0, 'all this without asking S3');
 
 $nginx->stop;

@@ -30,11 +30,12 @@ sub mode { my ($self, @mode) = @_; return $self->{s3}->mode(@mode) }
 
 sub etag { return $ETAG }
 
-# A media row of that size whose bytes are here
+# A media row of that size whose bytes are here, those of its outputs, too
 sub media {
     my ($self, $size, %m) = @_;
     my $id = MediaTest::media($m{owner} // 'anna', %m);
-    MediaTest::sql("UPDATE media SET size_bytes = $size, etag = '$ETAG' WHERE id = '$id'");
+    MediaTest::sql("UPDATE media SET size_bytes = $size, etag = '$ETAG' WHERE id = '$id';"
+        . " UPDATE outputs SET size_bytes = $size, etag = '$ETAG' WHERE media_id = '$id'");
     MediaNginx::spew("$self->{s3}{dir}/$id", $size);
     return $id;
 }
@@ -63,7 +64,7 @@ sub gets {
 sub serve {
     my ($self, $s3, $request) = @_;
     my $range = $request->{headers}{range} // '-';
-    my ($id) = $request->{target} =~ m{/([0-9a-f-]{36})/original$} or return $request->error(404, 'NoSuchKey');
+    my ($id) = $request->{target} =~ m{/media/([0-9a-f-]{36})/} or return $request->error(404, 'NoSuchKey');
     my $size = MediaNginx::slurp("$s3->{dir}/$id");
     my ($first, $last) = $range =~ /^bytes=(\d+)-(\d*)$/;
     my $date = $request->{headers}{'x-amz-date'} // '-';
