@@ -99,7 +99,7 @@ ngx_media_delete_handler(ngx_http_request_t *r, ngx_str_t *id)
     ngx_str_t  params[2];
 
     rc = ngx_media_edit_begin(r, id, params);
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -133,7 +133,7 @@ ngx_media_edit(ngx_http_request_t *r, ngx_str_t *id, enum media_stmt stmt)
     ngx_str_t  params[2];
 
     rc = ngx_media_edit_begin(r, id, params);
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -158,7 +158,7 @@ ngx_media_edit_json(ngx_http_request_t *r, ngx_str_t *id,
     e->read = read;
 
     rc = ngx_media_edit_begin(r, id, e->params);
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -171,6 +171,8 @@ ngx_media_edit_json(ngx_http_request_t *r, ngx_str_t *id,
                                 ngx_media_edit_body, e);
 }
 
+
+/* Owner and id. NGX_DECLINED: go on; else the request has its answer. */
 
 static ngx_int_t
 ngx_media_edit_begin(ngx_http_request_t *r, ngx_str_t *id, ngx_str_t *params)
@@ -191,7 +193,7 @@ ngx_media_edit_begin(ngx_http_request_t *r, ngx_str_t *id, ngx_str_t *params)
     params[0] = ctx->sub;
     params[1] = *id;
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 

@@ -91,7 +91,7 @@ static ngx_uint_t
 ngx_media_login_slots(ngx_http_request_t *r, ngx_str_t *email,
     ngx_atomic_t *slots[NGX_MEDIA_LOGIN_LIMITS])
 {
-    ngx_str_t         address, any = ngx_null_string;
+    ngx_str_t         address, any = ngx_string("");
     ngx_media_shm_t  *shm;
 
     shm = ngx_media_shm();
@@ -149,7 +149,7 @@ ngx_media_login_address(ngx_http_request_t *r)
     struct sockaddr_in   *sin;
     struct sockaddr_in6  *sin6;
 
-    ngx_str_null(&a);
+    ngx_str_set(&a, "");
     sa = r->connection->sockaddr;
 
     if (sa->sa_family == AF_INET) {
