@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Programs written in Go that Debian does not have, built once into the cache. Sourced after lib.sh.
 # NAME_MODULE, NAME_VERSION and NAME_PACKAGE (within the module) say what NAME is.
 

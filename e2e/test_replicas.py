@@ -96,7 +96,8 @@ def tally(answers):
 
 
 def media_of(user):
-    return sql("SELECT id, size_bytes FROM media.media WHERE owner_id = (SELECT id FROM media.users WHERE email = %s)", user.email)
+    return sql("SELECT id, size_bytes FROM media.media WHERE owner_id = "
+               "(SELECT id FROM media.users WHERE email = %s)", user.email)
 
 
 def quota(user, *args):
@@ -118,7 +119,8 @@ def test_one_key():
             check(len(ids) == 1, f"round {n}: all created ones are it", ids)
             check(all(a.headers["Retry-After"] for a in answers if a.status == 409), f"round {n}: or when to come back")
             late = both(port, [lambda p, k=key: put(user, body, p, headers=k)] * 4)
-            check(tally(late) == {201: 4} and {a.json["id"] for a in late} == ids, f"round {n}: later all get it", tally(late))
+            check(tally(late) == {201: 4} and {a.json["id"] for a in late} == ids,
+                  f"round {n}: later all get it", tally(late))
             check(len({a.body for a in late}) == 1, f"round {n}: word for word")
             other = both(port, [lambda p, k=key: put(user, body[:-1] + b"x", p, headers=k)] * 2)
             check(tally(other) == {422: 2}, f"round {n}: another file is refused", tally(other))
@@ -162,7 +164,8 @@ def test_last_bytes():
             answers = both(port, [lambda p: put(user, body, p)] * 4)
             check(tally(answers) == {201: 1, 413: 3}, f"round {n}: one of four", tally(answers))
             refused = next(a for a in answers if a.status == 413).json
-            check(refused["code"] == "quota_exceeded" and refused["limit"] == 10 * MIB, f"round {n}: the others hear why", refused)
+            check(refused["code"] == "quota_exceeded" and refused["limit"] == 10 * MIB,
+                  f"round {n}: the others hear why", refused)
             sql("DELETE FROM media.media WHERE owner_id = (SELECT id FROM media.users WHERE email = %s)", user.email)
         quota(user, "--bytes", "100m")
         answers = both(port, [lambda p: put_chunked(user, media_like(80 * MIB), p)] * 2)

@@ -38,7 +38,7 @@ ngx_media_part_init(ngx_uint_t most)
 }
 
 
-/* Is the SHA-256 of a part of its own wanted, as its checksum, or to sign it? */
+/* Is the SHA-256 of a part wanted, as its checksum or to sign it? */
 
 static ngx_uint_t
 ngx_media_part_hashed(ngx_media_upload_t *u)

@@ -2,7 +2,7 @@
 /*
  * Something that is done again until it works: at S3 or in the database, for
  * an upload whose client waits. Pauses grow from NGX_MEDIA_RETRY_DELAY to
- * `longest`; NGX_MEDIA_RETRY_FOR after the first failure no try begins any more,
+ * `longest`; NGX_MEDIA_RETRY_FOR after the first failure no try begins,
  * so that the client hears of it before it loses patience itself. [loop]
  */
 

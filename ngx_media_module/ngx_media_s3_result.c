@@ -73,7 +73,7 @@ ngx_media_s3_refusal(ngx_media_s3_call_t *call, ngx_media_http_response_t *res)
                 || ngx_strcmp(out->error.code, "XMinioStorageFull") == 0
                 || ngx_strcmp(out->error.code, "InsufficientStorage") == 0;
 
-    /* 503 and 507 are refusals; other 5xx may come from a proxy that lost patience.
+    /* 503 and 507 are refusals; others may come from a proxy without patience.
      * A repeated Complete finds its upload gone when the first one worked. */
     out->unknown = res->sent && !out->full
                    && ((out->status >= 500

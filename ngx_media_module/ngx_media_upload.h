@@ -8,7 +8,7 @@
  *   refused         refused, client gone, S3 failed: RELEASED   201, or given
  *                   (the row says "doomed", the janitor cleans)  up: janitor
  *
- * OPENING     S3 is asked whether it is there, where that is in doubt; an upload
+ * OPENING     S3 is asked whether it is there, if that is in doubt; an upload
  *             that will hold parts waits for its first memory; then the intent
  *             row is written. Nothing was read yet, so an "Expect:
  *             100-continue" is still unanswered. Timers: that of the question,
@@ -165,7 +165,7 @@ typedef struct {
     ngx_media_retry_t           retry;
     ngx_int_t                 (*again)(ngx_media_upload_t *u);
     ngx_int_t                 (*opened)(ngx_media_upload_t *u);
-    unsigned                    doubt:1;    /* a Create may have worked unseen */
+    unsigned                    doubt:1;    /* a Create may have worked */
     unsigned                    noted:1;    /* its row says so */
     unsigned                    recorded:1; /* the id is in its row */
     unsigned                    twice:1;    /* a Complete may be under way */

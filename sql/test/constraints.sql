@@ -188,8 +188,9 @@ SELECT set_eq('SELECT name FROM test.fired',
 SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                  WHERE c.relnamespace = 'media'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attnotnull$$,
   ARRAY['users.quota_bytes', 'users.quota_uploads', 'users.disabled_at', 'sessions.replaced_by', 'uploads.name', 'uploads.idempotency_key',
-        'uploads.request_id', 'upload_keys.request', 'upload_keys.size_bytes', 'upload_keys.sha256', 'upload_keys.answer', 'media.title', 'media.error_code', 'media.error_detail',
-        'media.probe', 'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.pipeline', 'jobs.range', 'jobs.result', 'jobs.lease_until',
+        'uploads.request_id', 'upload_keys.request', 'upload_keys.size_bytes', 'upload_keys.sha256', 'upload_keys.answer', 'media.title',
+        'media.error_code', 'media.error_detail', 'media.probe',
+        'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.pipeline', 'jobs.range', 'jobs.result', 'jobs.lease_until',
         'jobs.worker', 'jobs.eta_seconds', 'jobs.error_code', 'jobs.error_detail', 'jobs.announced_at', 'jobs.started_at',
         'jobs.finished_at', 'outputs.width', 'outputs.height', 'outputs.duration', 'outputs.bitrate', 'objects.job_id',
         'objects.fence', 'objects.s3_upload_id', 'objects.strays_at'], 'what may be null');

@@ -17,8 +17,8 @@ typedef struct {
     char step[64];
     int attempt, max_attempts;
     int64_t fence;
-    json_t *params;       /* owned by the runtime */
-    json_t *range;        /* may be NULL */
+    json_t *params;                    /* owned by the runtime */
+    json_t *range;                     /* may be NULL */
     char object_key[MEDIA_OBJKEY_MAX]; /* the input; empty when the step has none */
     int64_t size;
     char *name; /* the client's file name, cleaned */

@@ -56,7 +56,8 @@ size_t media_http_date(int64_t unix_s, char *dst, size_t cap);
 size_t media_rfc3339(int64_t unix_ms, char *dst, size_t cap);
 /* Parses an IMF-fixdate: 0 and *unix_s, or MEDIA_E_REJECT. [any] */
 int media_http_date_parse(media_str_t s, int64_t *unix_s);
-/* Parses an RFC 3339 time in UTC ("2013-05-24T00:00:00Z", a fraction is cut off): as above. [any] */
+/* Parses an RFC 3339 time in UTC ("2013-05-24T00:00:00Z", a fraction is cut off): as above. [any]
+ */
 int media_rfc3339_parse(media_str_t s, int64_t *unix_s);
 
 /* UUID version 7 (RFC 9562 5.7) from a time in ms and 10 random bytes, lower case, 36 chars + NUL.
