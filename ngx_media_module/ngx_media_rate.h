@@ -27,8 +27,8 @@ typedef struct {
 char *ngx_media_set_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* Counts r, once, under its location's limit and adds RateLimit headers.
- * NGX_OK: go on; NGX_DECLINED: too many, Retry-After is set, the caller sends the
- * problem; NGX_ERROR when out of memory. [loop] */
+ * NGX_OK: go on; NGX_DECLINED: too many, Retry-After is set, the caller sends
+ * the problem; NGX_ERROR when out of memory. [loop] */
 ngx_int_t ngx_media_rate_check(ngx_http_request_t *r);
 
 /* Precontent phase: limits that are not about uploads. [loop] */
