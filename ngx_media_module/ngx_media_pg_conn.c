@@ -252,12 +252,17 @@ ngx_media_pg_read(ngx_media_pg_conn_t *pc)
 
         if (res) {
             ngx_media_pg_collect(q, res);
-            continue;
         }
+
+        /* nothing more of it: of a COPY there would be no end */
 
         if (q->broken) {
             good = 0;
             break;
+        }
+
+        if (res) {
+            continue;
         }
 
         /* ReadyForQuery has been read: only this tells of a commit */
@@ -433,6 +438,11 @@ ngx_media_pg_end(ngx_media_pg_conn_t *pc)
         return;
     }
 
+    if (!q->failed && q->result.res == NULL) {
+        ngx_media_pg_lost(pc, "an answer without a result");
+        return;
+    }
+
     if (ngx_media_pg_stale(pc)) {
         ngx_media_pg_close(pc);
         ngx_media_pg_again(q);
@@ -491,9 +501,6 @@ ngx_media_pg_stale(ngx_media_pg_conn_t *pc)
     }
 
     q->again = 1;
-    q->failed = 0;
-    q->message[0] = '\0';
-    ngx_memzero(state, sizeof(q->result.sqlstate));
 
     return 1;
 }

@@ -195,6 +195,13 @@ ngx_media_pg_again(ngx_media_pg_query_t *q)
         return;
     }
 
+    /* what the lost connection said is not held against the next one */
+
+    q->failed = 0;
+    q->broken = 0;
+    q->message[0] = '\0';
+    ngx_memzero(q->result.sqlstate, sizeof(q->result.sqlstate));
+
     q->waiting = 1;
     ngx_media_pg.nwaiting++;
     ngx_queue_insert_head(&ngx_media_pg.waiting, &q->queue);
