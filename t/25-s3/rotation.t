@@ -1,5 +1,5 @@
 # Credentials that change while a sliced download is on its way: each request to S3 is signed by those of its time, and
-# carries their session token, although a signature is kept for a minute.
+# carries their session token.
 
 use lib 't/lib';
 use Digest::MD5 qw(md5_hex);
@@ -36,9 +36,7 @@ my $s3 = MediaS3->start(sub {
 sub signed { return map { /^signed (.*)/ ? $1 : () } $s3->asked }
 
 write_keys(1);
-my $server = upload_server();
-$server =~ s/proxy_set_header Range \$http_range;/slice $slice; proxy_set_header Range \$slice_range; limit_rate 128k;/ or die;
-$server =~ s/proxy_set_header If-Range \$http_if_range;// or die;
+my $server = media_routes(slice => $slice, limit_rate => '128k');
 my $id = media('anna', bytes => $bytes);
 my $nginx = MediaNginx->start(server => $server, http => media_http(s3 => $s3->url, media_s3_credentials => "file $dir/keys"));
 
