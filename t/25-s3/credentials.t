@@ -63,7 +63,7 @@ sub profile { my ($name, $k, $s) = @_; return "[$name]\naws_access_key_id = $k\n
     local @ENV{@keys};
     delete @ENV{@keys};
     write_keys(profile(default => 'no', 'such') . profile(work => $key, $secret));
-    my $nginx = MediaNginx->start(server => upload_server(), http => media_http(media_s3_credentials => "file $dir/keys work"));
+    my $nginx = MediaNginx->start(server => upload_server(), http => media_http(cache => 'off', media_s3_credentials => "file $dir/keys work"));
     my $id = works($nginx, 'a file');
 
     write_keys(profile(work => $key, 'wrong'));
