@@ -174,6 +174,26 @@ ngx_media_body_next(ngx_media_upload_t *u)
 }
 
 
+/* A worker that shuts down goes by the timers that are left and exits under a
+ * posted event: there is one. */
+
+void
+ngx_media_body_yield(ngx_media_upload_t *u)
+{
+    ngx_event_t               *rev;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    rev = u->op.r->connection->read;
+
+    if (!rev->timer_set) {
+        clcf = ngx_http_get_module_loc_conf(u->op.r, ngx_http_core_module);
+        ngx_add_timer(rev, clcf->client_body_timeout);
+    }
+
+    ngx_post_event(&u->turn, &ngx_posted_next_events);
+}
+
+
 /*
  * All bytes of nginx's buffer are taken. Its HTTP/1 reader would go on behind
  * them, and so touch every page of client_body_buffer_size for a client that

@@ -53,6 +53,20 @@ ngx_media_mem_init(size_t budget, size_t reserve, void (*pressed)(void))
 }
 
 
+void
+ngx_media_mem_done(void)
+{
+    ngx_media_block_t  *b;
+
+    while ((b = ngx_media_mem_kept) != NULL) {
+        ngx_media_mem_kept = b->next;
+        ngx_free(b);
+    }
+
+    ngx_media_mem_nkept = NGX_MEDIA_BLOCKS_KEPT;    /* no more are kept */
+}
+
+
 /* Could this one go on now, had it the turn? */
 
 static ngx_uint_t

@@ -55,6 +55,7 @@ typedef struct {
 /* reserve: of the budget, to be lent. pressed() is called a few times a second
  * while somebody waits: it may end uploads. */
 void ngx_media_mem_init(size_t budget, size_t reserve, void (*pressed)(void));
+void ngx_media_mem_done(void);
 
 /* 1: go on, else it waits: resume() is called once, from a posted event; then
  * ask again. need: the most that this part may still take, at most the reserve;

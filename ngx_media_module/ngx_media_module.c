@@ -172,6 +172,7 @@ ngx_media_exit_process(ngx_cycle_t *cycle)
     ngx_media_s3_cred_done(&mcf->s3.cred);
     ngx_media_http_peer_close(&mcf->s3.peer);
     ngx_media_pg_done(cycle);
+    ngx_media_mem_done();
     ngx_media_leave_zone();
 }
 

@@ -80,7 +80,7 @@ ngx_media_upload_pump(ngx_media_upload_t *u)
 
         if (u->taken >= NGX_MEDIA_TURN) {
             u->taken = 0;
-            ngx_post_event(&u->turn, &ngx_posted_next_events);
+            ngx_media_body_yield(u);
             return NGX_OK;
         }
 

@@ -322,6 +322,8 @@ void ngx_media_body_start(ngx_media_upload_t *u);
 ngx_int_t ngx_media_body_next(ngx_media_upload_t *u);
 /* Not the client is what we wait for. NGX_OK or NGX_DONE. */
 ngx_int_t ngx_media_body_pause(ngx_media_upload_t *u);
+/* Others have a turn first; then the pump goes on. */
+void ngx_media_body_yield(ngx_media_upload_t *u);
 /* Can it be read without waiting for the client? */
 ngx_uint_t ngx_media_body_has_input(ngx_media_upload_t *u);
 

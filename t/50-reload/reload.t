@@ -115,6 +115,21 @@ hup($old);
 gone('HUP back', $old);
 is($nginx->ask(put('b.mp4', $bytes))->{status}, 201, 'HUP back - the first configuration again');
 
+# ---- HUP while a client always has more to send ----
+
+my $large = mp4(80_000_000);
+for my $case (['raw', put('a.mp4', $large)], ['in chunks', put('a.mp4', undef, 'Transfer-Encoding: chunked') . chunked($large)]) {
+    my ($name, $request) = @$case;
+    $client = $nginx->client;
+    $old = [$nginx->workers];
+    $client->send(substr $request, 0, 1_000_000);
+    $nginx->kill('HUP');
+    $client->send(substr $request, 1_000_000);
+    committed($client->answer, $large, "HUP while a client sends, $name");
+    $client->close;
+    gone("HUP while a client sends, $name", $old);
+}
+
 # ---- QUIT ----
 
 ($old, @flying) = begin();
