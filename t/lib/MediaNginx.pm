@@ -26,13 +26,15 @@ my %running;
 
 # ---- the process ----
 
-# http, server, main: configuration text; workers; listen: more of the listen directive
+# http, server, main: configuration text; workers; listen: more of the listen directive. With TEST_NGINX_USE_HUP it
+# starts with another configuration, and what is tested comes by a reload.
 sub start {
     my ($class, %conf) = @_;
     my $dir = File::Temp->newdir(CLEANUP => 1);
     chmod 0755, $dir;
     my $self = bless { dir => $dir, port => $ENV{TEST_NGINX_PORT} // 1984, log => "$dir/error.log" }, $class;
-    $self->configure(%conf);
+    my $hup = $ENV{TEST_NGINX_USE_HUP};
+    $self->configure(%conf, $hup ? (main => '', http => '', server => 'return 204;') : ());
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         open STDOUT, '>', "$dir/out" or die $!;
@@ -45,7 +47,22 @@ sub start {
         die 'nginx did not start: ' . $self->log_text . slurp("$dir/out") if waitpid($pid, WNOHANG) == $pid;
         return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
     });
+    $self->hup(%conf) if $hup;
     return $self;
+}
+
+# Another configuration, or the same, by a reload: back when the old workers are gone
+sub hup {
+    my ($self, %conf) = @_;
+    my %old = map { $_ => 1 } $self->workers;
+    $self->configure(%conf) if %conf;
+    $self->kill('HUP');
+    $self->await('new workers alone', sub {
+        die 'nginx did not reload: ' . $self->log_text if $self->log_text =~ /\[emerg\]/;
+        my @now = $self->workers;
+        return @now && !grep { $old{$_} } @now;
+    });
+    return;
 }
 
 sub binary { return $ENV{TEST_NGINX_BINARY} // 'nginx' }
@@ -107,7 +124,7 @@ sub stop {
     $self->kill('QUIT');
     Test::More::ok(eval { $self->await('it exits', sub { $self->gone }); 1 }, "$name - stops in order")
         || $self->destroy;
-    my @bad = grep { /\[(?:alert|emerg)\]|exited on signal|exited with code [1-9]|Sanitizer|runtime error:/ }
+    my @bad = grep { /\[(?:alert|crit|emerg)\]|exited on signal|exited with code [1-9]|Sanitizer|runtime error:/ }
         split /\n/, $self->log_text . slurp("$self->{dir}/out");
     @bad = grep { !/$may/ } @bad if $may;
     Test::More::is(join("\n", @bad), '', "$name - a clean log");

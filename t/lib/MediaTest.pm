@@ -8,7 +8,8 @@ package MediaTest;
 #   use MediaTest;
 #
 # A block without http_config, main_config and config gets the shipped
-# configuration. Every block without one gets no_error_log [alert] [emerg].
+# configuration. Every block without one gets no_error_log [alert] [crit]
+# [emerg].
 
 use v5.30;
 use warnings;
@@ -53,7 +54,7 @@ Test::Nginx::Socket::add_block_preprocessor(sub {
     $block->set_value(http_config => media_http()) unless defined $block->http_config;
     $block->set_value(config => media_server()) unless defined $block->config;
     if (!defined $block->no_error_log && !defined $block->error_log && !defined $block->must_die) {
-        $block->set_value(no_error_log => "[alert]\n[emerg]\n");
+        $block->set_value(no_error_log => "[alert]\n[crit]\n[emerg]\n");
     }
 });
 
