@@ -6,13 +6,17 @@ REVOKE ALL ON SCHEMA media FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES IN SCHEMA media REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
+-- What runs in every upload is in PL/pgSQL, which keeps its plans as long as the session: a
+-- function in SQL that cannot be inlined is parsed and planned anew by each call.
+
 -- UUID version 7 (RFC 9562 5.7): ids sort by time of creation.
 CREATE FUNCTION media.uuid7() RETURNS uuid
-LANGUAGE sql VOLATILE PARALLEL SAFE SET search_path = pg_catalog AS $$
-  SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+LANGUAGE plpgsql VOLATILE PARALLEL SAFE SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
            PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
-           FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
-$$;
+           FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid;
+END $$;
 
 -- When such an id was made.
 CREATE FUNCTION media.uuid7_time(id uuid) RETURNS timestamptz

@@ -11,11 +11,12 @@
 
 -- The text that libmedia's media_jobmsg_write() makes.
 CREATE FUNCTION media.job_message(job_id uuid, request_id text, traceparent text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
-  SELECT '{"v":1,"job_id":' || to_json(job_id::text)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN '{"v":1,"job_id":' || to_json(job_id::text)
          || coalesce(',"request_id":' || to_json(nullif(request_id, '')), '')
-         || coalesce(',"traceparent":' || to_json(nullif(traceparent, '')), '') || '}'
-$$;
+         || coalesce(',"traceparent":' || to_json(nullif(traceparent, '')), '') || '}';
+END $$;
 
 -- Makes the outbox row of a queued job; returns what the caller may publish now.
 CREATE FUNCTION media.job_announce(p_job media.jobs) RETURNS jsonb
@@ -97,10 +98,11 @@ END $$;
 
 -- Step defaults, then what the upload set and the step knows.
 CREATE FUNCTION media.step_params(p_step media.pipeline_steps, p_params jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = media, pg_temp AS $$
-  SELECT p_step.params || coalesce((SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(p_params) e
-                                    WHERE p_step.params_schema ? e.key), '{}')
-$$;
+LANGUAGE plpgsql IMMUTABLE SET search_path = media, pg_temp AS $$
+BEGIN
+  RETURN p_step.params || coalesce((SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(p_params) e
+                                    WHERE p_step.params_schema ? e.key), '{}');
+END $$;
 
 -- Queues every waiting job whose steps before it are all done. Fan-in is decided
 -- here, under the lock on the media row that every caller holds.
@@ -126,9 +128,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION media.iso8601(t timestamptz) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-  SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+END $$;
 
 -- The output that /download and the mail mean; no row while there is none.
 CREATE FUNCTION media.main_output(p_media media.media) RETURNS SETOF media.outputs
@@ -326,8 +329,9 @@ END $$;
 
 -- The resource of the HTTP contract.
 CREATE FUNCTION media.media_json(p media.media) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
-  SELECT jsonb_build_object(
+LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
+BEGIN
+  RETURN jsonb_build_object(
     'id', p.id, 'name', p.name, 'title', p.title, 'content_type', p.content_type, 'size', p.size_bytes,
     'digest', jsonb_build_object('sha-256', p.sha256), 'owner', p.owner_id, 'visibility', p.visibility,
     'pipeline', p.pipeline, 'params', p.params, 'state', p.state,
@@ -348,8 +352,8 @@ LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
          'digest', jsonb_build_object('sha-256', o.sha256), 'width', o.width, 'height', o.height,
          'duration', o.duration, 'bitrate', o.bitrate,
          'href', '/media/' || p.id || '/' || o.name) ORDER BY o.created_at, o.name)
-       FROM outputs o WHERE o.media_id = p.id), '[]'))
-$$;
+       FROM outputs o WHERE o.media_id = p.id), '[]'));
+END $$;
 
 -- Gone for everybody at once: a worker that runs one of its jobs has lost it, the janitor
 -- removes the objects, those a worker may still be writing once it has noticed. The caller

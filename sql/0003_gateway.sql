@@ -4,9 +4,11 @@
 -- What a user may have, null: no limit. The last two are the gateway's media_quota, for
 -- users without a value of their own.
 CREATE FUNCTION media.quota_of(p_user media.users, p_bytes bigint, p_uploads int, OUT bytes bigint, OUT uploads int)
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
-  SELECT nullif(coalesce(p_user.quota_bytes, p_bytes), -1), nullif(coalesce(p_user.quota_uploads, p_uploads), -1)
-$$;
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
+BEGIN
+  bytes := nullif(coalesce(p_user.quota_bytes, p_bytes), -1);
+  uploads := nullif(coalesce(p_user.quota_uploads, p_uploads), -1);
+END $$;
 
 CREATE FUNCTION media.quota_used(p_user uuid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$

@@ -3,7 +3,10 @@
 
 -- What is reserved ahead of the bytes of an upload whose length nobody knows.
 CREATE FUNCTION media.reserve_step() RETURNS bigint
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$ SELECT 67108864::bigint $$;
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN 67108864;
+END $$;
 
 -- The members of a problem about a quota.
 CREATE FUNCTION media.quota_members(p_resource text, p_used bigint, p_limit bigint) RETURNS text
@@ -61,12 +64,13 @@ BEGIN
 END $$;
 
 CREATE FUNCTION media.upload_key_settle(p_upload media.uploads, p_media media.media) RETURNS void
-LANGUAGE sql SET search_path = media, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+BEGIN
   UPDATE upload_keys SET size_bytes = p_media.size_bytes, sha256 = p_media.sha256,
          answer = media_json(p_media)::text, expires_at = now() + interval '24h',
          request = upload_request(p_media.name, p_media.title, p_media.pipeline, p_media.params, p_media.visibility)
-   WHERE owner_id = p_upload.owner_id AND key = p_upload.idempotency_key AND upload_id = p_upload.id
-$$;
+   WHERE owner_id = p_upload.owner_id AND key = p_upload.idempotency_key AND upload_id = p_upload.id;
+END $$;
 
 CREATE FUNCTION media.upload_check(p_pipeline text, p_params jsonb) RETURNS TABLE (code text, detail text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
