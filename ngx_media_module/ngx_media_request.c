@@ -11,7 +11,7 @@
 
 
 #define NGX_MEDIA_REQUEST_ID_MAX  64
-#define NGX_MEDIA_RANDOM          640
+#define NGX_MEDIA_RANDOM          4096
 #define NGX_MEDIA_TRACEPARENT_LEN                                             \
     (sizeof("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01") - 1)
 
@@ -331,7 +331,8 @@ ngx_media_request_id(ngx_http_request_t *r, ngx_str_t *id)
 }
 
 
-/* A call of OpenSSL's generator costs the same for few bytes and for many. */
+/* A call of OpenSSL's generator costs about the same for few bytes and for
+ * many; and microseconds once its code has left the cache. */
 
 static ngx_int_t
 ngx_media_random(u_char *p, size_t n)

@@ -268,13 +268,19 @@ static int read_array(reader_t *r)
     return rc;
 }
 
+/* Most names of one length differ in their first byte: no call for those. */
+static inline int same_bytes(const char *a, const char *b, size_t n)
+{
+    return n == 0 || (a[0] == b[0] && memcmp(a, b, n) == 0);
+}
+
 /* Whether the name at `name`, the last node, stands among the members before it already. */
 static int is_duplicate(const reader_t *r, size_t object, size_t name)
 {
     const media_jsonnode_t *last = &r->nodes[name];
     for (size_t i = object + 1; i < name; i = r->nodes[i].next) {
         const media_jsonnode_t *n = &r->nodes[i];
-        if (n->len == last->len && memcmp(r->text + n->off, r->text + last->off, n->len) == 0) {
+        if (n->len == last->len && same_bytes(r->text + n->off, r->text + last->off, n->len)) {
             return 1;
         }
     }
@@ -382,11 +388,25 @@ size_t media_jsondoc_get(const media_jsondoc_t *doc, size_t at, media_str_t name
     }
     for (size_t i = at + 1; i < doc->nodes[at].next; i = doc->nodes[i].next) {
         const media_jsonnode_t *n = &doc->nodes[i];
-        if (n->len == name.len && memcmp(doc->text + n->off, name.p, name.len) == 0) {
+        if (n->len == name.len && same_bytes(doc->text + n->off, name.p, name.len)) {
             return i + 1;
         }
     }
     return 0;
+}
+
+void media_jsondoc_find(const media_jsondoc_t *doc, const media_str_t *names, size_t n, size_t *at)
+{
+    memset(at, 0, n * sizeof(*at));
+    for (size_t i = 1; i < doc->nnodes; i = doc->nodes[i].next) {
+        media_str_t name = media_jsondoc_text(doc, i);
+        for (size_t k = 0; k < n; k++) {
+            if (name.len == names[k].len && same_bytes(name.p, names[k].p, name.len)) {
+                at[k] = i + 1;
+                break;
+            }
+        }
+    }
 }
 
 int64_t media_jsondoc_int(const media_jsondoc_t *doc, size_t at)

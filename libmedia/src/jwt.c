@@ -12,6 +12,27 @@
 #define CLAIM_NODES 1024
 #define DATE_MAX_S 9007199254740991LL /* 2^53 - 1: exact in every JSON reader */
 
+/* members that mean something here */
+enum header_member {
+    HEADER_ALG,
+    HEADER_KID,
+    HEADER_TYP,
+    HEADER_CTY,
+    HEADER_CRIT,
+    HEADER_B64,
+    HEADER_MEMBERS
+};
+enum claim_member {
+    CLAIM_EXP,
+    CLAIM_NBF,
+    CLAIM_IAT,
+    CLAIM_AUD,
+    CLAIM_SUB,
+    CLAIM_JTI,
+    CLAIM_ISS, /* the last of the strings */
+    CLAIM_MEMBERS
+};
+
 typedef struct {
     media_str_t header;
     media_str_t payload;
@@ -49,10 +70,9 @@ static int token_split(media_str_t token, token_t *t)
 
 /* ---- header ---- */
 
-/* The string member `name`: 0, MEDIA_E_GONE, MEDIA_E_REJECT. */
-static int string_get(const media_jsondoc_t *doc, const char *name, media_str_t *out)
+/* The string at `at`: 0, MEDIA_E_GONE, MEDIA_E_REJECT. */
+static int string_get(const media_jsondoc_t *doc, size_t at, media_str_t *out)
 {
-    size_t at = media_jsondoc_get(doc, 0, media_str(name));
     if (at == 0) {
         return MEDIA_E_GONE;
     }
@@ -65,11 +85,11 @@ static int string_get(const media_jsondoc_t *doc, const char *name, media_str_t 
 
 /* Explicit typing (RFC 8725 3.11): a token made for another purpose may be signed by the same key.
  */
-static int type_allowed(const media_jsondoc_t *header)
+static int type_allowed(const media_jsondoc_t *header, size_t typ)
 {
     media_str_t s;
     media_str_t prefix = MEDIA_STR("application/");
-    int rc = string_get(header, "typ", &s);
+    int rc = string_get(header, typ, &s);
     if (rc != 0) {
         return rc == MEDIA_E_GONE;
     }
@@ -81,17 +101,20 @@ static int type_allowed(const media_jsondoc_t *header)
 }
 
 /* Extensions change what a token means (crit, b64), cty makes it a wrapping of another one. */
-static int is_extended(const media_jsondoc_t *header)
+static int is_extended(const media_jsondoc_t *header, const size_t *at)
 {
     media_str_t s = MEDIA_STR_NULL;
-    return media_jsondoc_get(header, 0, MEDIA_STR("crit")) != 0 ||
-           media_jsondoc_get(header, 0, MEDIA_STR("b64")) != 0 ||
-           string_get(header, "cty", &s) == MEDIA_E_REJECT || media_str_ieq(s, MEDIA_STR("JWT"));
+    return at[HEADER_CRIT] != 0 || at[HEADER_B64] != 0 ||
+           string_get(header, at[HEADER_CTY], &s) == MEDIA_E_REJECT ||
+           media_str_ieq(s, MEDIA_STR("JWT"));
 }
 
 /* Reads the algorithm the token claims and its kid. */
 static int header_read(token_t *t, const char **cause)
 {
+    static const media_str_t names[] = {{"alg", 3}, {"kid", 3},  {"typ", 3},
+                                        {"cty", 3}, {"crit", 4}, {"b64", 3}};
+    size_t at[HEADER_MEMBERS];
     media_jsonnode_t nodes[HEADER_NODES];
     media_jsondoc_t doc;
     media_str_t alg;
@@ -100,18 +123,19 @@ static int header_read(token_t *t, const char **cause)
     if (n < 0 || media_jsondoc_parse(t->text, (size_t)n, nodes, HEADER_NODES, &doc) != 0) {
         return MEDIA_E_REJECT;
     }
+    media_jsondoc_find(&doc, names, HEADER_MEMBERS, at);
     *cause = "the header has an extension that is not supported";
-    if (is_extended(&doc)) {
+    if (is_extended(&doc, at)) {
         return MEDIA_E_REJECT;
     }
     *cause = "the token is of another type";
-    if (!type_allowed(&doc)) {
+    if (!type_allowed(&doc, at[HEADER_TYP])) {
         return MEDIA_E_REJECT;
     }
     *cause = "the header is not acceptable";
     t->kid = MEDIA_STR_NULL;
-    if (string_get(&doc, "kid", &t->kid) == MEDIA_E_REJECT || t->kid.len > MEDIA_JWT_KID_MAX ||
-        string_get(&doc, "alg", &alg) != 0) {
+    if (string_get(&doc, at[HEADER_KID], &t->kid) == MEDIA_E_REJECT ||
+        t->kid.len > MEDIA_JWT_KID_MAX || string_get(&doc, at[HEADER_ALG], &alg) != 0) {
         return MEDIA_E_REJECT;
     }
     *cause = "the algorithm is not supported";
@@ -144,9 +168,8 @@ static int signature_verify(const token_t *t, const media_jwt_policy_t *policy)
 
 /* A NumericDate within 0..2^53-1, a fraction rounded up or down: 0, MEDIA_E_GONE when absent,
  * MEDIA_E_REJECT for anything else. */
-static int date_get(const media_jsondoc_t *claims, const char *name, int round_up, int64_t *out)
+static int date_get(const media_jsondoc_t *claims, size_t at, int round_up, int64_t *out)
 {
-    size_t at = media_jsondoc_get(claims, 0, media_str(name));
     if (at == 0) {
         return MEDIA_E_GONE;
     }
@@ -168,22 +191,22 @@ static int date_get(const media_jsondoc_t *claims, const char *name, int round_u
     }
 }
 
-static int dates_check(media_jwt_claims_t *c, const media_jwt_policy_t *policy, int64_t now_s,
-                       enum media_jwt_why *why, media_err_t *ei)
+static int dates_check(media_jwt_claims_t *c, const size_t *at, const media_jwt_policy_t *policy,
+                       int64_t now_s, enum media_jwt_why *why, media_err_t *ei)
 {
     int64_t leeway = policy->leeway_s > 0 ? policy->leeway_s : 0;
     int64_t t;
-    if (date_get(&c->doc, "exp", 0, &c->exp_s) != 0) {
+    if (date_get(&c->doc, at[CLAIM_EXP], 0, &c->exp_s) != 0) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "exp is missing or not a date");
     }
     if (now_s >= c->exp_s && now_s - c->exp_s >= leeway) {
         return refuse(why, MEDIA_JWT_EXPIRED, ei, "the token has expired");
     }
-    int rc = date_get(&c->doc, "nbf", 1, &t);
+    int rc = date_get(&c->doc, at[CLAIM_NBF], 1, &t);
     if (rc == MEDIA_E_REJECT || (rc == 0 && t > now_s && t - now_s > leeway)) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token is not valid yet");
     }
-    rc = date_get(&c->doc, "iat", 0, &t);
+    rc = date_get(&c->doc, at[CLAIM_IAT], 0, &t);
     if (rc == MEDIA_E_REJECT || (rc == 0 && t > now_s && t - now_s > leeway)) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token was issued in the future");
     }
@@ -193,10 +216,9 @@ static int dates_check(media_jwt_claims_t *c, const media_jwt_policy_t *policy, 
 
 /* `aud` is a string or an array of strings (RFC 7519 4.1.3), also where nobody asks for a member.
  */
-static int audience_check(const media_jsondoc_t *claims, media_str_t want)
+static int audience_check(const media_jsondoc_t *claims, size_t at, media_str_t want)
 {
     int found = want.len == 0;
-    size_t at = media_jsondoc_get(claims, 0, MEDIA_STR("aud"));
     if (at == 0) {
         return found;
     }
@@ -220,11 +242,14 @@ static int audience_check(const media_jsondoc_t *claims, media_str_t want)
 static int claims_check(media_jwt_claims_t *c, const media_jwt_policy_t *policy, int64_t now_s,
                         enum media_jwt_why *why, media_err_t *ei)
 {
-    static const char *const strings[] = {"sub", "jti", "iss"};
+    static const media_str_t names[] = {{"exp", 3}, {"nbf", 3}, {"iat", 3}, {"aud", 3},
+                                        {"sub", 3}, {"jti", 3}, {"iss", 3}};
+    size_t at[CLAIM_MEMBERS];
     media_str_t s = MEDIA_STR_NULL;
     int rc = 0;
-    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
-        rc = string_get(&c->doc, strings[i], &s);
+    media_jsondoc_find(&c->doc, names, CLAIM_MEMBERS, at);
+    for (int i = CLAIM_SUB; i <= CLAIM_ISS; i++) {
+        rc = string_get(&c->doc, at[i], &s);
         if (rc == MEDIA_E_REJECT) {
             return refuse(why, MEDIA_JWT_CLAIMS, ei, "iss, sub or jti is not a string");
         }
@@ -232,10 +257,10 @@ static int claims_check(media_jwt_claims_t *c, const media_jwt_policy_t *policy,
     if (policy->iss.len > 0 && (rc != 0 || !media_str_eq(s, policy->iss))) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token is of another issuer");
     }
-    if (!audience_check(&c->doc, policy->aud)) {
+    if (!audience_check(&c->doc, at[CLAIM_AUD], policy->aud)) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token is for another audience");
     }
-    return dates_check(c, policy, now_s, why, ei);
+    return dates_check(c, at, policy, now_s, why, ei);
 }
 
 /* Nodes and text out of the reader's buffers into one block of c. */

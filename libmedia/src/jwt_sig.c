@@ -30,7 +30,7 @@ static int hmac_verify(const media_jwt_key_t *key, media_str_t input, const unsi
         rc = sig_len == len && CRYPTO_memcmp(mac, sig, len) == 0 ? 0 : MEDIA_E_AUTH;
     }
     EVP_MD_CTX_free(ctx);
-    OPENSSL_cleanse(mac, sizeof(mac));
+    OPENSSL_cleanse(mac, len);
     return rc;
 }
 

@@ -198,16 +198,15 @@ static ssize_t b64_decode(media_str_t s, const uint8_t *values, uint8_t *dst, si
     const char *p = s.p;
     uint8_t *d = dst;
     for (size_t left = s.len; left >= 4; left -= 4, p += 4) {
-        int v0 = b64_value(p[0], values);
-        int v1 = b64_value(p[1], values);
-        int v2 = b64_value(p[2], values);
-        int v3 = b64_value(p[3], values);
-        if ((v0 | v1 | v2 | v3) < 0) {
+        uint32_t v = (uint32_t)b64_value(p[0], values) << 18 |
+                     (uint32_t)b64_value(p[1], values) << 12 |
+                     (uint32_t)b64_value(p[2], values) << 6 | (uint32_t)b64_value(p[3], values);
+        if (v >> 24 != 0) { /* a negative value */
             return MEDIA_E_REJECT;
         }
-        *d++ = (uint8_t)(v0 << 2 | v1 >> 4);
-        *d++ = (uint8_t)(v1 << 4 | v2 >> 2);
-        *d++ = (uint8_t)(v2 << 6 | v3);
+        *d++ = (uint8_t)(v >> 16);
+        *d++ = (uint8_t)(v >> 8);
+        *d++ = (uint8_t)v;
     }
     if (s.len % 4 == 0) {
         return (ssize_t)n;

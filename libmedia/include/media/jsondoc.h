@@ -52,6 +52,9 @@ static inline enum media_jsondoc_type media_jsondoc_type(const media_jsondoc_t *
     return (enum media_jsondoc_type)doc->nodes[at].type;
 }
 
+/* The same of several members of the root in one pass: at[i] for names[i]. [any] */
+void media_jsondoc_find(const media_jsondoc_t *doc, const media_str_t *names, size_t n, size_t *at);
+
 /* A string's value, a number's text. [any] */
 static inline media_str_t media_jsondoc_text(const media_jsondoc_t *doc, size_t at)
 {
