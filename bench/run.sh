@@ -49,7 +49,8 @@ system_up() {
 measure() { # NAME; in a subshell, for its system's environment
     # shellcheck disable=SC1091
     . "$RUN/env"
-    export MEDIA_CLIP=$CLIP MEDIA_MODULE=$BUILD/lib/ngx_http_media_module.so MEDIA_TUSD=$TUSD_BIN
+    export MEDIA_CLIP=$CLIP MEDIA_MODULE=$BUILD/lib/ngx_http_media_module.so MEDIA_TUSD
+    MEDIA_TUSD=$(gotool_bin tusd)
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/bench/lib:$ROOT/e2e \
         /usr/bin/python3 "$ROOT/bench/$1.py" >"$OUT/$1.tables"
 }

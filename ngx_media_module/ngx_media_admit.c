@@ -79,6 +79,8 @@ ngx_media_upload_handler(ngx_http_request_t *r)
     u->alive.done = ngx_media_admit_alive;
     u->alive.data = u;
 
+    ngx_media_op_enter(&u->op);
+
     rc = ngx_media_alive_ask(&u->alive, &u->mcf->s3);
 
     if (rc == NGX_OK) {
@@ -87,6 +89,8 @@ ngx_media_upload_handler(ngx_http_request_t *r)
     } else if (rc == NGX_ERROR) {
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
     }
+
+    ngx_media_op_leave(r, ngx_media_upload_cancel);
 
     return NGX_DONE;
 }

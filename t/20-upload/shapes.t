@@ -92,7 +92,7 @@ my %refused = (
     'with its length' => [put('a.mp4', "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" . substr($large, 0, 5_900_000)), 415, 'type_not_allowed'],
     'in chunks' => [put('a.mp4', undef, 'Transfer-Encoding: chunked') . chunked($large), 413, 'too_large'],
     'a form' => [post('', form(part('file', $large, 'a.mp4')), @type), 413, 'too_large'],
-    'a form with an unknown field' => [post('', form(part('colour', 'red'), part('file', $large, 'a.mp4')), @type), 400, 'unknown_field'],
+    'a form with an unknown field' => [post('', form(part('colour', 'red'), part('file', substr($large, 0, 9_000_000), 'a.mp4')), @type), 400, 'unknown_field'],
 );
 $nginx->stop;
 $nginx = MediaNginx->start(server => upload_server(max_size => 6_000_000, types => 'video/'));
