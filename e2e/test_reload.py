@@ -4,7 +4,11 @@
 import os
 import signal
 
-from lib import SlowUpload, User, check, clip, main, media_like, nginx_workers as workers, pids, request, up, value, wait
+from lib import SlowUpload, User, check, clip, main, media_like, pids, request, up, value, wait
+
+
+def workers():
+    return pids("nginx")[1:]
 
 
 def begun(user, chunked):
