@@ -116,6 +116,7 @@ DECLARE
   v_upload uploads;
   v_media media;
   v_quota bigint;
+  v_used bigint;
   v_fault text;
   v_outbox jsonb;
 BEGIN
@@ -146,10 +147,12 @@ BEGIN
     RETURN;
   END IF;
   SELECT quota_bytes INTO v_quota FROM users WHERE id = v_upload.owner_id FOR NO KEY UPDATE;
-  IF v_quota IS NOT NULL AND quota_used(v_upload.owner_id) - v_upload.reserved_bytes + p_size > v_quota THEN
-    RETURN QUERY SELECT 'quota_exceeded', format('used %s of %s bytes',
-      quota_used(v_upload.owner_id) - v_upload.reserved_bytes, v_quota), NULL::text, '[]'::text;
-    RETURN;
+  IF v_quota IS NOT NULL THEN
+    v_used := quota_used(v_upload.owner_id) - v_upload.reserved_bytes;
+    IF v_used + p_size > v_quota THEN
+      RETURN QUERY SELECT 'quota_exceeded', format('used %s of %s bytes', v_used, v_quota), NULL::text, '[]'::text;
+      RETURN;
+    END IF;
   END IF;
   DELETE FROM uploads WHERE id = p_id;
   INSERT INTO media (id, owner_id, name, title, content_type, size_bytes, sha256, etag, object_key, visibility,

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash
 # bench/RESULTS.md out of the tables. Sourced by bench/run.sh.
 
 machine() {

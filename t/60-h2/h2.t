@@ -2,7 +2,6 @@
 
 use lib 't/lib';
 use Test::More;
-use File::Temp ();
 use IPC::Open3 qw(open3);
 use JSON::PP ();
 use MediaTest;
@@ -23,16 +22,13 @@ sub start {
         . "server { listen 127.0.0.1:$port http2; $server }\n", server => $server);
 }
 
-# Starts curl on a request; answer() waits for it
+# Starts curl on a request, the bytes in @FILE and on its standard input; answer() waits for it
 sub curl {
     my ($bytes, @args) = @_;
-    my $in = File::Temp->new;
-    binmode $in;
-    print {$in} $bytes;
-    close $in;
+    my $in = file_of($bytes);
     my @body = map { s/\@FILE/$in/r } @args;
-    open my $null, '<', '/dev/null' or die $!;
-    my $pid = open3('<&' . fileno $null, my $out, undef, qw(curl -sS --http2-prior-knowledge --max-time 60 -D - -H),
+    open my $stdin, '<', $in->filename or die $!;
+    my $pid = open3('<&' . fileno $stdin, my $out, undef, qw(curl -sS --http2-prior-knowledge --max-time 60 -D - -H),
         $authorization, '-w', "\n%{http_code} %{http_version}", @body);
     return { pid => $pid, out => $out, in => $in };
 }
@@ -56,16 +52,7 @@ my %kind = (
 # `-T -` reads the file as standard input: no length is known
 sub upload {
     my ($kind, $bytes, @more) = @_;
-    my @args = (@{ $kind{$kind} }, @more);
-    return curl($bytes, @args) if $kind ne 'without its length';
-    my $in = File::Temp->new;
-    binmode $in;
-    print {$in} $bytes;
-    close $in;
-    open my $body, '<', $in->filename or die $!;
-    my $pid = open3('<&' . fileno $body, my $out, undef, qw(curl -sS --http2-prior-knowledge --max-time 60 -D - -H),
-        $authorization, '-w', "\n%{http_code} %{http_version}", @args);
-    return { pid => $pid, out => $out, in => $in };
+    return curl($bytes, @{ $kind{$kind} }, @more);
 }
 
 # ---- sizes ----

@@ -23,7 +23,7 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64 encode_base64url);
 use Test::Nginx::Socket ();
 
-our @EXPORT = qw(in_sections user token bearer sign sql media s3_put http secret_file media_main media_http media_server);
+our @EXPORT = qw(in_sections user token bearer sign sql media s3_put http secret_file file_of media_main media_http media_server);
 
 # Makes functions (name => code) known to the eval filter of sections, which runs in a package of its own.
 sub in_sections {
@@ -95,13 +95,20 @@ sub media_server { return join "\n", "include $root/conf/media.conf;", @_, '' }
 
 # ---- the outside ----
 
+# A file with these bytes that is gone with its last reference
+sub file_of {
+    my ($bytes) = @_;
+    my $file = File::Temp->new;
+    binmode $file;
+    print {$file} $bytes;
+    close $file;
+    return $file;
+}
+
 # Runs a program with text on its stdin, returns its stdout; dies when it fails.
 sub run {
     my ($input, @command) = @_;
-    my $in = File::Temp->new;
-    binmode $in;
-    print {$in} $input;
-    close $in;
+    my $in = file_of($input);
     open my $stdin, '<', $in->filename or die $!;
     my $pid = open3('<&' . fileno $stdin, my $out, undef, @command);
     my $text = do { local $/; <$out> } // '';
@@ -120,10 +127,7 @@ sub sql {
 
 sub s3_put {
     my ($key, $bytes) = @_;
-    my $file = File::Temp->new;
-    binmode $file;
-    print {$file} $bytes;
-    close $file;
+    my $file = file_of($bytes);
     my $region = $ENV{AWS_REGION} // 'us-east-1';
     my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
     my $head = run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
