@@ -1,6 +1,6 @@
 # The front door. `make help` lists the targets; the work is done by CMake and the scripts of dev/.
 .DEFAULT_GOAL := help
-.PHONY: help deps build up down status logs demo test bench lint fuzz clean
+.PHONY: help deps build up down status logs demo test test-all bench lint fuzz clean
 MAKEFLAGS += --no-print-directory
 
 # variables of the command line reach the scripts by the environment: make up WORKERS=4 MEDIA_PORT=9090
@@ -8,15 +8,15 @@ PRESET ?= release
 export PRESET
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
 
 deps: ## install what building, running and testing needs (Debian; root or sudo)
-	@dev/deps.sh go minio run test
+	@dev/deps.sh go s3 run test
 
 build: ## compile module and workers into build/release (PRESET=dev|release|asan|tsan)
 	@dev/build.sh
 
-up: ## build, then start the whole system on loopback; WORKERS=n transcoders, ports by MEDIA_*_PORT
+up: ## build, then start the whole system on loopback; WORKERS=n transcoders, ports by MEDIA_*_PORT, S3=minio|versitygw
 	@dev/up.sh $(ONLY)
 
 down: ## stop it and keep the data; PURGE=1 leaves nothing
@@ -34,7 +34,10 @@ demo: ## install, build, start, then upload a video (FILE=path) and fetch its mp
 test: ## units, SQL, t/ plain and under ASAN, end to end, 30 s of each fuzz target
 	@dev/test.sh
 
-bench: build ## the figures of bench/RESULTS.md
+test-all: ## all suites, over reloads, with leak check and on the second S3; writes docs/TESTED.md
+	@dev/test-all.sh
+
+bench: build ## the figures of bench/RESULTS.md (a section alone: bench/run.sh NAME)
 	@bench/run.sh
 
 lint: ## format, banned functions, include directions, file sizes, shellcheck, cppcheck

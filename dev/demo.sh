@@ -4,7 +4,7 @@
 #   DEMO_WAIT=600  seconds to wait for the mail
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-. "$ROOT/dev/minio.sh"
+. "$ROOT/dev/gotool.sh"
 . "$ROOT/dev/clip.sh"
 
 EMAIL=demo@example.com
@@ -15,7 +15,7 @@ finish() {
     local rc=$?
     trap - EXIT
     trap '' INT TERM HUP
-    minio_build_stop
+    gotool_build_stop
     if [ "$rc" -ge 128 ]; then
         STOP_LIMIT=10 "$ROOT/dev/down.sh"
     fi
@@ -44,7 +44,8 @@ quoted() { printf '%q' "$1"; }
 
 prepare() {
     "$ROOT/dev/deps.sh" go
-    minio_build_start
+    setting S3 minio
+    gotool_build_start "$S3"
     "$ROOT/dev/deps.sh" run
     if [ -z "${FILE-}" ]; then
         clip_fetch
@@ -55,7 +56,7 @@ prepare() {
     fi
     FILE=$(realpath "$FILE")
     "$ROOT/dev/up.sh"
-    minio_build_wait
+    gotool_build_wait
     # shellcheck disable=SC1091
     . "$RUN/env"
     mkdir -p "$DEMO"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # make deps: installs what is missing, and nothing when nothing is missing. Debian, as root or with sudo.
-#   dev/deps.sh GROUP...    go: what MinIO is built with; run: build and servers; test; minio: builds MinIO
+#   dev/deps.sh GROUP...    go: what an S3 is built with; run: build and servers; test; s3: builds $S3 (minio)
 # No server that comes with a package is started, and none that runs is restarted.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-. "$ROOT/dev/minio.sh"
+. "$ROOT/dev/gotool.sh"
 . "$ROOT/dev/packages.sh"
 
 POLICY=/usr/sbin/policy-rc.d
@@ -15,7 +15,7 @@ clean_up() {
     local rc=$?
     trap - EXIT
     trap '' INT TERM HUP
-    minio_build_stop
+    gotool_build_stop
     policy_restore
     [ -z "$WORK" ] || rm -rf "$WORK"
     exit "$rc"
@@ -83,7 +83,7 @@ install_packages() {
     [ ${#MISSING[@]} -eq 0 ] || apt_install "${MISSING[@]}"
 }
 
-# ---- Go: Debian 12 has 1.19, its backports have what MinIO needs ----
+# ---- Go: Debian 12 has 1.19, its backports have what is needed ----
 
 go_package() { # the newest golang-1.N-go that apt knows
     apt-cache search --names-only '^golang-1\.[0-9]+-go$' | awk '{print $1}' | sort -V | tail -n 1
@@ -105,7 +105,7 @@ add_backports() {
 
 install_go() {
     local package
-    if minio_present || go_bin >/dev/null; then
+    if gotool_present "$S3" || go_bin >/dev/null; then
         return 0
     fi
     MISSING=(golang-go)
@@ -115,7 +115,7 @@ install_go() {
     [ -n "$package" ] || die "apt knows no golang-1.N-go"
     MISSING=("$package" ca-certificates)
     apt_install "${MISSING[@]}"
-    go_bin >/dev/null || die "$package is too old to build MinIO with"
+    go_bin >/dev/null || die "$package is too old to build $S3 with"
 }
 
 # pgTAP comes per major version of PostgreSQL
@@ -147,14 +147,15 @@ install_test_nginx() {
     apt_install "$dir"/libtest-nginx-perl_*.deb
 }
 
+setting S3 minio
 WORK=$(mktemp -d)
 chmod 0755 "$WORK"
 groups=" $* "
 if [[ $groups = *' go '* ]]; then
     install_go
 fi
-if [[ $groups = *' minio '* ]]; then
-    minio_build_start
+if [[ $groups = *' s3 '* ]]; then
+    gotool_build_start "$S3"
 fi
 packages=()
 if [[ $groups = *' run '* ]]; then
@@ -171,6 +172,6 @@ fi
 if [[ $groups = *' test '* ]]; then
     install_test_nginx
 fi
-if [[ $groups = *' minio '* ]]; then
-    minio_build_wait
+if [[ $groups = *' s3 '* ]]; then
+    gotool_build_wait
 fi

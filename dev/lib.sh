@@ -56,8 +56,8 @@ run_dirs() {
 
 # ---- settings ----
 
-SETTINGS=(MEDIA_PORT MEDIA_PG_PORT MEDIA_AMQP_PORT MEDIA_DIST_PORT MEDIA_EPMD_PORT MEDIA_S3_PORT
-    MEDIA_SMTP_PORT MEDIA_S3_BUCKET WORKERS)
+SETTINGS=(MEDIA_PORT MEDIA_H2C_PORT MEDIA_PG_PORT MEDIA_AMQP_PORT MEDIA_DIST_PORT MEDIA_EPMD_PORT MEDIA_S3_PORT
+    MEDIA_SMTP_PORT MEDIA_S3_BUCKET S3 WORKERS)
 
 remembered() { # NAME
     if [ -f "$RUN/settings" ]; then
@@ -73,6 +73,7 @@ setting() { # NAME DEFAULT: fixes the global NAME
 
 load_settings() {
     setting MEDIA_PORT 8080
+    setting MEDIA_H2C_PORT 0 # none
     setting MEDIA_PG_PORT 15432
     setting MEDIA_AMQP_PORT 15673
     setting MEDIA_DIST_PORT 15674
@@ -80,11 +81,13 @@ load_settings() {
     setting MEDIA_S3_PORT 19000
     setting MEDIA_SMTP_PORT 12525
     setting MEDIA_S3_BUCKET media
+    setting S3 minio
     setting WORKERS 2
     local name
     for name in "${SETTINGS[@]}"; do
         case $name in
         MEDIA_S3_BUCKET) [[ ${!name} =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$ ]] ;;
+        S3) [[ ${!name} = minio || ${!name} = versitygw ]] ;;
         *) [[ ${!name} =~ ^[0-9]{1,5}$ && ${!name} -le 65535 ]] ;;
         esac || die "$name: bad value \"${!name}\""
     done
@@ -115,9 +118,9 @@ put_secret() { # NAME: stdin becomes .run/secrets/NAME
     (umask 077 && cat >"$RUN/secrets/$1.new" && mv "$RUN/secrets/$1.new" "$RUN/secrets/$1")
 }
 
-# ---- S3: our MinIO, or the one the caller names ----
+# ---- S3: ours, MinIO or versitygw, or the one the caller names ----
 
-# Sets S3_URL, S3_KEY, S3_SECRET, S3_OWN (1: MinIO is ours to start). The caller's AWS_* count only when
+# Sets S3_URL, S3_KEY, S3_SECRET, S3_OWN (1: it is ours to start). The caller's AWS_* count only when
 # they name another S3 than ours: a shell that sourced .run/env, even an old one, must change nothing.
 load_s3() {
     local own=http://127.0.0.1:$MEDIA_S3_PORT url=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL-}} ours

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make test: every suite, against a system of its own (.run/test, free ports) that is gone afterwards.
-#   SUITES="units sql t t-asan e2e fuzz"   some of them; logs in build/test
+#   SUITES="units sql t t-asan e2e logs fuzz"   some of them, also t-hup, t-leak; logs in build/test
+#   S3=minio|versitygw                          the S3 of that system
 set -euo pipefail
 export MEDIA_RUN
 MEDIA_RUN=$(cd "$(dirname "$0")/.." && pwd -P)/.run/test
@@ -13,7 +14,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 . "$ROOT/dev/nginx-asan.sh"
 . "$ROOT/dev/tally.sh"
 
-SUITES=${SUITES:-units sql t t-asan e2e fuzz}
+SUITES=${SUITES:-units sql t t-asan e2e logs fuzz}
 TEST_LOG=$ROOT/build/test
 FUZZ_SECONDS=${FUZZ_SECONDS:-30}
 wanted() { [[ " $SUITES " = *" $1 "* ]]; }
@@ -40,7 +41,7 @@ system_up() {
     # shellcheck disable=SC1091
     . "$RUN/env"
     clip_fetch
-    export MEDIA_CLIP=$CLIP MEDIA_SECRETS=$RUN/secrets
+    export MEDIA_CLIP=$CLIP MEDIA_SECRETS=$RUN/secrets MEDIA_CACHE=$CACHE
 }
 
 # ---- suites ----
@@ -50,27 +51,46 @@ units() { ctest --test-dir "$ROOT/build/asan" -V --timeout 120 -j"$(nproc)" --no
 sql() { [ ! -x sql/test/run.sh ] || sql/test/run.sh; }
 
 # t/ against one nginx; what a sanitizer reports makes the suite fail even where every answer was right
-test_nginx() { # release|asan
-    local mode=$1 rc=0 tests=()
+test_nginx() ( # release|asan [hup|leaks]
+    local mode=$1 how=${2-} rc=0 tests=() reports
+    reports=$RUN/tmp/sanitizer-${how:-$mode}
     mapfile -t tests < <(find t -name '*.t' | sort)
-    [ ${#tests[@]} -gt 0 ] || return 0
+    [ ${#tests[@]} -gt 0 ] || exit 0
     mkdir -p "$RUN/tmp/$mode"
     export TEST_NGINX_LOAD_MODULES=$ROOT/build/$mode/lib/ngx_http_media_module.so
     export TEST_NGINX_SERVROOT=$RUN/tmp/$mode/servroot TEST_NGINX_BINARY
     TEST_NGINX_BINARY=$(command -v nginx)
+    mkdir -p "$reports"
     if [ "$mode" = asan ]; then
         TEST_NGINX_BINARY=$NGINX_ASAN_BIN
-        export ASAN_OPTIONS=detect_leaks=0:log_path=$RUN/tmp/asan/report \
-            UBSAN_OPTIONS=print_stacktrace=1:log_path=$RUN/tmp/asan/report
+        export ASAN_OPTIONS=detect_leaks=0:log_path=$reports/report \
+            UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/report
     fi
+    case $how in
+    hup) export TEST_NGINX_USE_HUP=1 ;;
+    leaks) export ASAN_OPTIONS=${ASAN_OPTIONS/detect_leaks=0/detect_leaks=1} LSAN_OPTIONS=suppressions=$ROOT/dev/lsan.supp ;;
+    esac
     # one prove each: they wait more than they work, and one that bails out must not end the others
     printf '%s\0' "${tests[@]}" | xargs -0 -n 1 -P 4 --process-slot-var=PROVE_SLOT dev/prove1.sh || rc=1
-    if compgen -G "$RUN/tmp/asan/report*" >/dev/null; then
+    if compgen -G "$reports/report*" >/dev/null; then
         printf 'not ok - sanitizers found nothing\n'
-        cat "$RUN"/tmp/asan/report*
+        cat "$reports"/report*
         rc=1
     fi
-    return "$rc"
+    exit "$rc"
+)
+
+# What the system's own programs wrote while they were tested: no [alert], [crit], [emerg] of nginx, no process
+# that died of a signal nobody sent it, nothing of a sanitizer. SIGKILL is what the tests of outages send.
+logs() {
+    local found
+    found=$(grep -nE '\[(alert|crit|emerg)\]|Sanitizer|runtime error:' "$RUN"/log/*.log |
+        grep -vE '\[alert\].* exited on signal 9' || true)
+    if [ -n "$found" ]; then
+        printf 'not ok 1 - the logs of the system are clean\n%s\n' "$found"
+        return 1
+    fi
+    printf 'ok 1 - the logs of the system are clean\n'
 }
 
 e2e() { [ ! -x e2e/run.sh ] || e2e/run.sh; }
@@ -79,20 +99,21 @@ fuzz() { SECONDS_EACH=$FUZZ_SECONDS "$ROOT/dev/fuzz.sh"; }
 
 cd "$ROOT"
 mkdir -p "$TEST_LOG"
-"$ROOT/dev/deps.sh" go minio run test
+"$ROOT/dev/deps.sh" go s3 run test
 "$ROOT/dev/build.sh"
-if wanted units || wanted t-asan; then
+if wanted units || wanted t-asan || wanted t-leak; then
     PRESET=asan "$ROOT/dev/build.sh"
 fi
 if wanted units; then
     suite units tally_units units
 fi
-if wanted sql || wanted t || wanted t-asan || wanted e2e; then
+if wanted sql || wanted t || wanted t-asan || wanted t-hup || wanted t-leak || wanted e2e; then
     trap finish EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     trap 'exit 129' HUP
     free_ports
+    export MEDIA_H2C_PORT=$((TEST_NGINX_PORT + 40))
     system_up
 fi
 if wanted sql; then
@@ -104,8 +125,17 @@ fi
 if wanted t-asan; then
     suite t-asan tally_tap test_nginx asan
 fi
+if wanted t-hup; then
+    suite t-hup tally_tap test_nginx release hup
+fi
+if wanted t-leak; then
+    suite t-leak tally_tap test_nginx asan leaks
+fi
 if wanted e2e; then
     suite e2e tally_tap e2e
+fi
+if wanted logs; then
+    suite logs tally_tap logs
 fi
 if wanted fuzz; then
     suite fuzz tally_tap fuzz

@@ -33,7 +33,7 @@ check_ports() {
         before[${other:-none}]=1
     done
     for name in "${SETTINGS[@]}"; do
-        [[ $name = *_PORT ]] || continue
+        [[ $name = *_PORT && ${!name} -ne 0 ]] || continue
         other=${owner[${!name}]-}
         [ -z "$other" ] || die "$other and $name are both ${!name}"
         owner[${!name}]=$name

@@ -158,8 +158,8 @@ def connect(timeout=60):
     return http.client.HTTPConnection(URL.hostname, URL.port, timeout=timeout)
 
 
-def request(method, path, body=None, headers=None, timeout=120):
-    c = connect(timeout)
+def request(method, path, body=None, headers=None, timeout=120, port=None):
+    c = http.client.HTTPConnection(URL.hostname, port or URL.port, timeout=timeout)
     try:
         c.request(method, path, body, headers or {})
         return Answer(c.getresponse())
@@ -182,7 +182,7 @@ def wait_ready():
             return False
         let_in = {row[0] for row in sql("SELECT client_port FROM pg_stat_activity WHERE usename = 'media_gateway'",
                                         user="postgres")}
-        return all(let_in & {local[1] for _, local, _ in tcp_sockets(pid)} for pid in pids("nginx")[1:])
+        return all(let_in & {local[1] for _, local, _ in tcp_sockets(pid)} for pid in nginx_workers())
     wait("the gateway is ready", probe, 60, 0.1)
 
 
@@ -340,6 +340,16 @@ def pids(name):
     return out
 
 
+def nginx_workers():
+    """The processes of nginx that serve: neither the master nor those that keep the cache of downloads."""
+    def serves(pid):
+        try:
+            return b"worker process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+    return [pid for pid in pids("nginx")[1:] if serves(pid)]
+
+
 def kill(name, sig=signal.SIGKILL):
     """Kills a server with its children, at once; waits until it is gone."""
     victims = pids(name)
@@ -423,7 +433,9 @@ def hasten():
 
 
 def janitor_pass(**env):
-    """One sweep of a janitor of our own that takes every idle upload for dead."""
+    """Time passes for objects that are to be deleted; then one sweep of a janitor of our own that takes every idle
+    upload for dead. What S3 may finish late is looked for again by a later pass."""
+    sql("UPDATE media.objects SET retry_at = now() WHERE state = 'doomed'")
     base = {k: v for k, v in os.environ.items() if not k.startswith("MEDIA_HEALTH")}
     env = {"PGUSER": "media_janitor", "MEDIA_UPLOAD_STALE_S": "1", "MEDIA_OUTBOX_AGE_S": "0", **env}
     done = subprocess.run(["media-janitor", "--once"], env={**base, **env}, capture_output=True, text=True)

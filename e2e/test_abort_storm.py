@@ -7,7 +7,7 @@ import random
 import socket
 import struct
 
-from lib import (URL, RUN, SlowUpload, User, check, clip, janitor_pass, main, media_like, note, pids, request,
+from lib import (URL, RUN, SlowUpload, User, check, clip, janitor_pass, main, media_like, nginx_workers, note, request,
                  unowned, wait)
 
 FORM = (b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp4\"\r\n\r\n", b"\r\n--b--\r\n")
@@ -52,7 +52,7 @@ def test_vanishing_clients():
     """1500 uploads cut off by a reset"""
     user = User()
     rng = random.Random(7)
-    workers = pids("nginx")
+    workers = nginx_workers()
     logged = len((RUN / "log/error.log").read_text(errors="replace"))
     jobs = []
     for size in (1, 500, 3000, 5000, 70000, 300000):
@@ -61,7 +61,7 @@ def test_vanishing_clients():
     with concurrent.futures.ThreadPoolExecutor(24) as pool:
         list(pool.map(lambda job: vanish(*job), jobs))
     wait("no upload is left", lambda: gauge("ngx_media_uploads_active") == 0, 60)
-    check(pids("nginx") == workers, f"the same processes after {len(jobs)} resets", (workers, pids("nginx")))
+    check(nginx_workers() == workers, f"the same processes after {len(jobs)} resets", (workers, nginx_workers()))
     check(gauge("ngx_media_memory_bytes") == 0, "all memory came back", gauge("ngx_media_memory_bytes"))
     check(user.put(clip()).status == 201, "uploads go on")
     log = (RUN / "log/error.log").read_text(errors="replace")[logged:]

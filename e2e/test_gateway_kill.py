@@ -149,12 +149,12 @@ def test_no_worker_left():
     upload = started(user, 4 << 20)
     pending()
     import os, signal
-    from lib import pids
-    master, *workers = pids("nginx")
+    from lib import nginx_workers
+    workers = nginx_workers()
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     note(f"{len(workers)} worker processes killed")
-    wait("new workers", lambda: len(pids("nginx")) > 1 and user.put(media_like(5000)).status == 201, 20)
+    wait("new workers", lambda: nginx_workers() and user.put(media_like(5000)).status == 201, 20)
     settled()
     check(not unowned(), "killed workers: nothing without an owner", "\n".join(unowned()))
     upload.close()

@@ -4,11 +4,7 @@
 import os
 import signal
 
-from lib import SlowUpload, User, check, clip, main, media_like, pids, request, up, value, wait
-
-
-def workers():
-    return pids("nginx")[1:]
+from lib import SlowUpload, User, check, clip, main, media_like, nginx_workers as workers, pids, request, up, value, wait
 
 
 def begun(user, chunked):

@@ -33,7 +33,6 @@ def outputs(media_id):
 def settle_objects():
     """Time passes: the grace of the losers is over."""
     def probe():
-        sql("UPDATE media.objects SET retry_at = now() WHERE state = 'doomed'")
         janitor_pass()
         return not unowned()
     wait("losers removed", probe, 60, 0.5)

@@ -1,26 +1,27 @@
 
 /*
- * Who is asking: verifies the bearer token (RFC 6750) in the access phase of
- * any location with media_auth and of our own protected routes, and leaves the
- * claims in the request context. Also /validate and /me, which say what was
- * found.
+ * Who is asking: verifies the token (RFC 6750) in the access phase of any
+ * location with media_auth and of our own protected routes, asks the rules of
+ * the location, and leaves the token in the request context. Also /validate
+ * and /me, which say what was found, and /.well-known/jwks.json.
  *
  * NGX_OK is returned for a verified token only: under "satisfy any" it grants.
  */
 
 
 #include "ngx_media.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_request.h"
+#include "ngx_media_revoke.h"
 
 
 static ngx_int_t ngx_media_access_check(ngx_http_request_t *r,
     ngx_media_ctx_t *ctx, ngx_uint_t auth);
-static ngx_uint_t ngx_media_access_bearer(ngx_str_t *value,
-    ngx_str_t *token);
 static ngx_int_t ngx_media_access_verify(ngx_http_request_t *r,
-    ngx_media_ctx_t *ctx, ngx_str_t *token, enum media_problem *p,
-    media_err_t *ei);
-static ngx_int_t ngx_media_access_claims(ngx_http_request_t *r,
+    ngx_media_ctx_t *ctx, ngx_str_t *text);
+static ngx_int_t ngx_media_access_rules(ngx_http_request_t *r,
+    ngx_media_ctx_t *ctx);
+static ngx_int_t ngx_media_access_revoked(ngx_http_request_t *r,
     ngx_media_ctx_t *ctx);
 static ngx_int_t ngx_media_access_deny(ngx_http_request_t *r,
     ngx_media_ctx_t *ctx, enum media_problem p, const char *detail);
@@ -29,13 +30,17 @@ static ngx_int_t ngx_media_me_answer(ngx_http_request_t *r,
 
 
 static ngx_str_t  ngx_media_access_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_media_key_set_age = ngx_string("public, max-age=300");
+static ngx_str_t  ngx_media_key_set_type =
+    ngx_string("application/jwk-set+json");
 
 
 ngx_int_t
 ngx_media_access_handler(ngx_http_request_t *r)
 {
+    ngx_int_t              rc;
     ngx_str_t              id;
-    ngx_uint_t             auth;
+    ngx_uint_t             auth, route;
     ngx_media_ctx_t       *ctx;
     ngx_media_loc_conf_t  *mlcf;
 
@@ -62,8 +67,12 @@ ngx_media_access_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (mlcf->enabled && ngx_media_route_needs_token(r)) {
-        auth = NGX_MEDIA_AUTH_ON;
+    if (mlcf->enabled) {
+        route = ngx_media_route_auth(r);
+
+        if (route == NGX_MEDIA_AUTH_ON || auth == NGX_MEDIA_AUTH_OFF) {
+            auth = route;
+        }
     }
 
     ctx = ngx_media_ctx(r);
@@ -76,12 +85,23 @@ ngx_media_access_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (ctx->claims.claims) {
-        /* verified before an internal redirect */
-        return NGX_OK;
+    if (ctx->token == NULL) {
+        /* else verified before an internal redirect, or a wait */
+
+        rc = ngx_media_access_check(r, ctx, auth);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
-    return ngx_media_access_check(r, ctx, auth);
+    rc = ngx_media_access_revoked(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* after a redirect the rules may be others */
+
+    return ngx_media_access_rules(r, ctx);
 }
 
 
@@ -89,36 +109,57 @@ static ngx_int_t
 ngx_media_access_check(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
     ngx_uint_t auth)
 {
-    ngx_int_t            rc;
-    ngx_str_t            token;
-    ngx_uint_t           n;
-    media_err_t          ei;
-    ngx_table_elt_t     *h;
-    enum media_problem   p;
+    ngx_str_t              text;
+    ngx_media_loc_conf_t  *mlcf;
 
-    h = ngx_media_header_in(r, "authorization", &n);
+    switch (ngx_media_source_find(r, &text)) {
 
-    if (n > 1) {
-        return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_BAD_REQUEST,
-                                     "more than one Authorization header");
-    }
+    case NGX_OK:
+        return ngx_media_access_verify(r, ctx, &text);
 
-    if (h == NULL || !ngx_media_access_bearer(&h->value, &token)) {
-
-        if (auth == NGX_MEDIA_AUTH_OPTIONAL) {
-            return NGX_DECLINED;
-        }
-
-        return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_TOKEN_MISSING,
+    case NGX_ABORT:
+        return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_SEVERAL_TOKENS,
                                      NULL);
+
+    default:
+        break;
     }
+
+    mlcf = ngx_media_loc_conf(r);
+
+    /* nobody's claims fulfil a rule; but what our routes show to anybody is
+     * public */
+
+    if (auth == NGX_MEDIA_AUTH_OPTIONAL
+        && (mlcf->require == NULL || mlcf->auth != NGX_MEDIA_AUTH_OPTIONAL))
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_TOKEN_MISSING, NULL);
+}
+
+
+static ngx_int_t
+ngx_media_access_verify(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
+    ngx_str_t *text)
+{
+    ngx_int_t            rc;
+    media_err_t          ei;
+    ngx_media_token_t   *token;
+    enum media_problem   p;
 
     ei.text[0] = '\0';
 
-    rc = ngx_media_access_verify(r, ctx, &token, &p, &ei);
+    rc = ngx_media_auth_verify(ngx_media_main_conf(r)->auth, text, &token, &p,
+                               &ei);
 
     if (rc == NGX_OK) {
+        ctx->token = token;
+        ctx->sub = token->sub;
+        ctx->roles = token->roles;
         ngx_media_count(NGX_MEDIA_C_AUTH_OK, 1);
+
         return NGX_OK;
     }
 
@@ -136,129 +177,64 @@ ngx_media_access_check(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
 }
 
 
-static ngx_uint_t
-ngx_media_access_bearer(ngx_str_t *value, ngx_str_t *token)
+/* The token is good; what remains is whether it is enough here. */
+
+static ngx_int_t
+ngx_media_access_rules(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
 {
-    static const size_t  scheme = sizeof("Bearer") - 1;
+    ngx_media_rule_t  *rule;
 
-    if (value->len < scheme
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer", scheme) != 0
-        || (value->len > scheme && value->data[scheme] != ' '))
+    /* our routes serve our accounts; other locations may have other users */
+
+    if (ngx_media_loc_conf(r)->enabled
+        && !media_uuid_valid(ngx_media_view(&ctx->token->sub)))
     {
-        return 0;
+        /* should another module grant, nobody is asking */
+        ngx_media_token_release(ctx->token);
+        ctx->token = NULL;
+        ngx_str_null(&ctx->sub);
+        ngx_str_null(&ctx->roles);
+
+        return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_TOKEN_INVALID,
+                                     "sub is not a user id");
     }
 
-    token->data = value->data + scheme;
-    token->len = value->len - scheme;
+    rule = ngx_media_require_broken(r, &ctx->token->claims);
 
-    while (token->len && token->data[0] == ' ') {
-        token->data++;
-        token->len--;
+    if (rule) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "media: claim \"%V\" is not enough, req=%V",
+                      &rule->claim, &ctx->request_id);
+
+        return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_INSUFFICIENT_SCOPE,
+                                     NULL);
     }
 
-    return 1;
+    return NGX_OK;
 }
 
 
-/* NGX_OK; NGX_DECLINED with the problem; NGX_ERROR when out of memory */
-
 static ngx_int_t
-ngx_media_access_verify(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
-    ngx_str_t *token, enum media_problem *p, media_err_t *ei)
+ngx_media_access_revoked(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
 {
-    int                     rc;
-    enum media_jwt_why      why;
-    media_jwt_policy_t      policy;
-    ngx_media_main_conf_t  *mmcf;
+    ngx_int_t  rc;
 
-    mmcf = ngx_media_main_conf(r);
+    rc = ngx_media_revoke_check(r, ctx);
 
-    ngx_memzero(&policy, sizeof(policy));
+    switch (rc) {
 
-    if (mmcf->keys) {
-        policy.keys = mmcf->keys->elts;
-        policy.nkeys = mmcf->keys->nelts;
-    }
+    case NGX_DECLINED:
+        return ngx_media_access_deny(r, ctx, MEDIA_PROBLEM_TOKEN_INVALID,
+                                     "the token was revoked");
 
-    policy.iss = ngx_media_view(&mmcf->issuer);
-    policy.aud = ngx_media_view(&mmcf->audience);
-    policy.leeway_s = mmcf->leeway;
+    case NGX_ABORT:
+        return ngx_media_access_deny(r, ctx,
+                                     MEDIA_PROBLEM_DATABASE_UNAVAILABLE,
+                                     "what was revoked is not known yet");
 
-    *p = MEDIA_PROBLEM_TOKEN_INVALID;
-
-    rc = media_jwt_verify(ngx_media_view(token), &policy, ngx_time(),
-                          &ctx->claims, &why, ei);
-    if (rc == 0) {
-        rc = ngx_media_access_claims(r, ctx);
-
-        if (rc != NGX_OK) {
-            media_jwt_claims_free(&ctx->claims);
-            ngx_memzero(&ctx->claims, sizeof(ctx->claims));
-            (void) media_err_set(ei, MEDIA_E_AUTH, "sub is not a user id");
-        }
-
+    default:
         return rc;
     }
-
-    ngx_memzero(&ctx->claims, sizeof(ctx->claims));
-
-    if (rc == MEDIA_E_NOMEM) {
-        return NGX_ERROR;
-    }
-
-    if (rc == MEDIA_E_AUTH && why == MEDIA_JWT_EXPIRED) {
-        *p = MEDIA_PROBLEM_TOKEN_EXPIRED;
-    }
-
-    return NGX_DECLINED;
-}
-
-
-/* Copies what outlives the claims: variables are read when logging. */
-
-static ngx_int_t
-ngx_media_access_claims(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
-{
-    u_char       *p;
-    size_t        i, len;
-    json_t       *roles, *role;
-    media_str_t   sub;
-
-    sub = media_jwt_claim(&ctx->claims, "sub");
-
-    if (!media_uuid_valid(sub)) {
-        return NGX_DECLINED;
-    }
-
-    roles = json_object_get(ctx->claims.claims, "roles");
-    len = 0;
-
-    json_array_foreach(roles, i, role) {
-        len += json_string_length(role) + 1;
-    }
-
-    p = ngx_pnalloc(r->pool, len + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->roles.data = p;
-
-    json_array_foreach(roles, i, role) {
-        if (!json_is_string(role)) {
-            continue;
-        }
-
-        if (p != ctx->roles.data) {
-            *p++ = ',';
-        }
-
-        p = ngx_cpymem(p, json_string_value(role), json_string_length(role));
-    }
-
-    ctx->roles.len = p - ctx->roles.data;
-
-    return ngx_media_strdup(r->pool, &ctx->sub, sub.p, sub.len);
 }
 
 
@@ -266,6 +242,7 @@ static ngx_int_t
 ngx_media_access_deny(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
     enum media_problem p, const char *detail)
 {
+    ngx_int_t                  status;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (detail && detail[0] == '\0') {
@@ -274,8 +251,10 @@ ngx_media_access_deny(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
+    status = media_problem_get(p)->status;
+
     if (clcf->satisfy == NGX_HTTP_SATISFY_ANY
-        && media_problem_get(p)->status == NGX_HTTP_UNAUTHORIZED)
+        && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
     {
         /* another module may still grant; ngx_media_problem_handler() */
 
@@ -286,7 +265,7 @@ ngx_media_access_deny(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
         ctx->denied = p;
         ctx->has_denied = 1;
 
-        return NGX_HTTP_UNAUTHORIZED;
+        return status;
     }
 
     ngx_http_finalize_request(r,
@@ -297,44 +276,67 @@ ngx_media_access_deny(ngx_http_request_t *r, ngx_media_ctx_t *ctx,
 }
 
 
+/* The claims as they came: the token's second part. */
+
 ngx_int_t
 ngx_media_validate_handler(ngx_http_request_t *r)
 {
-    char             *text;
-    ngx_int_t         rc;
-    ngx_str_t         body;
+    ssize_t           n;
+    ngx_str_t         body, part;
     ngx_media_ctx_t  *ctx;
 
     ctx = ngx_media_ctx(r);
 
-    if (ctx == NULL || ctx->claims.claims == NULL) {
+    if (ctx == NULL || ctx->token == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    text = json_dumps(ctx->claims.claims, JSON_COMPACT|JSON_PRESERVE_ORDER);
-    if (text == NULL) {
+    part = ctx->token->text;
+    part.data = ngx_strlchr(part.data, part.data + part.len, '.') + 1;
+    part.len = ngx_strlchr(part.data, ctx->token->text.data
+                           + ctx->token->text.len, '.') - part.data;
+
+    body.data = ngx_pnalloc(r->pool, part.len);
+    if (body.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.data = (u_char *) text;
-    body.len = ngx_strlen(text);
+    n = media_b64url_decode(ngx_media_view(&part), body.data, part.len);
 
-    rc = ngx_media_add_header(r, "Cache-Control", &ngx_media_access_no_store);
-
-    if (rc == NGX_OK) {
-        rc = ngx_media_send_json(r, NGX_HTTP_OK, &body);
+    if (n < 0
+        || ngx_media_add_header(r, "Cache-Control",
+                                &ngx_media_access_no_store)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    free(text);
+    body.len = n;
 
-    return rc;
+    return ngx_media_send_json(r, NGX_HTTP_OK, &body);
+}
+
+
+ngx_int_t
+ngx_media_key_set_handler(ngx_http_request_t *r)
+{
+    if (ngx_media_add_header(r, "Cache-Control", &ngx_media_key_set_age)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_media_send(r, NGX_HTTP_OK, &ngx_media_key_set_type,
+                          &ngx_media_main_conf(r)->key_set);
 }
 
 
 ngx_int_t
 ngx_media_me_handler(ngx_http_request_t *r)
 {
-    ngx_media_ctx_t  *ctx;
+    ngx_str_t           p[3];
+    ngx_media_ctx_t    *ctx;
+    ngx_media_quota_t   quota;
 
     ctx = ngx_media_ctx(r);
 
@@ -342,8 +344,10 @@ ngx_media_me_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_media_query(r, MEDIA_STMT_ME, &ctx->sub, ngx_media_me_answer,
-                           NULL);
+    p[0] = ctx->sub;
+    ngx_media_quota_params(ngx_media_loc_conf(r), &quota, &p[1], &p[2]);
+
+    return ngx_media_query(r, MEDIA_STMT_ME, p, ngx_media_me_answer, NULL);
 }
 
 

@@ -7,16 +7,12 @@
 
 #include "ngx_media_upload.h"
 #include "ngx_media_request.h"
-#include <jansson.h>
 
 
 static ngx_int_t ngx_media_commit_query(ngx_media_upload_t *u);
 static void ngx_media_commit_done(void *data, ngx_media_pg_result_t *res);
 static ngx_int_t ngx_media_commit_again(ngx_media_upload_t *u);
 static void ngx_media_commit_retry(ngx_event_t *ev);
-static void ngx_media_commit_publish(ngx_media_upload_t *u,
-    ngx_str_t *outbox);
-static void ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media);
 
 
 ngx_int_t
@@ -31,9 +27,8 @@ ngx_media_upload_stored(ngx_media_upload_t *u)
         ngx_media_ctx(u->op.r)->phase = "commit";
     }
 
-    u->retry.handler = ngx_media_commit_retry;
-    u->retry.data = u;
-    u->retry.log = u->log;
+    ngx_media_retry_init(&u->retry, ngx_media_commit_retry, u, u->log,
+                         NGX_MEDIA_PG_PAUSE);
 
     return ngx_media_commit_query(u);
 }
@@ -76,8 +71,7 @@ ngx_media_commit_query(ngx_media_upload_t *u)
 static ngx_int_t
 ngx_media_commit_again(ngx_media_upload_t *u)
 {
-    if (u->tries++ < NGX_MEDIA_COMMIT_TRIES) {
-        ngx_add_timer(&u->retry, NGX_MEDIA_RETRY_DELAY);
+    if (ngx_media_retry(&u->retry, 0) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -107,9 +101,7 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
     }
 
     if (res->rc != NGX_OK || res->nrows != 1) {
-        ngx_log_error(NGX_LOG_ERR, u->log, 0,
-                      "media commit refused: media=%V sqlstate=%s \"%V\"",
-                      &u->id, res->sqlstate, &res->message);
+        ngx_media_query_log(u->log, res, &u->request_id);
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
         return;
     }
@@ -125,7 +117,7 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
     }
 
     if (code.len != 2 || ngx_strncmp(code.data, "ok", 2) != 0) {
-        (void) ngx_media_upload_denied(u, &code, &detail);
+        (void) ngx_media_upload_denied(u, &code, &detail, NULL);
         return;
     }
 
@@ -139,51 +131,13 @@ ngx_media_commit_done(void *data, ngx_media_pg_result_t *res)
                   u->received, u->stored_at - u->began_at,
                   ngx_current_msec - u->stored_at);
 
-    ngx_media_commit_publish(u, &outbox);
-    ngx_media_commit_answer(u, &media);
+    ngx_media_outbox_publish(&outbox);
+    ngx_media_upload_created(u, &media);
 }
 
 
-/* Hands the new jobs to the publisher; what it declines the janitor sends. */
-
-static void
-ngx_media_commit_publish(ngx_media_upload_t *u, ngx_str_t *outbox)
-{
-    size_t                  i;
-    json_t                 *root, *row, *id, *queue, *message;
-    ngx_media_amqp_item_t   item;
-
-    root = json_loadb((char *) outbox->data, outbox->len, 0, NULL);
-
-    json_array_foreach(root, i, row) {
-        id = json_object_get(row, "id");
-        queue = json_object_get(row, "queue");
-        message = json_object_get(row, "message");
-
-        if (!json_is_string(id) || !json_is_string(queue)
-            || !json_is_string(message))
-        {
-            continue;
-        }
-
-        item.outbox_id = ngx_atoof((u_char *) json_string_value(id),
-                                   json_string_length(id));
-        item.queue.data = (u_char *) json_string_value(queue);
-        item.queue.len = json_string_length(queue);
-        item.message.data = (u_char *) json_string_value(message);
-        item.message.len = json_string_length(message);
-
-        if (ngx_media_amqp_publish(&item) != NGX_OK) {
-            ngx_media_count(NGX_MEDIA_C_AMQP_DECLINED, 1);
-        }
-    }
-
-    json_decref(root);
-}
-
-
-static void
-ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media)
+void
+ngx_media_upload_created(ngx_media_upload_t *u, ngx_str_t *media)
 {
     u_char              *p;
     ngx_int_t            rc;
@@ -212,7 +166,7 @@ ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media)
 
     rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
-    if (location.data != NULL) {
+    if (location.data != NULL && !ngx_media_fault("upload", "answer", NULL)) {
         p = ngx_cpymem(location.data, "/media/", sizeof("/media/") - 1);
         ngx_memcpy(p, u->id.data, u->id.len);
 
@@ -227,4 +181,6 @@ ngx_media_commit_answer(ngx_media_upload_t *u, ngx_str_t *media)
     u->op.r = NULL;
     ngx_media_upload_free(u);
     ngx_media_op_finish(&op, rc);
+
+    (void) ngx_media_fault("upload", "answered", NULL);
 }

@@ -20,13 +20,14 @@ typedef enum {
 } ngx_media_range_e;
 
 
+static time_t ngx_media_date_in(ngx_http_request_t *r, const char *name);
 static ngx_uint_t ngx_media_etag_listed(ngx_http_request_t *r,
     const char *name, ngx_str_t *etag, ngx_uint_t weak);
 static ngx_uint_t ngx_media_etag_match(ngx_str_t *list, ngx_str_t *etag,
     ngx_uint_t weak);
 static ngx_int_t ngx_media_preconditions(ngx_http_request_t *r,
     ngx_media_object_t *object);
-static ngx_uint_t ngx_media_if_range(ngx_str_t *value,
+static ngx_uint_t ngx_media_if_range(ngx_http_request_t *r,
     ngx_media_object_t *object);
 static ngx_media_range_e ngx_media_range_parse(ngx_str_t *value, off_t size,
     off_t *first, off_t *last);
@@ -53,13 +54,13 @@ ngx_media_object_conditions(ngx_http_request_t *r, ngx_media_object_t *object)
 }
 
 
-/* RFC 9110 13.2.2, steps 1 to 4; GET and HEAD only come here. */
+/* RFC 9110 13.2.2, steps 1 to 4; GET and HEAD only come here. A date that is
+ * none compares as NGX_ERROR, older than any. */
 
 static ngx_int_t
 ngx_media_preconditions(ngx_http_request_t *r, ngx_media_object_t *object)
 {
-    time_t            since;
-    ngx_table_elt_t  *h;
+    time_t  since;
 
     if (ngx_media_header_in(r, "if-match", NULL)) {
 
@@ -68,14 +69,10 @@ ngx_media_preconditions(ngx_http_request_t *r, ngx_media_object_t *object)
         }
 
     } else {
-        h = ngx_media_header_in(r, "if-unmodified-since", NULL);
+        since = ngx_media_date_in(r, "if-unmodified-since");
 
-        if (h) {
-            since = ngx_parse_http_time(h->value.data, h->value.len);
-
-            if (since != NGX_ERROR && object->modified > since) {
-                return NGX_HTTP_PRECONDITION_FAILED;
-            }
+        if (since != NGX_ERROR && object->modified > since) {
+            return NGX_HTTP_PRECONDITION_FAILED;
         }
     }
 
@@ -85,20 +82,45 @@ ngx_media_preconditions(ngx_http_request_t *r, ngx_media_object_t *object)
             return NGX_HTTP_NOT_MODIFIED;
         }
 
-        return NGX_OK;
-    }
-
-    h = ngx_media_header_in(r, "if-modified-since", NULL);
-
-    if (h) {
-        since = ngx_parse_http_time(h->value.data, h->value.len);
-
-        if (since != NGX_ERROR && object->modified <= since) {
-            return NGX_HTTP_NOT_MODIFIED;
-        }
+    } else if (object->modified
+               <= ngx_media_date_in(r, "if-modified-since"))
+    {
+        return NGX_HTTP_NOT_MODIFIED;
     }
 
     return NGX_OK;
+}
+
+
+/* The date in a request header; NGX_ERROR when there is none, several, or
+ * what is no date: all that is as if the header were not there. Core's parser
+ * does not look at what follows the time. */
+
+static time_t
+ngx_media_date_in(ngx_http_request_t *r, const char *name)
+{
+    u_char           *comma;
+    ngx_str_t        *v;
+    ngx_uint_t        n;
+    ngx_table_elt_t  *h;
+
+    h = ngx_media_header_in(r, name, &n);
+
+    if (h == NULL || n > 1) {
+        return NGX_ERROR;
+    }
+
+    v = &h->value;
+    comma = ngx_strlchr(v->data, v->data + v->len, ',');
+
+    if (comma
+        && (ngx_strlchr(comma + 1, v->data + v->len, ',') || v->len < 4
+            || ngx_strncmp(v->data + v->len - 4, " GMT", 4) != 0))
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_parse_http_time(v->data, v->len);
 }
 
 
@@ -108,18 +130,13 @@ ngx_media_range(ngx_http_request_t *r, ngx_media_object_t *object)
     off_t             first, last;
     u_char           *p;
     ngx_uint_t        n;
-    ngx_table_elt_t  *h, *ir;
+    ngx_table_elt_t  *h;
 
     h = ngx_media_header_in(r, "range", &n);
 
-    if (h == NULL || n > 1 || r->method != NGX_HTTP_GET) {
-        ngx_media_headers_hide(r, 1);
-        return NGX_OK;
-    }
-
-    ir = ngx_media_header_in(r, "if-range", NULL);
-
-    if (ir && !ngx_media_if_range(&ir->value, object)) {
+    if (h == NULL || n > 1 || r->method != NGX_HTTP_GET
+        || !ngx_media_if_range(r, object))
+    {
         ngx_media_headers_hide(r, 1);
         return NGX_OK;
     }
@@ -142,6 +159,8 @@ ngx_media_range(ngx_http_request_t *r, ngx_media_object_t *object)
         return NGX_ERROR;
     }
 
+    object->first = first;
+
     /* core's readers of request headers rely on a NUL behind them */
 
     h->value.data = p;
@@ -153,18 +172,32 @@ ngx_media_range(ngx_http_request_t *r, ngx_media_object_t *object)
 }
 
 
-static ngx_uint_t
-ngx_media_if_range(ngx_str_t *value, ngx_media_object_t *object)
-{
-    time_t  date;
+/* Whether a range may be sent: without If-Range, or when it names this very
+ * object, by one strong tag or the exact date (RFC 9110 13.1.5). */
 
-    if (value->len && (value->data[0] == '"' || value->data[0] == 'W')) {
-        return ngx_media_etag_match(value, &object->etag, 0);
+static ngx_uint_t
+ngx_media_if_range(ngx_http_request_t *r, ngx_media_object_t *object)
+{
+    ngx_str_t        *v;
+    ngx_uint_t        n;
+    ngx_table_elt_t  *h;
+
+    h = ngx_media_header_in(r, "if-range", &n);
+
+    if (h == NULL) {
+        return 1;
     }
 
-    date = ngx_parse_http_time(value->data, value->len);
+    v = &h->value;
 
-    return date != NGX_ERROR && date == object->modified;
+    if (n == 1 && v->len && v->data[0] == '"') {
+        return v->len == object->etag.len + 2
+               && ngx_strncmp(v->data + 1, object->etag.data,
+                              object->etag.len) == 0
+               && v->data[v->len - 1] == '"';
+    }
+
+    return ngx_media_date_in(r, "if-range") == object->modified;
 }
 
 
@@ -266,6 +299,44 @@ ngx_media_range_number(u_char *p, u_char *end, off_t *out)
     *out = n;
 
     return (p == start) ? NULL : p;
+}
+
+
+/* "bytes 0-99/300" (RFC 9110 14.4); an unknown part of it is no answer to a
+ * range of a known object. */
+
+ngx_int_t
+ngx_media_content_range(ngx_str_t *value, off_t *first, off_t *last,
+    off_t *size)
+{
+    u_char  *p, *end;
+
+    p = value->data;
+    end = p + value->len;
+
+    if (value->len < 6 || ngx_strncasecmp(p, (u_char *) "bytes ", 6) != 0) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_media_range_number(p + 6, end, first);
+
+    if (p == NULL || p == end || *p++ != '-') {
+        return NGX_ERROR;
+    }
+
+    p = ngx_media_range_number(p, end, last);
+
+    if (p == NULL || p == end || *p++ != '/') {
+        return NGX_ERROR;
+    }
+
+    if (ngx_media_range_number(p, end, size) != end
+        || *last < *first || *last >= *size)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

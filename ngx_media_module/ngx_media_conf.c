@@ -5,6 +5,7 @@
  */
 
 #include "ngx_media_conf.h"
+#include "media/partsize.h"
 
 
 #define NGX_MEDIA_ANY_CONF  (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF             \
@@ -20,15 +21,11 @@
       NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_media_loc_conf_t, field), post }
 
 
-extern ngx_module_t  ngx_http_rewrite_module;
-
-
-static char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
-static char *ngx_media_check_realm(ngx_conf_t *cf, void *post, void *data);
+#define NGX_MEDIA_S3_IDLE  20000    /* media_s3_idle_timeout, ms */
 
 
 static ngx_conf_post_t  ngx_media_bucket_post = { ngx_media_check_bucket };
-static ngx_conf_post_t  ngx_media_realm_post = { ngx_media_check_realm };
+static ngx_conf_post_t  ngx_media_region_post = { ngx_media_check_region };
 
 static ngx_conf_num_bounds_t  ngx_media_one_or_more = {
     ngx_conf_check_num_bounds, 1, 65535
@@ -38,6 +35,20 @@ static ngx_conf_enum_t  ngx_media_payloads[] = {
     { ngx_string("trailer"), NGX_MEDIA_S3_TRAILER },
     { ngx_string("signed"), NGX_MEDIA_S3_SIGNED },
     { ngx_string("unsigned"), NGX_MEDIA_S3_UNSIGNED },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_media_addressings[] = {
+    { ngx_string("path"), 0 },
+    { ngx_string("virtual"), 1 },
+    { ngx_null_string, 0 }
+};
+
+static ngx_conf_enum_t  ngx_media_checksums[] = {
+#define X(name, word, wire, kind, len)                                        \
+    { ngx_string(word), MEDIA_S3_SUM_##name },
+    MEDIA_S3_SUMS(X)
+#undef X
     { ngx_null_string, 0 }
 };
 
@@ -73,7 +84,25 @@ ngx_command_t  ngx_media_commands[] = {
     NGX_MEDIA_MAIN("media_s3_endpoint", NGX_CONF_TAKE1,
                    ngx_media_set_s3_endpoint, s3.host),
     NGX_MEDIA_MAIN("media_s3_trusted_certificate", NGX_CONF_TAKE1,
-                   ngx_conf_set_str_slot, s3_ca),
+                   ngx_conf_set_str_slot, s3.ca),
+    NGX_MEDIA_MAIN("media_s3_credentials", NGX_CONF_TAKE123,
+                   ngx_media_set_s3_credentials, s3.source),
+    NGX_MEDIA_MAIN("media_s3_sse", NGX_CONF_TAKE123,
+                   ngx_media_set_s3_sse, s3.sse),
+
+    { ngx_string("media_s3_addressing"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3.virtual_host),
+      ngx_media_addressings },
+
+    { ngx_string("media_s3_checksum"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3.sum),
+      ngx_media_checksums },
 
     { ngx_string("media_s3_bucket"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -82,8 +111,12 @@ ngx_command_t  ngx_media_commands[] = {
       offsetof(ngx_media_main_conf_t, s3.bucket),
       &ngx_media_bucket_post },
 
-    NGX_MEDIA_MAIN("media_s3_region", NGX_CONF_TAKE1,
-                   ngx_conf_set_str_slot, s3.region),
+    { ngx_string("media_s3_region"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3.region),
+      &ngx_media_region_post },
 
     { ngx_string("media_s3_payload"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -100,6 +133,8 @@ ngx_command_t  ngx_media_commands[] = {
                    ngx_conf_set_msec_slot, s3.peer.send_timeout),
     NGX_MEDIA_MAIN("media_s3_read_timeout", NGX_CONF_TAKE1,
                    ngx_conf_set_msec_slot, s3.peer.read_timeout),
+    NGX_MEDIA_MAIN("media_s3_idle_timeout", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, s3.idle_timeout),
 
     { ngx_string("media_s3_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -108,11 +143,34 @@ ngx_command_t  ngx_media_commands[] = {
       offsetof(ngx_media_main_conf_t, s3.peer.keepalive),
       &ngx_media_one_or_more },
 
+    { ngx_string("media_s3_connections"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, s3_connections),
+      &ngx_media_one_or_more },
+
+    NGX_MEDIA_MAIN("media_s3_single_max", NGX_CONF_TAKE1,
+                   ngx_conf_set_off_slot, single_max),
     NGX_MEDIA_MAIN("media_memory", NGX_CONF_TAKE1,
                    ngx_conf_set_size_slot, memory),
+    NGX_MEDIA_MAIN("media_memory_wait", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, memory_wait),
+    NGX_MEDIA_MAIN("media_min_rate", NGX_CONF_TAKE1,
+                   ngx_conf_set_size_slot, min_rate),
 
     NGX_MEDIA_MAIN("media_auth_key", NGX_CONF_TAKE23,
                    ngx_media_set_auth_key, keys),
+    NGX_MEDIA_MAIN("media_auth_jwks", NGX_CONF_TAKE12,
+                   ngx_media_set_auth_jwks, jwks),
+    NGX_MEDIA_MAIN("media_auth_jwks_trusted_certificate", NGX_CONF_TAKE1,
+                   ngx_conf_set_str_slot, jwks_ca),
+    NGX_MEDIA_MAIN("media_auth_jwks_refresh", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, jwks_refresh),
+    NGX_MEDIA_MAIN("media_auth_jwks_retry", NGX_CONF_TAKE1,
+                   ngx_conf_set_msec_slot, jwks_retry),
+    NGX_MEDIA_MAIN("media_auth_cache", NGX_CONF_TAKE1,
+                   ngx_media_set_auth_cache, auth_cache),
     NGX_MEDIA_MAIN("media_play_key", NGX_CONF_TAKE1,
                    ngx_media_set_play_key, play_key),
     NGX_MEDIA_MAIN("media_auth_issuer", NGX_CONF_TAKE1,
@@ -129,14 +187,27 @@ ngx_command_t  ngx_media_commands[] = {
 
     NGX_MEDIA_MAIN("media_auth_leeway", NGX_CONF_TAKE1,
                    ngx_conf_set_sec_slot, leeway),
-    NGX_MEDIA_MAIN("media_token_ttl", NGX_CONF_TAKE1,
-                   ngx_conf_set_sec_slot, access_ttl),
+
+    { ngx_string("media_token_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_media_main_conf_t, access_ttl),
+      &ngx_media_token_ttl_post },
+
     NGX_MEDIA_MAIN("media_refresh_ttl", NGX_CONF_TAKE1,
                    ngx_conf_set_sec_slot, refresh_ttl),
     NGX_MEDIA_MAIN("media_login_pool", NGX_CONF_TAKE1,
                    ngx_media_set_login_pool, login_pool),
     NGX_MEDIA_MAIN("media_shm_size", NGX_CONF_TAKE1,
                    ngx_media_set_shm, shm_zone),
+    NGX_MEDIA_MAIN("media_revoked_size", NGX_CONF_TAKE1,
+                   ngx_media_set_revoked, revoked_zone),
+
+#if (NGX_MEDIA_FAULTS)
+    NGX_MEDIA_MAIN("media_fault_file", NGX_CONF_TAKE1,
+                   ngx_conf_set_str_slot, fault_file),
+#endif
 
     NGX_MEDIA_LOC("media", NGX_CONF_FLAG, ngx_media_set_enabled, enabled,
                   NULL),
@@ -144,75 +215,27 @@ ngx_command_t  ngx_media_commands[] = {
                   problem, NULL),
     NGX_MEDIA_LOC("media_auth", NGX_CONF_TAKE1, ngx_conf_set_enum_slot, auth,
                   ngx_media_auth_modes),
+    NGX_MEDIA_LOC("media_auth_source", NGX_CONF_1MORE,
+                  ngx_media_set_auth_source, sources, NULL),
+    NGX_MEDIA_LOC("media_auth_require", NGX_CONF_2MORE,
+                  ngx_media_set_auth_require, require, NULL),
     NGX_MEDIA_LOC("media_pipeline", NGX_CONF_TAKE1, ngx_media_set_pipeline,
                   pipeline, NULL),
     NGX_MEDIA_LOC("media_max_size", NGX_CONF_TAKE1, ngx_conf_set_off_slot,
                   max_size, NULL),
     NGX_MEDIA_LOC("media_types", NGX_CONF_1MORE, ngx_media_set_types, types,
                   NULL),
+    NGX_MEDIA_LOC("media_quota", NGX_CONF_TAKE12, ngx_media_set_quota,
+                  quota_bytes, NULL),
+    NGX_MEDIA_LOC("media_rate_limit", NGX_CONF_TAKE123, ngx_media_set_rate,
+                  rate, NULL),
     NGX_MEDIA_LOC("media_metrics", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
                   metrics, NULL),
+    NGX_MEDIA_LOC("media_s3_prefix", NGX_CONF_TAKE1, ngx_media_set_s3_prefix,
+                  s3_prefix, NULL),
 
     ngx_null_command
 };
-
-
-/* S3's rules; the name becomes a segment of every request's path. */
-
-static char *
-ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_str_t  *name = data;
-
-    u_char      ch;
-    size_t      i;
-    ngx_uint_t  alnum, bad;
-
-    bad = name->len < 3 || name->len > 63;
-
-    for (i = 0; i < name->len && !bad; i++) {
-        ch = name->data[i];
-
-        alnum = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
-
-        bad = !alnum && (i == 0 || i == name->len - 1
-                         || (ch != '-' && ch != '.'));
-    }
-
-    if (bad) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not the name of a bucket ([a-z0-9.-], "
-                           "3 to 63)", name);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* It stands in quotes in WWW-Authenticate. */
-
-static char *
-ngx_media_check_realm(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_str_t  *realm = data;
-
-    size_t  i;
-
-    for (i = 0; i < realm->len; i++) {
-
-        if (realm->data[i] < ' ' || realm->data[i] == '"'
-            || realm->data[i] == '\\' || realm->data[i] == 0x7f)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" cannot stand in quotes in a header",
-                               realm);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
 
 
 void *
@@ -226,8 +249,9 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     }
 
     /*
-     * set by ngx_pcalloc(): strings empty, keys, issue_key, play_key,
-     * login_pool, shm_zone NULL, enabled 0
+     * set by ngx_pcalloc(): strings empty, keys, issue_key, jwks,
+     * query_sources, auth, play_key, login_pool, shm_zone, revoked_zone NULL,
+     * enabled 0
      */
 
     mcf->pg.connections = NGX_CONF_UNSET_UINT;
@@ -235,12 +259,24 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     mcf->pg.connect_timeout = NGX_CONF_UNSET_MSEC;
     mcf->amqp.timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.payload = NGX_CONF_UNSET_UINT;
+    mcf->s3.virtual_host = NGX_CONF_UNSET_UINT;
+    mcf->s3.sum = NGX_CONF_UNSET_UINT;
+    mcf->s3.sse = NGX_CONF_UNSET_UINT;
+    mcf->s3.source = NGX_CONF_UNSET;
     mcf->s3.peer.keepalive = NGX_CONF_UNSET_UINT;
     mcf->s3.peer.connect_timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.peer.send_timeout = NGX_CONF_UNSET_MSEC;
     mcf->s3.peer.read_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->s3.idle_timeout = NGX_CONF_UNSET_MSEC;
     mcf->memory = NGX_CONF_UNSET_SIZE;
+    mcf->memory_wait = NGX_CONF_UNSET_MSEC;
+    mcf->min_rate = NGX_CONF_UNSET_SIZE;
     mcf->part_size = NGX_CONF_UNSET_SIZE;
+    mcf->single_max = NGX_CONF_UNSET;
+    mcf->s3_connections = NGX_CONF_UNSET_UINT;
+    mcf->jwks_refresh = NGX_CONF_UNSET_MSEC;
+    mcf->jwks_retry = NGX_CONF_UNSET_MSEC;
+    mcf->auth_cache = NGX_CONF_UNSET_SIZE;
     mcf->leeway = NGX_CONF_UNSET;
     mcf->access_ttl = NGX_CONF_UNSET;
     mcf->refresh_ttl = NGX_CONF_UNSET;
@@ -263,17 +299,34 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
     mcf->amqp.queue = 8192;
 
     ngx_conf_init_uint_value(mcf->s3.payload, NGX_MEDIA_S3_TRAILER);
+    ngx_conf_init_uint_value(mcf->s3.virtual_host, 0);
+    ngx_conf_init_uint_value(mcf->s3.sum,
+                             mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED
+                             ? MEDIA_S3_SUM_NONE : MEDIA_S3_SUM_SHA256);
+    ngx_conf_init_uint_value(mcf->s3.sse, MEDIA_S3_SSE_NONE);
     ngx_conf_init_uint_value(mcf->s3.peer.keepalive, 64);
     ngx_conf_init_msec_value(mcf->s3.peer.connect_timeout, 3000);
     ngx_conf_init_msec_value(mcf->s3.peer.send_timeout, 20000);
     ngx_conf_init_msec_value(mcf->s3.peer.read_timeout, 60000);
+    ngx_conf_init_msec_value(mcf->s3.idle_timeout, NGX_MEDIA_S3_IDLE);
     /* S3 servers close idle connections after 30 s and more */
     mcf->s3.peer.idle_timeout = 15000;
 
     ngx_conf_init_size_value(mcf->memory, 256 * 1024 * 1024);
     ngx_conf_init_size_value(mcf->part_size, 8 * 1024 * 1024);
-    mcf->single_max = (off_t) 5 * 1024 * 1024 * 1024;
+    ngx_conf_init_msec_value(mcf->memory_wait, 30000);
+    ngx_conf_init_size_value(mcf->min_rate, 4096);
+    ngx_conf_init_value(mcf->single_max, MEDIA_PART_MAX);
+    ngx_conf_init_uint_value(mcf->s3_connections, 128);
 
+    /* two grown parts of one upload are a quarter of the memory */
+    mcf->part_max = ngx_max(mcf->part_size,
+                            ngx_min(mcf->memory / 8, MEDIA_PART_MAX));
+    mcf->parts_total = media_part_size_total(mcf->part_size, mcf->part_max);
+
+    ngx_conf_init_msec_value(mcf->jwks_refresh, 10 * 60 * 1000);
+    ngx_conf_init_msec_value(mcf->jwks_retry, 30 * 1000);
+    ngx_conf_init_size_value(mcf->auth_cache, 4 * 1024 * 1024);
     ngx_conf_init_value(mcf->leeway, 0);
     ngx_conf_init_value(mcf->access_ttl, 15 * 60);
     ngx_conf_init_value(mcf->refresh_ttl, 30 * 24 * 3600);
@@ -315,9 +368,15 @@ ngx_media_create_loc_conf(ngx_conf_t *cf)
     lcf->enabled = NGX_CONF_UNSET;
     lcf->problem = NGX_CONF_UNSET;
     lcf->auth = NGX_CONF_UNSET_UINT;
+    lcf->sources = NGX_CONF_UNSET_PTR;
+    lcf->require = NGX_CONF_UNSET_PTR;
     lcf->max_size = NGX_CONF_UNSET;
     lcf->types = NGX_CONF_UNSET_PTR;
+    lcf->quota_bytes = -1;
+    lcf->quota_uploads = -1;
+    lcf->rate = NGX_CONF_UNSET_PTR;
     lcf->metrics = NGX_CONF_UNSET;
+    lcf->s3_prefix = NGX_CONF_UNSET_PTR;
 
     return lcf;
 }
@@ -344,43 +403,29 @@ ngx_media_lift_body_limit(ngx_conf_t *cf)
 
 
 /*
- * media_auth needs a key; and it cannot guard what the rewrite module answers
- * before the access phase.
+ * A pause of the client may be one of S3's request as well; the shorter of two
+ * limits ends it with 408. One of S3's that is written and the longer one never
+ * has a say. (The other way round is right: it does not bind what is held.)
  */
 
-static char *
-ngx_media_check_auth(ngx_conf_t *cf, ngx_media_loc_conf_t *conf)
+static void
+ngx_media_check_idle(ngx_conf_t *cf)
 {
-    ngx_array_t               **codes;
-    ngx_media_main_conf_t      *mcf;
-    ngx_http_core_loc_conf_t   *clcf;
-
-    if (conf->auth == NGX_CONF_UNSET_UINT || conf->auth == NGX_MEDIA_AUTH_OFF)
-    {
-        return NGX_CONF_OK;
-    }
+    ngx_media_main_conf_t     *mcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_media_module);
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (mcf->keys == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media_auth\" needs \"media_auth_key\"");
-        return NGX_CONF_ERROR;
-    }
-
-    /* the first member of the rewrite module's location configuration */
-
-    codes = ngx_http_conf_get_module_loc_conf(cf, ngx_http_rewrite_module);
-
-    if (*codes != NULL) {
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    if (mcf->s3.idle_timeout != NGX_MEDIA_S3_IDLE
+        && mcf->s3.idle_timeout > clcf->client_body_timeout)
+    {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "location \"%V\": \"return\", \"rewrite\" and the like "
-                      "run before \"media_auth\", which cannot guard them",
-                      &clcf->name);
+                      "location \"%V\": \"media_s3_idle_timeout\" (%M ms) is "
+                      "longer than \"client_body_timeout\" (%M ms), which ends "
+                      "a pause before", &clcf->name, mcf->s3.idle_timeout,
+                      clcf->client_body_timeout);
     }
-
-    return NGX_CONF_OK;
 }
 
 
@@ -390,29 +435,50 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_media_loc_conf_t  *prev = parent;
     ngx_media_loc_conf_t  *conf = child;
 
+    ngx_uint_t  rules;
+
     ngx_conf_merge_value(conf->enabled, prev->enabled, 0);
     ngx_conf_merge_value(conf->problem, prev->problem, 0);
     ngx_conf_merge_str_value(conf->pipeline, prev->pipeline, "audio");
     ngx_conf_merge_off_value(conf->max_size, prev->max_size, 0);
     ngx_conf_merge_ptr_value(conf->types, prev->types, NULL);
+    ngx_conf_merge_ptr_value(conf->rate, prev->rate, NULL);
+
+    if (!conf->has_quota) {
+        conf->has_quota = prev->has_quota;
+        conf->quota_bytes = prev->quota_bytes;
+        conf->quota_uploads = prev->quota_uploads;
+    }
+
     ngx_conf_merge_value(conf->metrics, prev->metrics, 0);
+
+    ngx_conf_merge_ptr_value(conf->sources, prev->sources, NULL);
+
+    rules = (conf->require != NGX_CONF_UNSET_PTR);
+    ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
+
+    if (conf->s3_prefix == NGX_CONF_UNSET_PTR) {
+        conf->s3_slashes = prev->s3_slashes;
+    }
+
+    ngx_conf_merge_ptr_value(conf->s3_prefix, prev->s3_prefix, NULL);
 
     /* unset stays unset: our own routes then decide by their table */
     ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_CONF_UNSET_UINT);
 
     if (conf->enabled) {
         ngx_media_lift_body_limit(cf);
+        ngx_media_check_idle(cf);
     }
 
-    return ngx_media_check_auth(cf, conf);
+    return ngx_media_check_guard(cf, conf, rules);
 }
 
 
 static ngx_int_t
 ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
 {
-    ngx_uint_t        i;
-    struct sockaddr  *sa;
+    ngx_uint_t  i;
 
     if (mcf->s3.host.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -420,14 +486,11 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    if (mcf->s3.access_key.len == 0 || mcf->s3.secret_key.len == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media on\" needs AWS_ACCESS_KEY_ID and "
-                      "AWS_SECRET_ACCESS_KEY in nginx's environment");
+    if (ngx_media_check_s3_dialect(cf, &mcf->s3) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (mcf->part_size < 5 * 1024 * 1024
+    if (mcf->part_size < MEDIA_PART_MIN
         || mcf->part_size > (size_t) 1024 * 1024 * 1024)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -444,9 +507,16 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
+    if (mcf->single_max > MEDIA_PART_MAX) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"media_s3_single_max\" is %O, one request to S3 "
+                      "takes 5g at most", mcf->single_max);
+        return NGX_ERROR;
+    }
+
     if (mcf->s3.ssl) {
-        return ngx_media_http_peer_ssl(cf, &mcf->s3.peer, &mcf->s3_name,
-                                       &mcf->s3_ca);
+        return ngx_media_http_peer_ssl(cf, &mcf->s3.peer, &mcf->s3.name,
+                                       &mcf->s3.ca);
     }
 
     if (mcf->s3.payload != NGX_MEDIA_S3_UNSIGNED) {
@@ -454,18 +524,7 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
     }
 
     for (i = 0; i < mcf->s3.peer.naddrs; i++) {
-        sa = mcf->s3.peer.addrs[i].sockaddr;
-
-        if (sa->sa_family == AF_INET
-            && (ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr) >> 24)
-               == 127)
-        {
-            continue;
-        }
-
-        if (sa->sa_family == AF_INET6
-            && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *) sa)->sin6_addr))
-        {
+        if (ngx_media_is_loopback(mcf->s3.peer.addrs[i].sockaddr)) {
             continue;
         }
 
@@ -526,6 +585,12 @@ ngx_media_check_conf(ngx_conf_t *cf)
 
     if (mcf->shm_zone == NULL
         && ngx_media_add_zone(cf, mcf, NGX_MEDIA_SHM_MIN) != NGX_CONF_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (mcf->revoked_zone == NULL
+        && ngx_media_add_revoked(cf, &mcf->revoked_zone, 0) != NGX_CONF_OK)
     {
         return NGX_ERROR;
     }

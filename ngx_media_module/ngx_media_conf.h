@@ -9,6 +9,7 @@
 
 
 #include "ngx_media.h"
+#include "ngx_media_revoked.h"
 
 
 extern ngx_command_t  ngx_media_commands[];
@@ -22,29 +23,68 @@ char *ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 /* What the main configuration says as a whole; run in postconfiguration. */
 ngx_int_t ngx_media_check_conf(ngx_conf_t *cf);
 
+/* Keys (ngx_media_conf_auth.c). */
+char *ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_auth_jwks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* All of them, in postconfiguration. */
+ngx_int_t ngx_media_check_auth(ngx_conf_t *cf);
+
+/* Tokens (ngx_media_conf_token.c). */
+char *ngx_media_set_auth_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_auth_source(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_auth_require(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+extern ngx_conf_post_t  ngx_media_realm_post;
+extern ngx_conf_post_t  ngx_media_token_ttl_post;
+
+/* One location: rules, 1 if it has some of its own. */
+char *ngx_media_check_guard(ngx_conf_t *cf, ngx_media_loc_conf_t *conf,
+    ngx_uint_t rules);
+
 /* Setters with files, environment or addresses behind them
  * (ngx_media_conf_set.c). */
-char *ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 char *ngx_media_set_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_amqp_url_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_media_set_shm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_login_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_media_set_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_pipeline(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_enabled(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/* ngx_media_s3_conf.c */
+char *ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_media_set_s3_sse(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_set_s3_prefix(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
+char *ngx_media_check_region(ngx_conf_t *cf, void *post, void *data);
+/* Addressing, checksums, credentials: what fits together. */
+ngx_int_t ngx_media_check_s3_dialect(ngx_conf_t *cf, ngx_media_s3_conf_t *s3);
+
 /* The zone of the counters (ngx_media_shm.c). */
-#define NGX_MEDIA_SHM_MIN  (8 * ngx_pagesize)
+#define NGX_MEDIA_SHM_MIN  (16 * ngx_pagesize)
 
 char *ngx_media_add_zone(ngx_conf_t *cf, ngx_media_main_conf_t *mcf,
     size_t size);
 void ngx_media_use_zone(ngx_shm_zone_t *zone);      /* [loop] init_process */
+void ngx_media_leave_zone(void);                    /* [loop] exit_process */
+
+/* A whole small file into cf->pool, NUL-terminated. */
+char *ngx_media_conf_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *content);
+
+ngx_uint_t ngx_media_is_loopback(struct sockaddr *sa);
 
 /* An environment variable copied into cf->pool with a NUL behind it; empty when
  * unset. */

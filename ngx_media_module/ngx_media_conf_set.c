@@ -36,7 +36,7 @@ ngx_media_conf_env(ngx_conf_t *cf, const char *name, ngx_str_t *value)
 
 /* A whole small file, NUL-terminated. */
 
-static char *
+char *
 ngx_media_conf_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *content)
 {
     char             *rv;
@@ -101,214 +101,16 @@ done:
 }
 
 
-static void
-ngx_media_key_cleanup(void *data)
+ngx_uint_t
+ngx_media_is_loopback(struct sockaddr *sa)
 {
-    media_jwt_key_free(data);
-}
-
-
-/* A key out of a file; freed with the configuration. */
-
-static media_jwt_key_t *
-ngx_media_conf_key(ngx_conf_t *cf, enum media_jwt_alg alg, ngx_str_t *path,
-    ngx_str_t *kid)
-{
-    int                  rc;
-    ngx_str_t            text;
-    media_str_t          material, id;
-    media_err_t          err;
-    media_jwt_key_t     *key;
-    ngx_pool_cleanup_t  *cln;
-
-    if (ngx_media_conf_file(cf, path, &text) != NGX_CONF_OK) {
-        return NULL;
+    if (sa->sa_family == AF_INET) {
+        return ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr) >> 24
+               == 127;
     }
 
-    material.p = (char *) text.data;
-    material.len = text.len;
-    id.p = (char *) kid->data;
-    id.len = kid->len;
-
-    rc = media_jwt_key_new(alg, id, material, &key, &err);
-
-    ngx_explicit_memzero(text.data, text.len);
-
-    if (rc != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", path,
-                           err.text);
-        return NULL;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        media_jwt_key_free(key);
-        return NULL;
-    }
-
-    cln->handler = ngx_media_key_cleanup;
-    cln->data = key;
-
-    return key;
-}
-
-
-char *
-ngx_media_set_auth_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_media_main_conf_t  *mcf = conf;
-
-    int                alg;
-    ngx_str_t         *value, kid;
-    media_str_t        name;
-    media_jwt_key_t   *key, **slot;
-
-    value = cf->args->elts;
-
-    name.p = (char *) value[1].data;
-    name.len = value[1].len;
-
-    alg = media_jwt_alg_parse(name);
-    if (alg < 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown algorithm \"%V\" in \"%V\", known are "
-#define X(id, text)  text " "
-                           MEDIA_JWT_ALGS(X)
-#undef X
-                           , &value[1], &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_str_null(&kid);
-
-    if (cf->args->nelts == 4) {
-        kid = value[3];
-    }
-
-    key = ngx_media_conf_key(cf, alg, &value[2], &kid);
-    if (key == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (mcf->keys == NULL) {
-        mcf->keys = ngx_array_create(cf->pool, 2, sizeof(media_jwt_key_t *));
-        if (mcf->keys == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    slot = ngx_array_push(mcf->keys);
-    if (slot == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *slot = key;
-
-    if (mcf->issue_key == NULL && media_jwt_key_can_issue(key)) {
-        mcf->issue_key = key;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_media_set_play_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_media_main_conf_t  *mcf = conf;
-
-    ngx_str_t  *value, kid;
-
-    if (mcf->play_key != NULL) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    ngx_str_null(&kid);
-
-    mcf->play_key = ngx_media_conf_key(cf, MEDIA_JWT_HS256, &value[1], &kid);
-
-    return mcf->play_key == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
-}
-
-
-char *
-ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_media_main_conf_t  *mcf = conf;
-
-    ngx_url_t   u;
-    ngx_str_t  *value;
-
-    if (mcf->s3.host.len != 0) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-    u.url = value[1];
-    u.uri_part = 1;
-
-    if (ngx_strncasecmp(u.url.data, (u_char *) "http://", 7) == 0) {
-        u.url.data += 7;
-        u.url.len -= 7;
-        u.default_port = 80;
-
-    } else if (ngx_strncasecmp(u.url.data, (u_char *) "https://", 8) == 0) {
-        u.url.data += 8;
-        u.url.len -= 8;
-        u.default_port = 443;
-        mcf->s3.ssl = 1;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" must start with http:// or "
-                           "https://",
-                           &value[1], &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (u.url.len > 0 && u.url.data[u.url.len - 1] == '/') {
-        u.url.len--;
-    }
-
-    mcf->s3.host = u.url;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\" of \"%V\"",
-                           u.err ? u.err : "no address", &value[1],
-                           &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (u.naddrs == 0 || u.uri.len != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" must be scheme://host[:port]",
-                           &value[1], &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    mcf->s3_name = u.host;
-    mcf->s3.peer.name = mcf->s3.host;
-    mcf->s3.peer.addrs = u.addrs;
-    mcf->s3.peer.naddrs = u.naddrs;
-
-    ngx_media_http_peer_init(&mcf->s3.peer);
-
-    if (ngx_media_conf_env(cf, "AWS_ACCESS_KEY_ID", &mcf->s3.access_key)
-        != NGX_OK
-        || ngx_media_conf_env(cf, "AWS_SECRET_ACCESS_KEY",
-                              &mcf->s3.secret_key)
-           != NGX_OK
-        || ngx_media_conf_env(cf, "AWS_SESSION_TOKEN",
-                              &mcf->s3.session_token)
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return sa->sa_family == AF_INET6
+           && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *) sa)->sin6_addr);
 }
 
 
@@ -393,6 +195,54 @@ ngx_media_set_login_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf->login_pool = ngx_thread_pool_add(cf, &value[1]);
 
     return mcf->login_pool == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* "10g", "10g uploads=4", "off uploads=4", "off": one directive, so that a
+ * location which says something says all of it */
+
+char *
+ngx_media_set_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_media_loc_conf_t  *lcf = conf;
+
+    ngx_str_t  *value;
+
+    if (lcf->has_quota) {
+        return "is duplicate";
+    }
+
+    lcf->has_quota = 1;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") != 0) {
+
+        lcf->quota_bytes = ngx_parse_offset(&value[1]);
+
+        if (lcf->quota_bytes == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" in \"%V\" is neither a size nor off",
+                               &value[1], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value[2].data, "uploads=", 8) == 0) {
+        lcf->quota_uploads = ngx_atoi(value[2].data + 8, value[2].len - 8);
+    }
+
+    if (lcf->quota_uploads < 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" is not uploads=number (1 or "
+                           "more)", &value[2], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -7,6 +7,7 @@
 
 
 #include "ngx_media_object.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_request.h"
 #include "media/json.h"
 #include "media/objkey.h"
@@ -48,12 +49,12 @@ ngx_media_object_handler(ngx_http_request_t *r, ngx_str_t *id,
     if (!media_uuid_valid(ngx_media_view(id))
         || !media_output_name_valid(ngx_media_view(output)))
     {
-        return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
+        return ngx_media_send_not_found(r, ctx);
     }
 
     ctx->media_id = *id;
 
-    params[0] = ctx->sub;
+    params[0] = ngx_media_caller(ctx);
     params[1] = *id;
     params[2] = *output;
 
@@ -92,12 +93,12 @@ ngx_media_download_handler(ngx_http_request_t *r)
              || !media_str_eq(ngx_media_view(&name), MEDIA_STR("fid")));
 
     if (!media_uuid_valid(ngx_media_view(&value))) {
-        return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
+        return ngx_media_send_not_found(r, ctx);
     }
 
     ctx->media_id = value;
 
-    params[0] = ctx->sub;
+    params[0] = ngx_media_caller(ctx);
     params[1] = value;
     ngx_str_set(&params[2], "");
 
@@ -112,7 +113,7 @@ ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
 {
     int                     rc;
     u_char                  epoch[NGX_INT64_LEN];
-    ngx_str_t               id, params[3];
+    ngx_str_t               id, params[4];
     media_err_t             ei;
     ngx_media_ctx_t        *ctx;
     enum media_jwt_why      why;
@@ -162,7 +163,9 @@ ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
     params[0] = ctx->media_id;
     params[1].data = epoch;
     params[1].len = ngx_sprintf(epoch, "%L", t.epoch) - epoch;
-    params[2] = *output;
+    params[2].len = ngx_strlen(t.sid);
+    params[2].data = params[2].len ? (u_char *) t.sid : NULL;
+    params[3] = *output;
 
     return ngx_media_object_serve(r, MEDIA_STMT_PLAY_OBJECT, params,
                                   NGX_MEDIA_SERVE_PLAY);
@@ -249,6 +252,7 @@ ngx_media_token_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
     void *data)
 {
     ngx_str_t              epoch, duration;
+    media_str_t            sid;
     media_playtoken_t      t;
     ngx_media_play_ask_t  *ask = data;
 
@@ -264,6 +268,12 @@ ngx_media_token_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
 
     if (media_str_to_i64(ngx_media_view(&epoch), &t.epoch) != 0) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    sid = media_jwt_claim(&ngx_media_ctx(r)->token->claims, "sid");
+
+    if (media_uuid_valid(sid)) {
+        ngx_memcpy(t.sid, sid.p, sid.len);
     }
 
     t.exp_s = ngx_time() + (ask->ttl ? ask->ttl

@@ -15,22 +15,19 @@
 static ngx_int_t ngx_media_header_filter(ngx_http_request_t *r);
 static ngx_uint_t ngx_media_filter_wanted(ngx_http_request_t *r,
     ngx_media_ctx_t *ctx);
+static ngx_int_t ngx_media_filter_slice(ngx_http_request_t *r);
 static ngx_int_t ngx_media_filter_object(ngx_http_request_t *r,
     ngx_media_object_t *object);
+static const char *ngx_media_filter_fault(ngx_http_request_t *r,
+    ngx_media_object_t *object);
+static ngx_int_t ngx_media_filter_accept_ranges(ngx_http_request_t *r);
 static void ngx_media_filter_strip(ngx_http_request_t *r);
 static ngx_int_t ngx_media_filter_request_id(ngx_http_request_t *r);
 
 
 static ngx_http_output_header_filter_pt  ngx_media_next_header_filter;
 
-/* of S3's headers the client sees no others; nginx writes Content-Type,
- * Content-Length and Last-Modified from fields of its own */
-static ngx_str_t  ngx_media_kept_headers[] = {
-    ngx_string("Content-Range"),
-    ngx_string("Accept-Ranges"),
-    ngx_null_string
-};
-
+static ngx_str_t  ngx_media_filter_private = ngx_string("private");
 
 ngx_int_t
 ngx_media_add_header_filter(ngx_conf_t *cf)
@@ -49,7 +46,7 @@ ngx_media_header_filter(ngx_http_request_t *r)
     ngx_media_ctx_t  *ctx;
 
     if (r != r->main) {
-        return ngx_media_next_header_filter(r);
+        return ngx_media_filter_slice(r);
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_media_module);
@@ -73,6 +70,15 @@ ngx_media_header_filter(ngx_http_request_t *r)
     }
 
     if (ngx_media_filter_request_id(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* the URL let it through: no shared cache may answer it (RFC 6750 2.3) */
+
+    if (ctx->query_tokens
+        && ngx_media_add_header(r, "Cache-Control", &ngx_media_filter_private)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -104,23 +110,84 @@ ngx_media_filter_wanted(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
 }
 
 
+/* The slices of an object after the first are subrequests of nginx's slice
+ * module, their bytes go where the first one's went. So nothing but the same
+ * object may come out of them: else the connection is closed, early enough for
+ * the client to see. */
+
+static ngx_int_t
+ngx_media_filter_slice(ngx_http_request_t *r)
+{
+    const char          *fault;
+    ngx_media_ctx_t     *ctx;
+    ngx_media_object_t  *object;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_media_module);
+
+    if (ctx == NULL || ctx->object == NULL || !r->main->header_sent) {
+        return ngx_media_next_header_filter(r);
+    }
+
+    object = ctx->object;
+    fault = NULL;
+
+    if (r->err_status) {
+        fault = "an error";
+
+    } else if (r->upstream && object->loc_conf == r->loc_conf) {
+        fault = ngx_media_filter_fault(r, object);
+    }
+
+    if (fault) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "media: a slice is not of the object, it has %s req=%V",
+                      fault, &ctx->request_id);
+        return NGX_ERROR;
+    }
+
+    if (r->upstream && object->loc_conf == r->loc_conf) {
+        ngx_media_slice_begin(r, object);
+    }
+
+    return ngx_media_next_header_filter(r);
+}
+
+
 static ngx_int_t
 ngx_media_filter_object(ngx_http_request_t *r, ngx_media_object_t *object)
 {
-    ngx_table_elt_t  *h;
+    ngx_int_t    rc;
+    const char  *fault;
 
-    if (r->headers_out.status != NGX_HTTP_OK
-        && r->headers_out.status != NGX_HTTP_PARTIAL_CONTENT)
-    {
-        /* no XML of S3's for the client; a missing object was deleted between
-         * the look at its row and now. What is sent instead comes through
-         * here, too. */
+    rc = NGX_OK;
+
+    if (r->headers_out.status == NGX_HTTP_NOT_FOUND) {
+        /* deleted between the look at its row and now */
+        rc = NGX_HTTP_NOT_FOUND;
+
+    } else {
+        fault = ngx_media_filter_fault(r, object);
+
+        if (fault) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "media: what the object store sent is not the "
+                          "object, it has %s", fault);
+            rc = NGX_HTTP_BAD_GATEWAY;
+        }
+    }
+
+    if (rc != NGX_OK) {
+
+        /* no XML of S3's for the client. What is sent instead comes through
+         * here, too. What is no HTTP proxy_pass takes for HTTP/0.9. */
 
         object->loc_conf = NULL;
 
-        return ngx_http_filter_finalize_request(r, &ngx_http_media_module,
-                         (r->headers_out.status == NGX_HTTP_NOT_FOUND)
-                         ? NGX_HTTP_NOT_FOUND : NGX_HTTP_BAD_GATEWAY);
+        if (r->http_version < NGX_HTTP_VERSION_10) {
+            r->http_version = object->http_version;
+        }
+
+        return ngx_http_filter_finalize_request(r, &ngx_http_media_module, rc);
     }
 
     ngx_media_filter_strip(r);
@@ -133,31 +200,109 @@ ngx_media_filter_object(ngx_http_request_t *r, ngx_media_object_t *object)
     r->headers_out.content_type_lowcase = NULL;
     ngx_str_null(&r->headers_out.charset);
 
-    if (r->headers_out.accept_ranges == NULL && !r->allow_ranges) {
-
-        /* known to core by its pointer: the slice filter takes it back */
-
-        h = ngx_list_push(&r->headers_out.headers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memzero(h, sizeof(ngx_table_elt_t));
-        h->hash = 1;
-        ngx_str_set(&h->key, "Accept-Ranges");
-        ngx_str_set(&h->value, "bytes");
-
-        r->headers_out.accept_ranges = h;
+    if (ngx_media_filter_accept_ranges(r) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ngx_media_object_headers(r, object);
 }
 
 
+/* What is wrong about an answer of S3's; NULL for a 200 with all of the row's
+ * object or a 206 with a part of it, where the client's part begins. */
+
+static const char *
+ngx_media_filter_fault(ngx_http_request_t *r, ngx_media_object_t *object)
+{
+    off_t             first, last, size, want;
+    ngx_table_elt_t  *h;
+
+    switch (r->headers_out.status) {
+
+    case NGX_HTTP_OK:
+        if (r->headers_out.content_length_n != object->size) {
+            return "another size";
+        }
+        break;
+
+    case NGX_HTTP_PARTIAL_CONTENT:
+        h = r->headers_out.content_range;
+
+        if (h == NULL
+            || ngx_media_content_range(&h->value, &first, &last, &size)
+               != NGX_OK
+            || size != object->size
+            || r->headers_out.content_length_n != last - first + 1)
+        {
+            return "another range";
+        }
+
+        want = (r == r->main) ? object->first : first;
+
+        if (first > want || last < want) {
+            return "another range";
+        }
+
+        break;
+
+    default:
+        return "another status";
+    }
+
+    h = r->headers_out.etag;
+
+    if (h && (h->value.len != object->etag.len + 2
+              || h->value.data[0] != '"'
+              || ngx_strncmp(h->value.data + 1, object->etag.data,
+                             object->etag.len)
+                 != 0))
+    {
+        return "another ETag";
+    }
+
+    return NULL;
+}
+
+
+/* Exactly one Accept-Ranges. The range filter writes its own where it makes
+ * ranges and none was asked for; the slice filter, which sets allow_ranges only
+ * later, takes ours back by its pointer for that. */
+
+static ngx_int_t
+ngx_media_filter_accept_ranges(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    r->headers_out.accept_ranges = NULL;
+
+    if (r->headers_in.range == NULL && r->allow_ranges) {
+        return NGX_OK;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "Accept-Ranges");
+    ngx_str_set(&h->value, "bytes");
+
+    if (r->headers_in.range == NULL) {
+        r->headers_out.accept_ranges = h;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Of S3's headers the client sees Content-Range alone; nginx writes
+ * Content-Type, Content-Length and Last-Modified from fields of its own. */
+
 static void
 ngx_media_filter_strip(ngx_http_request_t *r)
 {
-    ngx_str_t        *name;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
@@ -166,17 +311,7 @@ ngx_media_filter_strip(ngx_http_request_t *r)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-
-            for (name = ngx_media_kept_headers; name->len; name++) {
-                if (h[i].key.len == name->len
-                    && ngx_strncasecmp(h[i].key.data, name->data, name->len)
-                       == 0)
-                {
-                    break;
-                }
-            }
-
-            if (name->len == 0) {
+            if (&h[i] != r->headers_out.content_range) {
                 h[i].hash = 0;
             }
         }

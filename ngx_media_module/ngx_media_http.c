@@ -10,6 +10,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_media_http_priv.h"
+#include "ngx_media_fault.h"
 
 
 /* A POST that failed later than this may have been worked on: not replayed. */
@@ -40,6 +41,10 @@ ngx_media_http_call(ngx_media_http_request_t *req)
     ngx_memzero(call, offsetof(ngx_media_http_call_t, h1));
 
     call->req = *req;
+    if (call->req.read_timeout == 0) {
+        call->req.read_timeout = req->peer->read_timeout;
+    }
+
     call->req.head.data = (u_char *) call + sizeof(ngx_media_http_call_t);
     ngx_memcpy(call->req.head.data, req->head.data, req->head.len);
 
@@ -188,6 +193,7 @@ ngx_media_http_start(ngx_media_http_call_t *call)
     call->state = NGX_MEDIA_HTTP_HEAD;
     call->taken = 0;
     call->burst = 0;
+    call->begun = 0;
 
     media_http1_init(&call->h1, call->req.head_request);
 
@@ -296,7 +302,11 @@ ngx_media_http_request_sent(ngx_media_http_call_t *call)
         ngx_del_timer(c->write);
     }
 
-    ngx_add_timer(c->read, call->req.peer->read_timeout);
+    ngx_media_http_read_timer(call);
+
+    if (ngx_media_fault("http", call->req.name, "sent")) {
+        ngx_media_http_abort(call, "a fault was asked for");
+    }
 }
 
 
@@ -305,6 +315,11 @@ ngx_media_http_request_sent(ngx_media_http_call_t *call)
 void
 ngx_media_http_complete(ngx_media_http_call_t *call, ngx_uint_t clean)
 {
+    if (ngx_media_fault("http", call->req.name, "answered")) {
+        ngx_media_http_abort(call, "a fault was asked for");
+        return;
+    }
+
     call->res.h1 = &call->h1;
 
     ngx_media_http_finish(call, NGX_MEDIA_HTTP_OK, NULL,

@@ -27,7 +27,10 @@ typedef struct {
     ngx_uint_t                  keepalive;  /* idle connections, default 64 */
     ngx_msec_t                  connect_timeout;    /* 3 s */
     ngx_msec_t                  send_timeout;   /* between two writes: 20 s */
-    ngx_msec_t                  read_timeout;   /* first byte, idle: 60 s */
+    ngx_msec_t                  read_timeout;   /* first byte, idle: 60 s; the
+                                                   whole response may take
+                                                   NGX_MEDIA_HTTP_WHOLE times
+                                                   that */
     ngx_msec_t                  idle_timeout;   /* cached connection: 15 s, less
                                                than the server's (MinIO 30 s) */
     /* set by ngx_media_http_peer_ssl(), NULL: plain TCP */
@@ -38,6 +41,11 @@ typedef struct {
     ngx_uint_t                  nidle;
     ngx_uint_t                  next_addr;
 } ngx_media_http_peer_t;
+
+
+/* From its first byte on a response may take this many read timeouts, however
+ * steadily it trickles (S3 sends blanks while it completes a large object). */
+#define NGX_MEDIA_HTTP_WHOLE  5
 
 
 typedef struct ngx_media_http_call_s  ngx_media_http_call_t;
@@ -72,6 +80,8 @@ typedef void (*ngx_media_http_ready_pt)(void *data);
 
 typedef struct {
     ngx_media_http_peer_t      *peer;
+    const char                 *name;       /* of the operation, static */
+    ngx_msec_t                  read_timeout;   /* 0: the peer's */
     ngx_str_t                   head;       /* whole head, copied */
     ngx_uint_t                  head_request;   /* 1: method HEAD */
     off_t                       body_length;    /* bytes the caller will write;

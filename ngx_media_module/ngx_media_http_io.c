@@ -84,8 +84,8 @@ ngx_media_http_read_handler(ngx_event_t *rev)
 
     if (rev->timedout) {
         ngx_media_http_fail(call, NGX_MEDIA_HTTP_TIMEOUT,
-                            call->got ? "the response stopped"
-                                      : "no response in time");
+                            call->begun ? "the response stopped or trickles"
+                                        : "no response in time");
         return;
     }
 
@@ -314,8 +314,40 @@ ngx_media_http_read(ngx_media_http_call_t *call)
     }
 
     if (progress) {
-        ngx_add_timer(c->read, call->req.peer->read_timeout);
+        ngx_media_http_read_timer(call);
     }
+}
+
+
+/*
+ * The next byte of the response has to come in time, and so has its last one.
+ * Until it begins, the timer runs only when the peer has the whole request: an
+ * interim response in mid-body obliges nobody.
+ */
+void
+ngx_media_http_read_timer(ngx_media_http_call_t *call)
+{
+    ngx_msec_t       timeout;
+    ngx_event_t     *rev;
+    ngx_msec_int_t   left;
+
+    rev = call->conn->c->read;
+    timeout = call->req.read_timeout;
+
+    if (!call->begun && media_http1_begun(&call->h1)) {
+        call->begun = 1;
+        call->whole_by = ngx_current_msec + NGX_MEDIA_HTTP_WHOLE * timeout;
+    }
+
+    if (call->begun) {
+        left = (ngx_msec_int_t) (call->whole_by - ngx_current_msec);
+        timeout = ngx_min(timeout, (ngx_msec_t) ngx_max(left, 1));
+
+    } else if (call->state != NGX_MEDIA_HTTP_RESPONSE) {
+        return;
+    }
+
+    ngx_add_timer(rev, timeout);
 }
 
 

@@ -29,6 +29,8 @@ typedef struct {
  *  RESPONSE  the response                    read:  read_timeout
  *  END       done() is posted                none
  *
+ * A response that has begun runs under the read timer in every state.
+ *
  * From CONNECT on a response is read whenever it comes; cancel() is legal in
  * every state and frees the call.
  */
@@ -56,6 +58,7 @@ struct ngx_media_http_call_s {
     off_t                       taken;      /* by the kernel, this connection */
     size_t                      burst;      /* without a pause */
     ngx_msec_t                  sent_at;
+    ngx_msec_t                  whole_by;   /* the end of the response */
 
     size_t                      body_size;  /* room in res.body.data */
     size_t                      body_excess;
@@ -64,6 +67,8 @@ struct ngx_media_http_call_s {
 
     unsigned                    reused:1;
     unsigned                    got:1;      /* bytes of a response */
+    unsigned                    begun:1;    /* no interim one; whole_by is set
+                                               */
     unsigned                    want_ready:1;
     unsigned                    hold:1;
     unsigned                    delivering:1;
@@ -92,6 +97,7 @@ void ngx_media_http_send_head(ngx_media_http_call_t *call);
 void ngx_media_http_write_failed(ngx_media_http_call_t *call);
 void ngx_media_http_send_timer(ngx_media_http_call_t *call,
     ngx_uint_t progress);
+void ngx_media_http_read_timer(ngx_media_http_call_t *call);
 ngx_int_t ngx_media_http_send(ngx_media_http_call_t *call, ngx_chain_t *in,
     off_t max, off_t *taken);
 

@@ -142,7 +142,32 @@ ngx_media_ingest_file(ngx_media_upload_t *u, ngx_buf_t *b)
         }
     }
 
-    return b->pos == b->last ? NGX_OK : u->sink->write(u, b);
+    if (b->pos == b->last) {
+        return NGX_OK;
+    }
+
+    if (ngx_media_fault("upload", "write", NULL)) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    return u->sink->write(u, b);
+}
+
+
+/* What came, form or file. */
+
+ngx_int_t
+ngx_media_ingest_body(ngx_media_upload_t *u, u_char *p, size_t n)
+{
+    if (u->form == NULL) {
+        return ngx_media_ingest_account(u, p, n);
+    }
+
+    if (u->body_sha != NULL && EVP_DigestUpdate(u->body_sha, p, n) != 1) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -154,12 +179,13 @@ ngx_media_ingest_account(ngx_media_upload_t *u, u_char *p, size_t n)
     u->received += n;
 
     if (u->lcf->max_size != 0 && u->received > u->lcf->max_size) {
+        ngx_media_problem_limit(u->op.r, u->lcf->max_size);
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE,
                                      "the file is larger than %O bytes",
                                      u->lcf->max_size);
     }
 
-    if (EVP_DigestUpdate(u->sha, p, n) != 1) {
+    if (!u->sink->digests && EVP_DigestUpdate(u->sha, p, n) != 1) {
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
     }
 
@@ -241,6 +267,10 @@ ngx_media_ingest_sniff(ngx_media_upload_t *u, ngx_uint_t is_last)
     u->typed = 1;
     u->touched = 1;
 
+    if (ngx_media_fault("upload", "open", NULL)) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
     return u->sink->open(u);
 }
 
@@ -249,7 +279,6 @@ ngx_int_t
 ngx_media_ingest_end(ngx_media_upload_t *u)
 {
     ngx_int_t    rc;
-    unsigned     n;
     media_err_t  err;
 
     if (u->form != NULL) {
@@ -265,16 +294,6 @@ ngx_media_ingest_end(ngx_media_upload_t *u)
         }
     }
 
-    if (EVP_DigestFinal_ex(u->sha, u->sha256, &n) != 1) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
-
-    if (u->want_digest && ngx_memcmp(u->sha256, u->want_sha256, 32) != 0) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_DIGEST_MISMATCH,
-                                     "the sha-256 of the bytes that came is "
-                                     "another one");
-    }
-
     if (!u->typed) {
         rc = ngx_media_ingest_sniff(u, 1);
 
@@ -283,6 +302,10 @@ ngx_media_ingest_end(ngx_media_upload_t *u)
                                          MEDIA_PROBLEM_INTERNAL, NULL)
                                    : rc;
         }
+    }
+
+    if (ngx_media_upload_digest_end(u) != NGX_OK) {
+        return NGX_DONE;
     }
 
     return u->sink->finish(u);

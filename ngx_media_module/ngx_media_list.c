@@ -309,16 +309,16 @@ ngx_media_get_handler(ngx_http_request_t *r, ngx_str_t *id)
     }
 
     if (!media_uuid_valid(ngx_media_view(id))) {
-        return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
+        return ngx_media_send_not_found(r, ctx);
     }
 
     ctx->media_id = *id;
 
-    params[0] = ctx->sub;
+    params[0] = ngx_media_caller(ctx);
     params[1] = *id;
 
     return ngx_media_query(r, MEDIA_STMT_MEDIA_GET, params,
-                           ngx_media_get_answer, NULL);
+                           ngx_media_get_answer, ctx);
 }
 
 
@@ -329,7 +329,7 @@ ngx_media_get_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
     ngx_str_t  media;
 
     if (res->nrows == 0) {
-        return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
+        return ngx_media_send_not_found(r, data);
     }
 
     if (ngx_media_add_header(r, "Cache-Control", &ngx_media_list_cache)

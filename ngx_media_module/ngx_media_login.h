@@ -1,25 +1,24 @@
 
 /*
- * Login: what the route handler, the rate limit and the token maker share.
+ * Login: what the route handler, the rate limit and the reading of
+ * credentials share.
  */
 
 #ifndef _NGX_MEDIA_LOGIN_H_INCLUDED_
 #define _NGX_MEDIA_LOGIN_H_INCLUDED_
 
 
-#include "ngx_media.h"
+#include "ngx_media_session.h"
 
 
-#define NGX_MEDIA_EMAIL_MAX     320
 #define NGX_MEDIA_PASSWORD_MAX  511     /* CRYPT_MAX_PASSPHRASE_SIZE - 1 */
-#define NGX_MEDIA_REFRESH_LEN   43      /* base64url of 32 bytes */
 
 
-/* Seconds until this caller may try this account again; 0: now. [loop] */
-ngx_uint_t ngx_media_login_wait(ngx_http_request_t *r, ngx_str_t *email);
-
-/* Counts a refused attempt. [loop] */
-void ngx_media_login_refused(ngx_http_request_t *r, ngx_str_t *email);
+/* Counts an attempt as failed, until it is forgiven; many at the same time
+ * cannot slip past the limit so. 0, or the seconds until this caller may try
+ * this account again, and nothing was counted. [loop] */
+ngx_uint_t ngx_media_login_admit(ngx_http_request_t *r, ngx_str_t *email);
+void ngx_media_login_forgive(ngx_http_request_t *r, ngx_str_t *email);
 
 
 /* Credentials of the request, NUL-terminated. */
@@ -37,11 +36,6 @@ ngx_int_t ngx_media_login_basic(ngx_http_request_t *r,
 /* From a JSON body. NGX_OK, or NGX_DECLINED with problem and cause. [any] */
 ngx_int_t ngx_media_login_json(ngx_str_t *body, ngx_media_credentials_t *c,
     enum media_problem *p, media_err_t *ei);
-
-/* Signs an access token for the account into r->pool. roles: JSON array text.
- * [loop] */
-ngx_int_t ngx_media_login_token(ngx_http_request_t *r, ngx_str_t *id,
-    ngx_str_t *email, ngx_str_t *roles, ngx_str_t *token);
 
 
 #endif

@@ -1,13 +1,15 @@
 
 /*
- * Playback tokens stand in the path, and nginx writes paths into its logs:
- * error.log quotes the request line (and a subrequest's URI) beside every
- * message, $request and $uri go into access logs. So the token is taken out of
- * them as early as each of them can do without it.
+ * Playback tokens stand in the path, access tokens may stand in the query, and
+ * nginx writes both into its logs: error.log quotes the request line (and a
+ * subrequest's URI) beside every message, $request and $uri go into access
+ * logs. So tokens are taken out of them as early as each of them can do
+ * without: here, in ngx_media_mask_uri(), and in ngx_media_source.c.
  */
 
 
 #include "ngx_media.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_request.h"
 
 
@@ -19,12 +21,25 @@
 ngx_int_t
 ngx_media_mask_handler(ngx_http_request_t *r)
 {
-    u_char     *end;
-    ngx_str_t   line;
+    u_char                 *end;
+    ngx_str_t               line;
+    ngx_media_main_conf_t  *mmcf;
 
     static const size_t  len = sizeof(NGX_MEDIA_PLAY) - 1;
 
-    if (r != r->main || !ngx_media_main_conf(r)->enabled || r->uri.len < len
+    if (r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    mmcf = ngx_media_main_conf(r);
+
+    if (mmcf->query_sources
+        && ngx_media_source_mask_line(r, mmcf->query_sources) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!mmcf->enabled || r->uri.len < len
         || ngx_strncmp(r->uri.data, NGX_MEDIA_PLAY, len) != 0)
     {
         return NGX_DECLINED;

@@ -1,102 +1,198 @@
 
 /*
- * See ngx_media_mem.h. Freed blocks are kept for the next upload, up to
- * NGX_MEDIA_BLOCKS_KEPT, so that a busy gateway does not page-fault for every
- * part anew.
+ * See ngx_media_mem.h. Freed blocks of full size are kept for the next upload,
+ * up to NGX_MEDIA_BLOCKS_KEPT, so that a busy gateway does not page-fault for
+ * every part anew.
  */
 
 #include "ngx_media.h"
 #include "ngx_media_mem.h"
 
 
-#define NGX_MEDIA_BLOCKS_KEPT  512
+#define NGX_MEDIA_BLOCKS_KEPT   512
+#define NGX_MEDIA_MEM_PRESSURE  250     /* ms between calls of pressed() */
 
 
-static size_t              ngx_media_mem_budget;
-static size_t              ngx_media_mem_used;
-static ngx_media_block_t  *ngx_media_mem_kept;
-static ngx_uint_t          ngx_media_mem_nkept;
-static ngx_queue_t         ngx_media_mem_waiters;
-static ngx_media_mem_waiter_t  *ngx_media_mem_ahead;  /* beyond the budget */
-static ngx_event_t         ngx_media_mem_event;
+static size_t                   ngx_media_mem_limit;    /* for all */
+static size_t                   ngx_media_mem_reserve;  /* behind it, lent */
+static size_t                   ngx_media_mem_used;
+static size_t                   ngx_media_mem_lent;
+static ngx_queue_t              ngx_media_mem_holders;  /* these wait */
+static ngx_queue_t              ngx_media_mem_newcomers;
+static ngx_media_mem_waiter_t  *ngx_media_mem_turn;     /* being resumed */
+static ngx_event_t              ngx_media_mem_event;
+static ngx_event_t              ngx_media_mem_timer;
+static void                   (*ngx_media_mem_pressed)(void);
+static ngx_media_block_t       *ngx_media_mem_kept;
+static ngx_uint_t               ngx_media_mem_nkept;
 
 
+static void ngx_media_mem_wait(ngx_media_mem_waiter_t *w, ngx_queue_t *queue);
+static ngx_media_mem_waiter_t *ngx_media_mem_next(void);
 static void ngx_media_mem_post(void);
 static void ngx_media_mem_wake(ngx_event_t *ev);
+static void ngx_media_mem_press(ngx_event_t *ev);
 
 
 void
-ngx_media_mem_init(size_t budget)
+ngx_media_mem_init(size_t budget, size_t reserve, void (*pressed)(void))
 {
-    ngx_media_mem_budget = budget;
-    ngx_queue_init(&ngx_media_mem_waiters);
+    ngx_media_mem_limit = budget - reserve;
+    ngx_media_mem_reserve = reserve;
+    ngx_media_mem_pressed = pressed;
+
+    ngx_queue_init(&ngx_media_mem_holders);
+    ngx_queue_init(&ngx_media_mem_newcomers);
 
     ngx_media_mem_event.handler = ngx_media_mem_wake;
     ngx_media_mem_event.log = ngx_cycle->log;
+
+    ngx_media_mem_timer.handler = ngx_media_mem_press;
+    ngx_media_mem_timer.log = ngx_cycle->log;
+    ngx_media_mem_timer.data = &ngx_media_mem_timer;
 }
 
 
-static void
-ngx_media_mem_account(ngx_atomic_int_t delta)
+void
+ngx_media_mem_done(void)
 {
-    ngx_media_shm_t  *shm;
+    ngx_media_block_t  *b;
 
-    ngx_media_mem_used += delta;
-
-    shm = ngx_media_shm();
-
-    if (shm != NULL) {
-        (void) ngx_atomic_fetch_add(&shm->memory_used, delta);
+    while ((b = ngx_media_mem_kept) != NULL) {
+        ngx_media_mem_kept = b->next;
+        ngx_free(b);
     }
+
+    ngx_media_mem_nkept = NGX_MEDIA_BLOCKS_KEPT;    /* no more are kept */
+}
+
+
+/* Could this one go on now, had it the turn? */
+
+static ngx_uint_t
+ngx_media_mem_fits(size_t need)
+{
+    return ngx_media_mem_used < ngx_media_mem_limit
+           || ngx_media_mem_lent + need <= ngx_media_mem_reserve;
 }
 
 
 ngx_uint_t
-ngx_media_mem_ask(ngx_media_mem_waiter_t *w)
+ngx_media_mem_ask(ngx_media_mem_waiter_t *w, size_t *loan, size_t need)
 {
-    if (ngx_media_mem_used < ngx_media_mem_budget) {
+    if (*loan != 0) {
         return 1;
     }
 
-    if (ngx_media_mem_ahead == NULL) {
-        ngx_media_mem_ahead = w;
-    }
+    w->loan = loan;
+    w->need = need;
 
-    if (ngx_media_mem_ahead == w) {
+    if (!w->waiting
+        && (ngx_queue_empty(&ngx_media_mem_holders) || ngx_media_mem_turn == w)
+        && ngx_media_mem_fits(need))
+    {
+        if (ngx_media_mem_used >= ngx_media_mem_limit) {
+            *loan = need;
+            ngx_media_mem_lent += need;
+        }
+
         return 1;
     }
 
-    if (!w->waiting) {
-        w->waiting = 1;
-        ngx_queue_insert_tail(&ngx_media_mem_waiters, &w->queue);
-    }
+    ngx_media_mem_wait(w, &ngx_media_mem_holders);
 
     return 0;
 }
 
 
+ngx_uint_t
+ngx_media_mem_admit(ngx_media_mem_waiter_t *w)
+{
+    w->loan = NULL;
+
+    if (ngx_media_mem_used < ngx_media_mem_limit
+        && ngx_queue_empty(&ngx_media_mem_holders)
+        && (ngx_queue_empty(&ngx_media_mem_newcomers)
+            || ngx_media_mem_turn == w))
+    {
+        return 1;
+    }
+
+    ngx_media_mem_wait(w, &ngx_media_mem_newcomers);
+
+    return 0;
+}
+
+
+static void
+ngx_media_mem_wait(ngx_media_mem_waiter_t *w, ngx_queue_t *queue)
+{
+    if (w->waiting) {
+        return;
+    }
+
+    w->waiting = 1;
+    ngx_queue_insert_tail(queue, &w->queue);
+    ngx_media_gauge(NGX_MEDIA_G_MEMORY_WAITING, 1);
+
+    if (!ngx_media_mem_timer.timer_set) {
+        ngx_add_timer(&ngx_media_mem_timer, NGX_MEDIA_MEM_PRESSURE);
+    }
+}
+
+
+void
+ngx_media_mem_forget(ngx_media_mem_waiter_t *w)
+{
+    if (!w->waiting) {
+        return;
+    }
+
+    w->waiting = 0;
+    ngx_queue_remove(&w->queue);
+    ngx_media_gauge(NGX_MEDIA_G_MEMORY_WAITING, -1);
+
+    ngx_media_mem_post();       /* the next one may want less */
+}
+
+
+void
+ngx_media_mem_repay(size_t *loan)
+{
+    if (*loan != 0) {
+        ngx_media_mem_lent -= *loan;
+        *loan = 0;
+        ngx_media_mem_post();
+    }
+}
+
+
 ngx_media_block_t *
-ngx_media_block_alloc(void)
+ngx_media_block_alloc(size_t size)
 {
     ngx_media_block_t  *b;
 
-    b = ngx_media_mem_kept;
+    b = size == NGX_MEDIA_BLOCK_MAX ? ngx_media_mem_kept : NULL;
 
     if (b != NULL) {
         ngx_media_mem_kept = b->next;
         ngx_media_mem_nkept--;
 
     } else {
-        b = ngx_alloc(sizeof(ngx_media_block_t), ngx_cycle->log);
+        b = ngx_alloc(offsetof(ngx_media_block_t, data) + size,
+                      ngx_cycle->log);
         if (b == NULL) {
             return NULL;
         }
+
+        b->size = size;
     }
 
     b->next = NULL;
     b->used = 0;
 
-    ngx_media_mem_account(NGX_MEDIA_BLOCK);
+    ngx_media_mem_used += size;
+    ngx_media_gauge(NGX_MEDIA_G_MEMORY, size);
 
     return b;
 }
@@ -107,12 +203,19 @@ ngx_media_blocks_free(ngx_media_block_t *b)
 {
     ngx_media_block_t  *next;
 
+    if (b == NULL) {
+        return;
+    }
+
     for ( /* void */ ; b != NULL; b = next) {
         next = b->next;
 
-        ngx_media_mem_account(-NGX_MEDIA_BLOCK);
+        ngx_media_mem_used -= b->size;
+        ngx_media_gauge(NGX_MEDIA_G_MEMORY, -(ngx_int_t) b->size);
 
-        if (ngx_media_mem_nkept < NGX_MEDIA_BLOCKS_KEPT) {
+        if (b->size == NGX_MEDIA_BLOCK_MAX
+            && ngx_media_mem_nkept < NGX_MEDIA_BLOCKS_KEPT)
+        {
             b->next = ngx_media_mem_kept;
             ngx_media_mem_kept = b;
             ngx_media_mem_nkept++;
@@ -129,45 +232,65 @@ ngx_media_blocks_free(ngx_media_block_t *b)
 static void
 ngx_media_mem_post(void)
 {
-    if (!ngx_queue_empty(&ngx_media_mem_waiters)
-        && !ngx_media_mem_event.posted)
-    {
+    if (!ngx_media_mem_event.posted && ngx_media_mem_next() != NULL) {
         ngx_post_event(&ngx_media_mem_event, &ngx_posted_events);
     }
 }
 
 
-void
-ngx_media_mem_forget(ngx_media_mem_waiter_t *w)
+/* The waiter whose turn it is, if there is what it wants. */
+
+static ngx_media_mem_waiter_t *
+ngx_media_mem_next(void)
 {
-    if (w->waiting) {
-        w->waiting = 0;
-        ngx_queue_remove(&w->queue);
+    ngx_media_mem_waiter_t  *w;
+
+    if (!ngx_queue_empty(&ngx_media_mem_holders)) {
+        w = ngx_queue_data(ngx_queue_head(&ngx_media_mem_holders),
+                           ngx_media_mem_waiter_t, queue);
+
+        return ngx_media_mem_fits(w->need) ? w : NULL;
     }
 
-    if (ngx_media_mem_ahead == w) {
-        ngx_media_mem_ahead = NULL;
-        ngx_media_mem_post();
+    if (!ngx_queue_empty(&ngx_media_mem_newcomers)
+        && ngx_media_mem_used < ngx_media_mem_limit)
+    {
+        return ngx_queue_data(ngx_queue_head(&ngx_media_mem_newcomers),
+                              ngx_media_mem_waiter_t, queue);
     }
+
+    return NULL;
 }
 
 
 static void
 ngx_media_mem_wake(ngx_event_t *ev)
 {
-    ngx_queue_t             *q;
     ngx_media_mem_waiter_t  *w;
 
-    while (!ngx_queue_empty(&ngx_media_mem_waiters)
-           && (ngx_media_mem_used < ngx_media_mem_budget
-               || ngx_media_mem_ahead == NULL))
-    {
-        q = ngx_queue_head(&ngx_media_mem_waiters);
-        w = ngx_queue_data(q, ngx_media_mem_waiter_t, queue);
+    while ((w = ngx_media_mem_next()) != NULL) {
 
         w->waiting = 0;
-        ngx_queue_remove(q);
+        ngx_queue_remove(&w->queue);
+        ngx_media_gauge(NGX_MEDIA_G_MEMORY_WAITING, -1);
 
+        ngx_media_mem_turn = w;
         w->resume(w->data);
+        ngx_media_mem_turn = NULL;
     }
+}
+
+
+static void
+ngx_media_mem_press(ngx_event_t *ev)
+{
+    if (ngx_queue_empty(&ngx_media_mem_holders)
+        && ngx_queue_empty(&ngx_media_mem_newcomers))
+    {
+        return;
+    }
+
+    ngx_add_timer(ev, NGX_MEDIA_MEM_PRESSURE);
+
+    ngx_media_mem_pressed();
 }

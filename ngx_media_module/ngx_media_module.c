@@ -8,6 +8,8 @@
  */
 
 #include "ngx_media_conf.h"
+#include "ngx_media_auth.h"
+#include "ngx_media_revoke.h"
 #include "ngx_media_upload.h"
 #include "ngx_media_var.h"
 #include "ngx_media_wake.h"
@@ -65,7 +67,9 @@ ngx_media_postconfiguration(ngx_conf_t *cf)
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
-    if (ngx_media_check_conf(cf) != NGX_OK) {
+    if (ngx_media_check_auth(cf) != NGX_OK
+        || ngx_media_check_conf(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -84,6 +88,20 @@ ngx_media_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_media_mask_handler;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_media_source_handler;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_media_rate_handler;
 
     return ngx_media_add_header_filter(cf);
 }
@@ -106,18 +124,29 @@ ngx_media_init_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_media_module);
 
-    if (mcf == NULL || !mcf->enabled) {
+    if (mcf == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_media_auth_init_process(cycle, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!mcf->enabled) {
         return NGX_OK;
     }
 
     ngx_media_use_zone(mcf->shm_zone);
 
     if (ngx_media_pg_init(cycle, &mcf->pg) != NGX_OK
+        || ngx_media_revoke_init_process(cycle, mcf) != NGX_OK
         || ngx_media_amqp_init(cycle, &mcf->amqp, ngx_media_confirmed)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    ngx_media_s3_cred_init(cycle, &mcf->s3.cred);
 
     return ngx_media_upload_init_process(cycle, mcf);
 }
@@ -140,15 +169,11 @@ ngx_media_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_media_amqp_done(cycle);
+    ngx_media_s3_cred_done(&mcf->s3.cred);
     ngx_media_http_peer_close(&mcf->s3.peer);
     ngx_media_pg_done(cycle);
-}
-
-
-static void
-ngx_media_noop_done(void *data, ngx_media_pg_result_t *res)
-{
-    /* what could not be marked is published once more by the janitor */
+    ngx_media_mem_done();
+    ngx_media_leave_zone();
 }
 
 
@@ -176,15 +201,16 @@ ngx_media_confirmed(int64_t *ids, ngx_uint_t n)
     *p++ = '}';
     param.len = p - param.data;
 
-    (void) ngx_media_pg_query(MEDIA_STMT_OUTBOX_SENT, &param,
-                              ngx_media_noop_done, NULL);
+    /* what cannot be marked is published once more by the janitor */
+
+    (void) ngx_media_pg_query(MEDIA_STMT_OUTBOX_SENT, &param, NULL, NULL);
     ngx_free(param.data);
 }
 
 
 /*
  * The context lives in a pool cleanup, because named and internal redirects
- * clear r->ctx.
+ * clear r->ctx. A subrequest shares that of its main request.
  */
 
 ngx_media_ctx_t *
@@ -192,6 +218,8 @@ ngx_media_ctx(ngx_http_request_t *r)
 {
     ngx_media_ctx_t     *ctx;
     ngx_pool_cleanup_t  *cln;
+
+    r = r->main;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_media_module);
     if (ctx != NULL) {
@@ -223,7 +251,7 @@ ngx_media_ctx_cleanup(void *data)
 {
     ngx_media_ctx_t  *ctx = data;
 
-    media_jwt_claims_free(&ctx->claims);
+    ngx_media_token_release(ctx->token);
 }
 
 

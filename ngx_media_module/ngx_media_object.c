@@ -37,8 +37,8 @@ static ngx_int_t ngx_media_object_type(ngx_http_request_t *r,
 static ngx_int_t ngx_media_object_disposition(ngx_http_request_t *r,
     ngx_media_pg_result_t *res, enum ngx_media_serve how,
     ngx_media_object_t *object);
-static ngx_int_t ngx_media_object_not_modified(ngx_http_request_t *r,
-    ngx_media_object_t *object);
+static ngx_int_t ngx_media_object_row(ngx_http_request_t *r,
+    ngx_media_object_t *object, ngx_uint_t status);
 static ngx_int_t ngx_media_object_unsatisfiable(ngx_http_request_t *r,
     ngx_media_object_t *object);
 static ngx_int_t ngx_media_object_digest(ngx_http_request_t *r,
@@ -111,7 +111,7 @@ ngx_media_object_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
         break;
 
     case NGX_HTTP_NOT_MODIFIED:
-        return ngx_media_object_not_modified(r, object);
+        return ngx_media_object_row(r, object, NGX_HTTP_NOT_MODIFIED);
 
     case NGX_HTTP_PRECONDITION_FAILED:
         return ngx_media_send_problem(r, MEDIA_PROBLEM_PRECONDITION_FAILED,
@@ -124,11 +124,22 @@ ngx_media_object_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (!ngx_media_s3_cred_usable(&ngx_media_main_conf(r)->s3.cred)) {
+        return ngx_media_send_problem(r, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
+                                      NULL);
+    }
+
     ngx_media_count(NGX_MEDIA_C_DOWNLOADS, 1);
 
+    ctx->phase = "serve";
+
+    if (r->method == NGX_HTTP_HEAD || object->size == 0) {
+        return ngx_media_object_row(r, object, NGX_HTTP_OK);
+    }
+
+    object->http_version = r->http_version;
     object->jump = 1;
     ctx->object = object;
-    ctx->phase = "serve";
 
     return ngx_http_named_location(r, &ngx_media_object_location);
 }
@@ -257,9 +268,12 @@ ngx_media_object_disposition(ngx_http_request_t *r,
 }
 
 
+/* What needs no byte of the object needs no request to S3: 304, HEAD, an empty
+ * one (of which S3 has no slice). */
+
 static ngx_int_t
-ngx_media_object_not_modified(ngx_http_request_t *r,
-    ngx_media_object_t *object)
+ngx_media_object_row(ngx_http_request_t *r, ngx_media_object_t *object,
+    ngx_uint_t status)
 {
     ngx_int_t  rc;
 
@@ -267,11 +281,21 @@ ngx_media_object_not_modified(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
+    r->headers_out.status = status;
     r->headers_out.status_line.len = 0;
-    r->headers_out.content_type.len = 0;
-    ngx_http_clear_content_length(r);
-    ngx_http_clear_accept_ranges(r);
+
+    if (status == NGX_HTTP_OK) {
+        r->headers_out.content_type = object->content_type;
+        r->headers_out.content_type_len = object->content_type.len;
+        r->headers_out.content_length_n = object->size;
+        r->allow_ranges = 1;
+
+    } else {
+        r->headers_out.content_type.len = 0;
+        ngx_http_clear_content_length(r);
+        ngx_http_clear_accept_ranges(r);
+    }
+
     r->header_only = 1;
 
     rc = ngx_http_send_header(r);

@@ -1,8 +1,8 @@
 
 /*
  * Serving an object that has been authorised: what can be answered from its
- * row is (304, 412, 416), the rest is left to stock proxy_pass behind the
- * named location @media_object.
+ * row is (HEAD, 304, 412, 416, nothing of an empty object), the rest is left
+ * to stock proxy_pass behind the named location @media_object.
  */
 
 #ifndef _NGX_MEDIA_OBJECT_H_INCLUDED_
@@ -31,10 +31,20 @@ ngx_int_t ngx_media_object_serve(ngx_http_request_t *r, enum media_stmt stmt,
 ngx_int_t ngx_media_object_conditions(ngx_http_request_t *r,
     ngx_media_object_t *object);
 
+/* The numbers of a Content-Range; NGX_ERROR unless all three are there and fit
+ * together. [loop] */
+ngx_int_t ngx_media_content_range(ngx_str_t *value, off_t *first, off_t *last,
+    off_t *size);
+
 /* ETag, Last-Modified, Cache-Control and the like of a response about the
  * object: the header filter sets them on 200 and 206, a 304 carries them too.
  * [loop] */
 ngx_int_t ngx_media_object_headers(ngx_http_request_t *r,
+    ngx_media_object_t *object);
+
+/* A slice of the object has answered: from now on its end is watched, and the
+ * slices before it give back what they hold. [loop] */
+void ngx_media_slice_begin(ngx_http_request_t *sr,
     ngx_media_object_t *object);
 
 

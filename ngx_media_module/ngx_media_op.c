@@ -40,6 +40,20 @@ ngx_media_op_begin(ngx_media_op_t *op, ngx_http_request_t *r,
 }
 
 
+void
+ngx_media_op_move(ngx_media_op_t *to, ngx_media_op_t *from,
+    void (*cancel)(ngx_media_op_t *op))
+{
+    *to = *from;
+
+    to->cancel = cancel;
+    to->cln->data = to;
+
+    from->r = NULL;
+    from->cln = NULL;
+}
+
+
 ngx_media_op_t *
 ngx_media_op_find(ngx_http_request_t *r, void (*cancel)(ngx_media_op_t *op))
 {
@@ -62,8 +76,31 @@ ngx_media_op_find(ngx_http_request_t *r, void (*cancel)(ngx_media_op_t *op))
 
 
 void
+ngx_media_op_enter(ngx_media_op_t *op)
+{
+    op->inside = 1;
+}
+
+
+/* It may be gone; its request is not, for nobody has run what was posted. */
+
+void
+ngx_media_op_leave(ngx_http_request_t *r, void (*cancel)(ngx_media_op_t *op))
+{
+    ngx_media_op_t  *op;
+
+    op = ngx_media_op_find(r, cancel);
+
+    if (op != NULL) {
+        op->inside = 0;
+    }
+}
+
+
+void
 ngx_media_op_finish(ngx_media_op_t *op, ngx_int_t rc)
 {
+    ngx_uint_t           inside;
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
@@ -74,11 +111,16 @@ ngx_media_op_finish(ngx_media_op_t *op, ngx_int_t rc)
 
     c = r->connection;
 
+    inside = op->inside;
+
     op->r = NULL;
     op->cln->handler = NULL;
 
     ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
+
+    if (!inside) {
+        ngx_http_run_posted_requests(c);
+    }
 }
 
 

@@ -31,6 +31,7 @@ struct ngx_media_op_s {
     ngx_http_request_t         *r;          /* NULL: the client is gone */
     void                      (*cancel)(ngx_media_op_t *op);
     ngx_http_cleanup_t         *cln;        /* private */
+    unsigned                    inside:1;   /* private */
 };
 
 
@@ -38,10 +39,17 @@ struct ngx_media_op_s {
  * its own pool, when cancel keeps it). NGX_ERROR when out of memory. [loop] */
 ngx_int_t ngx_media_op_begin(ngx_media_op_t *op, ngx_http_request_t *r,
     void (*cancel)(ngx_media_op_t *op));
+/* Another struct goes on with the request; `from` has none any more. */
+void ngx_media_op_move(ngx_media_op_t *to, ngx_media_op_t *from,
+    void (*cancel)(ngx_media_op_t *op));
 /* The operation of r that has this cancel function; NULL when there is none. */
 ngx_media_op_t *ngx_media_op_find(ngx_http_request_t *r,
     void (*cancel)(ngx_media_op_t *op));
-/* From a foreign event (a callback). */
+/* From a foreign event (a callback); or, between these two, from within the
+ * content handler that began it, whose caller then does the rest. */
+void ngx_media_op_enter(ngx_media_op_t *op);
+void ngx_media_op_leave(ngx_http_request_t *r,
+    void (*cancel)(ngx_media_op_t *op));
 void ngx_media_op_finish(ngx_media_op_t *op, ngx_int_t rc);
 
 

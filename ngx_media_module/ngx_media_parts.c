@@ -1,12 +1,12 @@
 
 /*
  * Sink for files of unknown length: form-data, chunked, HTTP/2 without a
- * length, and signed payloads. Bytes collect in blocks; a file that ends
- * inside its first part becomes one PUT, a longer one a multipart upload. A
- * part is held until S3 has answered for it, so it can be sent again.
+ * length, and signed payloads. A file that ends inside its first part becomes
+ * one PUT, a longer one a multipart upload.
  *
- * At most NGX_MEDIA_PARTS_SENDING full parts and the one that fills are held;
- * then, or when the memory of the process is used up, the client waits.
+ * At most NGX_MEDIA_PARTS_SENDING full parts (one, once parts have grown) and
+ * the one that fills are held; then, or when the memory of the process is used
+ * up, the client waits.
  */
 
 #include "ngx_media_upload.h"
@@ -16,50 +16,60 @@ static ngx_int_t ngx_media_parts_append(ngx_media_upload_t *u, u_char *p,
     size_t n);
 static ngx_int_t ngx_media_parts_full(ngx_media_upload_t *u);
 static ngx_int_t ngx_media_parts_opened(ngx_media_upload_t *u);
-static ngx_int_t ngx_media_part_send(ngx_media_part_t *part);
-static void ngx_media_part_ready(void *data);
-static void ngx_media_part_done(void *data, ngx_media_s3_result_t *res);
-static void ngx_media_part_retry(ngx_event_t *ev);
 static void ngx_media_parts_resume(void *data);
 static void ngx_media_parts_expired(ngx_event_t *ev);
 
 
-static ngx_media_part_t *
-ngx_media_part_create(ngx_media_upload_t *u)
+/* Of one that waits for the memory it needs. */
+
+static void
+ngx_media_parts_wait(ngx_media_upload_t *u)
 {
-    ngx_media_part_t  *part;
+    ngx_media_parts_t  *ps = &u->parts;
 
-    part = ngx_calloc(sizeof(ngx_media_part_t), u->log);
-    if (part == NULL) {
-        return NULL;
+    if (!ps->wait.timer_set) {
+        ps->wait.handler = ngx_media_parts_expired;
+        ps->wait.data = u;
+        ps->wait.log = u->log;
+
+        ngx_add_timer(&ps->wait, u->mcf->memory_wait);
     }
-
-    part->upload = u;
-    part->number = ++u->parts.count;
-    part->retry.handler = ngx_media_part_retry;
-    part->retry.data = part;
-    part->retry.log = u->log;
-
-    return part;
 }
 
 
 static void
-ngx_media_part_free(ngx_media_part_t *part)
+ngx_media_parts_go_on(ngx_media_parts_t *ps)
 {
-    ngx_media_s3_cancel(part->call);
+    if (ps->wait.timer_set) {
+        ngx_del_timer(&ps->wait);
+    }
+}
 
-    if (part->retry.timer_set) {
-        ngx_del_timer(&part->retry);
+
+static void
+ngx_media_parts_expired(ngx_event_t *ev)
+{
+    (void) ngx_media_upload_fail(ev->data, MEDIA_PROBLEM_OVERLOADED,
+                                 "the memory for uploads is used up");
+}
+
+
+ngx_int_t
+ngx_media_parts_admit(ngx_media_upload_t *u, void (*admitted)(void *data))
+{
+    ngx_media_parts_t  *ps = &u->parts;
+
+    ps->waiter.resume = admitted;
+    ps->waiter.data = u;
+
+    if (!ngx_media_mem_admit(&ps->waiter)) {
+        ngx_media_parts_wait(u);
+        return NGX_AGAIN;
     }
 
-    ngx_media_blocks_free(part->first);
+    ngx_media_parts_go_on(ps);
 
-    if (part->chain != NULL) {
-        ngx_free(part->chain);
-    }
-
-    ngx_free(part);
+    return NGX_OK;
 }
 
 
@@ -70,11 +80,8 @@ ngx_media_parts_open(ngx_media_upload_t *u)
 
     ps->waiter.resume = ngx_media_parts_resume;
     ps->waiter.data = u;
-    ps->wait.handler = ngx_media_parts_expired;
-    ps->wait.data = u;
-    ps->wait.log = u->log;
 
-    ps->filling = ngx_media_part_create(u);
+    ps->filling = ngx_media_part_create(u, 1);
     if (ps->filling == NULL) {
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
     }
@@ -90,7 +97,11 @@ ngx_media_parts_write(ngx_media_upload_t *u, ngx_buf_t *b)
 
     rc = ngx_media_parts_append(u, b->pos, b->last - b->pos);
 
-    b->pos = b->last;
+    /* b may be gone when the upload is */
+
+    if (rc == NGX_OK) {
+        b->pos = b->last;
+    }
 
     return rc;
 }
@@ -101,54 +112,40 @@ ngx_media_parts_write(ngx_media_upload_t *u, ngx_buf_t *b)
 static ngx_int_t
 ngx_media_parts_append(ngx_media_upload_t *u, u_char *p, size_t n)
 {
-    size_t              size;
-    ngx_media_part_t   *part;
-    ngx_media_block_t  *block;
+    size_t  taken;
 
-    while (n > 0) {
+    if (u->received > u->mcf->parts_total) {
+        ngx_media_problem_limit(u->op.r, u->mcf->parts_total);
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE,
+                                     "a file sent without its length, or in a "
+                                     "form, may have %O bytes: send it as the "
+                                     "body of a PUT with its Content-Length",
+                                     u->mcf->parts_total);
+    }
 
-        if (u->parts.filling->size == u->mcf->part_size
+    for ( /* void */ ; n > 0; p += taken, n -= taken) {
+
+        u->parts.unused = 0;
+
+        if (u->parts.filling->size == u->parts.filling->room
             && ngx_media_parts_full(u) != NGX_OK)
         {
             return NGX_DONE;
         }
 
-        part = u->parts.filling;
-        block = part->last;
+        taken = ngx_media_part_fill(u->parts.filling, p, n);
 
-        if (block == NULL || block->used == NGX_MEDIA_BLOCK) {
-            block = ngx_media_block_alloc();
-
-            if (block == NULL) {
-                return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED,
-                                             NULL);
-            }
-
-            if (part->last == NULL) {
-                part->first = block;
-
-            } else {
-                part->last->next = block;
-            }
-
-            part->last = block;
+        if (taken == 0) {
+            return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
         }
-
-        size = ngx_min(n, NGX_MEDIA_BLOCK - block->used);
-        size = ngx_min(size, u->mcf->part_size - part->size);
-
-        ngx_memcpy(block->data + block->used, p, size);
-        block->used += size;
-        part->size += size;
-        p += size;
-        n -= size;
     }
 
     return NGX_OK;
 }
 
 
-/* More bytes follow a full part: it goes to S3, another one fills. */
+/* More bytes follow a full part, or memory has to be asked for in case they do:
+ * it goes to S3, another one fills. */
 
 static ngx_int_t
 ngx_media_parts_full(ngx_media_upload_t *u)
@@ -158,38 +155,30 @@ ngx_media_parts_full(ngx_media_upload_t *u)
     ngx_media_part_t   *part;
 
     part = ps->filling;
-
-    if (part->number == NGX_MEDIA_PARTS_MAX) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_TOO_LARGE,
-                                     "a file sent without its length, or in a "
-                                     "form, may have %O bytes",
-                                     NGX_MEDIA_PARTS_MAX
-                                     * (off_t) u->mcf->part_size);
-    }
+    ps->multipart = 1;
 
     ngx_queue_insert_tail(&ps->full, &part->queue);
     ps->nfull++;
     ps->filling = NULL;
 
-    if (part->number == 1) {
-        ps->multipart = 1;
+    if (ngx_media_part_close(part) != NGX_OK) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
 
+    if (part->number == 1) {
         if (ngx_media_multi_create(u, ngx_media_parts_opened) != NGX_OK) {
             return NGX_DONE;
         }
 
-    } else if (u->multi.upload_id.len != 0 && u->multi.query == NULL
-               && ngx_media_part_send(part) != NGX_OK)
-    {
+    } else if (u->multi.recorded && ngx_media_part_send(part) != NGX_OK) {
         return NGX_DONE;
     }
 
-    ps->filling = ngx_media_part_create(u);
-    if (ps->filling == NULL) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
-    }
+    ps->filling = ngx_media_part_create(u, part->number + 1);
 
-    return NGX_OK;
+    return ps->filling != NULL ? NGX_OK
+                               : ngx_media_upload_fail(u,
+                                              MEDIA_PROBLEM_OVERLOADED, NULL);
 }
 
 
@@ -217,214 +206,16 @@ ngx_media_parts_opened(ngx_media_upload_t *u)
 }
 
 
-static ngx_int_t
-ngx_media_part_digest(ngx_media_part_t *part)
-{
-    unsigned            n;
-    EVP_MD_CTX         *sha;
-    ngx_int_t           rc;
-    ngx_media_block_t  *b;
-
-    sha = EVP_MD_CTX_new();
-    if (sha == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 ? NGX_OK : NGX_ERROR;
-
-    for (b = part->first; b != NULL && rc == NGX_OK; b = b->next) {
-        if (EVP_DigestUpdate(sha, b->data, b->used) != 1) {
-            rc = NGX_ERROR;
-        }
-    }
-
-    if (rc == NGX_OK && EVP_DigestFinal_ex(sha, part->sha256, &n) != 1) {
-        rc = NGX_ERROR;
-    }
-
-    EVP_MD_CTX_free(sha);
-
-    return rc;
-}
-
-
-/* The digest of the part: that of the file when the part is the file. */
-
-static ngx_int_t
-ngx_media_part_prepare(ngx_media_part_t *part)
+void
+ngx_media_parts_stored(ngx_media_part_t *part, ngx_str_t *etag)
 {
     ngx_media_upload_t  *u = part->upload;
 
-    if (part->tries > 0 || u->mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED) {
-        return NGX_OK;
-    }
-
-    if (!u->parts.multipart) {
-        ngx_memcpy(part->sha256, u->sha256, 32);
-        return NGX_OK;
-    }
-
-    return ngx_media_part_digest(part);
-}
-
-
-static ngx_chain_t *
-ngx_media_part_chain(ngx_media_part_t *part)
-{
-    ngx_buf_t          *b;
-    ngx_uint_t          n, i;
-    ngx_chain_t        *cl;
-    ngx_media_block_t  *block;
-
-    n = 0;
-
-    for (block = part->first; block != NULL; block = block->next) {
-        n++;
-    }
-
-    cl = ngx_alloc(ngx_max(n, 1) * (sizeof(ngx_chain_t) + sizeof(ngx_buf_t)),
-                   part->upload->log);
-    if (cl == NULL) {
-        return NULL;
-    }
-
-    b = (ngx_buf_t *) (cl + ngx_max(n, 1));
-    ngx_memzero(b, ngx_max(n, 1) * sizeof(ngx_buf_t));
-
-    for (block = part->first, i = 0; block != NULL; block = block->next, i++) {
-        b[i].pos = block->data;
-        b[i].last = block->data + block->used;
-        b[i].memory = 1;
-
-        cl[i].buf = &b[i];
-        cl[i].next = i + 1 < n ? &cl[i + 1] : NULL;
-    }
-
-    return cl;
-}
-
-
-static ngx_int_t
-ngx_media_part_send(ngx_media_part_t *part)
-{
-    ngx_media_upload_t      *u = part->upload;
-    ngx_media_s3_request_t   req;
-
-    if (ngx_media_part_prepare(part) != NGX_OK) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
-
-    part->tries++;
-
-    ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
-
-    req.conf = &u->mcf->s3;
-    req.key = u->key;
-    req.length = part->size;
-    req.sha256 = part->sha256;
-    req.done = ngx_media_part_done;
-    req.ready = ngx_media_part_ready;
-    req.data = part;
-    req.log = u->log;
-
-    if (u->parts.multipart) {
-        req.op = MEDIA_S3_UPLOAD_PART;
-        req.upload_id = u->multi.upload_id;
-        req.part_number = part->number;
-
-    } else {
-        req.op = MEDIA_S3_PUT;
-        req.content_type.data = (u_char *) u->sniff.content_type;
-        req.content_type.len = ngx_strlen(u->sniff.content_type);
-    }
-
-    part->call = ngx_media_s3_call(&req);
-
-    if (part->call == NULL) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_media_part_ready(void *data)
-{
-    ngx_media_part_t  *part = data;
-
-    ngx_chain_t  *cl;
-
-    if (part->chain == NULL) {
-        part->chain = ngx_media_part_chain(part);
-
-        if (part->chain == NULL) {
-            (void) ngx_media_upload_fail(part->upload,
-                                         MEDIA_PROBLEM_OVERLOADED, NULL);
-            return;
-        }
-
-        part->unsent = part->first == NULL ? NULL : part->chain;
-    }
-
-    if (part->unsent != NULL
-        && ngx_media_s3_write(part->call, part->unsent) != NGX_OK)
-    {
-        /* skip what is out, so that the next write starts there */
-
-        for (cl = part->unsent;
-             cl != NULL && cl->buf->pos == cl->buf->last;
-             cl = cl->next)
-        {
-            /* void */
-        }
-
-        part->unsent = cl;
-        return;
-    }
-
-    part->unsent = NULL;
-    ngx_media_s3_finish(part->call, part->sha256);
-}
-
-
-static void
-ngx_media_part_done(void *data, ngx_media_s3_result_t *res)
-{
-    ngx_media_part_t    *part = data;
-
-    ngx_media_parts_t   *ps;
-    ngx_media_upload_t  *u;
-
-    u = part->upload;
-    ps = &u->parts;
-
-    part->call = NULL;
-
-    if (part->chain != NULL) {
-        ngx_free(part->chain);
-        part->chain = NULL;
-    }
-
-    if (res->verdict == MEDIA_E_RETRY && part->tries < NGX_MEDIA_PART_TRIES) {
-        ngx_log_error(NGX_LOG_WARN, u->log, 0,
-                      "media s3 part failed, trying again: media=%V part=%ui "
-                      "status=%ui cause=%s", &u->id, part->number, res->status,
-                      res->cause ? res->cause : "-");
-
-        ngx_add_timer(&part->retry, NGX_MEDIA_RETRY_DELAY
-                                    << (part->tries - 1));
-        return;
-    }
-
-    if (res->verdict != 0) {
-        (void) ngx_media_upload_s3_failed(u, res, "part");
-        return;
-    }
+    ngx_media_parts_t   *ps = &u->parts;
 
     if (!ps->multipart) {
-        u->etag.len = res->etag.len;
-        u->etag.data = ngx_pstrdup(u->pool, &res->etag);
+        u->etag.len = etag->len;
+        u->etag.data = ngx_pstrdup(u->pool, etag);
 
         if (u->etag.data == NULL) {
             (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
@@ -435,7 +226,7 @@ ngx_media_part_done(void *data, ngx_media_s3_result_t *res)
         return;
     }
 
-    if (ngx_media_multi_etag(u, part->number, &res->etag) != NGX_OK) {
+    if (ngx_media_multi_part(u, part->number, etag, part->sum) != NGX_OK) {
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
         return;
     }
@@ -456,34 +247,46 @@ ngx_media_part_done(void *data, ngx_media_s3_result_t *res)
 }
 
 
-static void
-ngx_media_part_retry(ngx_event_t *ev)
-{
-    (void) ngx_media_part_send(ev->data);
-}
-
-
 static ngx_int_t
 ngx_media_parts_ready(ngx_media_upload_t *u)
 {
     ngx_media_parts_t  *ps = &u->parts;
 
-    if (ps->nfull >= NGX_MEDIA_PARTS_SENDING) {
+    off_t   rest;
+    size_t  need;
+
+    /* memory is for bytes that are there: a loan must not wait for a client */
+
+    if (!ngx_media_body_has_input(u)) {
+        return NGX_OK;
+    }
+
+    if (ps->filling->size == ps->filling->room
+        && ngx_media_parts_full(u) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
+    if (ps->nfull >= NGX_MEDIA_PARTS_SENDING
+        || (ps->nfull > 0 && ps->filling->room > u->mcf->part_size))
+    {
         return NGX_AGAIN;
     }
 
-    if (!ngx_media_mem_ask(&ps->waiter)) {
+    rest = u->most < 0 ? u->mcf->parts_total
+                       : ngx_max(u->most - u->received, 0);
+    need = ngx_media_part_need(ps->filling, rest);
 
-        if (!ps->wait.timer_set) {
-            ngx_add_timer(&ps->wait, NGX_MEDIA_MEM_WAIT);
-        }
+    if (ps->filling->loan == 0) {
+        ps->unused = 1;
+    }
 
+    if (!ngx_media_mem_ask(&ps->waiter, &ps->filling->loan, need)) {
+        ngx_media_parts_wait(u);
         return NGX_AGAIN;
     }
 
-    if (ps->wait.timer_set) {
-        ngx_del_timer(&ps->wait);
-    }
+    ngx_media_parts_go_on(ps);
 
     return NGX_OK;
 }
@@ -493,14 +296,6 @@ static void
 ngx_media_parts_resume(void *data)
 {
     (void) ngx_media_upload_pump(data);
-}
-
-
-static void
-ngx_media_parts_expired(ngx_event_t *ev)
-{
-    (void) ngx_media_upload_fail(ev->data, MEDIA_PROBLEM_OVERLOADED,
-                                 "the memory for uploads is used up");
 }
 
 
@@ -515,12 +310,20 @@ ngx_media_parts_finish(ngx_media_upload_t *u)
     part = ps->filling;
     ps->filling = NULL;
 
+    if (part->size == 0 && ps->multipart) {
+        ngx_media_part_free(part);
+
+        return ps->nfull == 0 ? ngx_media_multi_complete(u) : NGX_OK;
+    }
+
     ngx_queue_insert_tail(&ps->full, &part->queue);
     ps->nfull++;
 
-    if (ps->multipart && (u->multi.upload_id.len == 0
-                          || u->multi.query != NULL))
-    {
+    if (ngx_media_part_close(part) != NGX_OK) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    if (ps->multipart && !u->multi.recorded) {
         return NGX_OK;      /* sent by ngx_media_parts_opened() */
     }
 
@@ -528,10 +331,18 @@ ngx_media_parts_finish(ngx_media_upload_t *u)
 }
 
 
+/* Parts are in memory, so S3 never waits for the client; but a loan it made no
+ * use of goes back. */
+
 static void
 ngx_media_parts_hold(ngx_media_upload_t *u, ngx_uint_t hold)
 {
-    /* parts are in memory: S3 never waits for the client */
+    ngx_media_parts_t  *ps = &u->parts;
+
+    if (hold && ps->unused) {
+        ps->unused = 0;
+        ngx_media_mem_repay(&ps->filling->loan);
+    }
 }
 
 
@@ -543,10 +354,7 @@ ngx_media_parts_close(ngx_media_upload_t *u)
     ngx_queue_t        *q;
 
     ngx_media_mem_forget(&ps->waiter);
-
-    if (ps->wait.timer_set) {
-        ngx_del_timer(&ps->wait);
-    }
+    ngx_media_parts_go_on(ps);
 
     if (ps->filling != NULL) {
         ngx_media_part_free(ps->filling);
@@ -567,5 +375,6 @@ const ngx_media_sink_t  ngx_media_parts_sink = {
     ngx_media_parts_ready,
     ngx_media_parts_finish,
     ngx_media_parts_hold,
-    ngx_media_parts_close
+    ngx_media_parts_close,
+    1
 };

@@ -19,7 +19,7 @@
 #include "media/stmt.h"
 
 
-#define NGX_MEDIA_PG_MAX_PARAMS  12
+#define NGX_MEDIA_PG_MAX_PARAMS  16
 
 
 typedef struct {
@@ -44,6 +44,7 @@ typedef struct ngx_media_pg_query_s  ngx_media_pg_query_t;
  */
 typedef struct {
     ngx_int_t                   rc;
+    const char                 *statement;  /* its name in stmt.h */
     char                        sqlstate[6];
     ngx_str_t                   message;    /* for the log only */
     ngx_uint_t                  nrows;
@@ -61,7 +62,8 @@ void ngx_media_pg_done(ngx_cycle_t *cycle);
 /* Queues a statement. params: media_stmt_get(stmt)->nparams strings, data ==
  * NULL is SQL null; they are copied. NULL when out of memory (no callback
  * then); every other outcome comes through done(data, res), whose res lives
- * until it returns. [loop] */
+ * until it returns. A failure is the owner's to log; done == NULL: nobody waits
+ * for it, and a failure is logged here. [loop] */
 ngx_media_pg_query_t *ngx_media_pg_query(enum media_stmt stmt,
     ngx_str_t *params, ngx_media_pg_done_pt done, void *data);
 

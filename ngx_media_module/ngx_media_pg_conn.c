@@ -252,12 +252,17 @@ ngx_media_pg_read(ngx_media_pg_conn_t *pc)
 
         if (res) {
             ngx_media_pg_collect(q, res);
-            continue;
         }
+
+        /* nothing more of it: of a COPY there would be no end */
 
         if (q->broken) {
             good = 0;
             break;
+        }
+
+        if (res) {
+            continue;
         }
 
         /* ReadyForQuery has been read: only this tells of a commit */
@@ -353,7 +358,11 @@ ngx_media_pg_execute(ngx_media_pg_conn_t *pc)
     pc->state = NGX_MEDIA_PG_RUNNING;
     ngx_media_count(NGX_MEDIA_C_PG_QUERIES, 1);
 
-    return ngx_media_pg_flush(pc);
+    if (ngx_media_pg_flush(pc) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_media_fault("pg", q->stmt->name, "sent") ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -402,6 +411,7 @@ ngx_media_pg_collect(ngx_media_pg_query_t *q, PGresult *res)
 static void
 ngx_media_pg_end(ngx_media_pg_conn_t *pc)
 {
+    ngx_uint_t             is_standby;
     ngx_media_pg_query_t  *q;
 
     q = pc->query;
@@ -423,6 +433,16 @@ ngx_media_pg_end(ngx_media_pg_conn_t *pc)
         }
     }
 
+    if (ngx_media_fault("pg", q->stmt->name, "answered")) {
+        ngx_media_pg_lost(pc, "a fault was asked for");
+        return;
+    }
+
+    if (!q->failed && q->result.res == NULL) {
+        ngx_media_pg_lost(pc, "an answer without a result");
+        return;
+    }
+
     if (ngx_media_pg_stale(pc)) {
         ngx_media_pg_close(pc);
         ngx_media_pg_again(q);
@@ -433,7 +453,20 @@ ngx_media_pg_end(ngx_media_pg_conn_t *pc)
     q->conn = NULL;
 
     ngx_media_pg_proved(pc);
+
+    /* q may be gone behind this */
+
+    is_standby = q->failed && ngx_strcmp(q->result.sqlstate, "25006") == 0;
+
     ngx_media_pg_finish(q, q->failed ? NGX_ERROR : NGX_OK, NULL);
+
+    if (is_standby) {
+
+        /* a failover: the next connection may find the new primary */
+
+        ngx_media_pg_lost(pc, "the server takes no changes");
+        return;
+    }
 
     if (PQtransactionStatus(pc->pg) != PQTRANS_IDLE) {
         ngx_media_pg_lost(pc, "a statement has left a transaction open");
@@ -468,9 +501,6 @@ ngx_media_pg_stale(ngx_media_pg_conn_t *pc)
     }
 
     q->again = 1;
-    q->failed = 0;
-    q->message[0] = '\0';
-    ngx_memzero(state, sizeof(q->result.sqlstate));
 
     return 1;
 }

@@ -241,7 +241,7 @@ ngx_media_pg_conninfo_init(ngx_media_pg_conninfo_t *info,
 {
     size_t             size;
     ngx_uint_t         i, n;
-    const char        *user;
+    const char        *user, *host;
     PQconninfoOption  *o;
 
     static const char  *before[][2] = {
@@ -290,6 +290,14 @@ ngx_media_pg_conninfo_init(ngx_media_pg_conninfo_t *info,
     }
 
     ngx_media_pg_keyword("tcp_user_timeout", info->user_timeout);
+
+    /* of several the one that takes changes */
+
+    host = ngx_media_pg_option(info->options, "host");
+
+    if (host && ngx_strchr(host, ',')) {
+        ngx_media_pg_keyword("target_session_attrs", "read-write");
+    }
 
     /* of a keyword that comes twice libpq takes the last */
 

@@ -48,6 +48,7 @@ ngx_media_pg_query(enum media_stmt stmt, ngx_str_t *params,
     q->ident = -1;
     q->stmt = st;
     q->index = stmt;
+    q->result.statement = st->name;
     q->done = done;
     q->data = data;
 
@@ -194,6 +195,13 @@ ngx_media_pg_again(ngx_media_pg_query_t *q)
         return;
     }
 
+    /* what the lost connection said is not held against the next one */
+
+    q->failed = 0;
+    q->broken = 0;
+    q->message[0] = '\0';
+    ngx_memzero(q->result.sqlstate, sizeof(q->result.sqlstate));
+
     q->waiting = 1;
     ngx_media_pg.nwaiting++;
     ngx_queue_insert_head(&ngx_media_pg.waiting, &q->queue);
@@ -204,7 +212,6 @@ ngx_media_pg_again(ngx_media_pg_query_t *q)
 void
 ngx_media_pg_finish(ngx_media_pg_query_t *q, ngx_int_t rc, const char *text)
 {
-    ngx_uint_t              level;
     ngx_media_pg_result_t  *res;
 
     res = &q->result;
@@ -226,11 +233,11 @@ ngx_media_pg_finish(ngx_media_pg_query_t *q, ngx_int_t rc, const char *text)
 
         /* the owner decides what its failure means; without one, we do */
 
-        level = q->detached ? NGX_LOG_ERR : NGX_LOG_INFO;
-
-        ngx_log_error(level, ngx_media_pg.log, 0,
-                      "media pg: statement=%s rc=%i sqlstate=%s: %V",
-                      q->stmt->name, rc, res->sqlstate, &res->message);
+        if (q->detached || q->done == NULL) {
+            ngx_log_error(NGX_LOG_ERR, ngx_media_pg.log, 0,
+                          "media pg: statement=%s rc=%i sqlstate=%s: %V",
+                          res->statement, rc, res->sqlstate, &res->message);
+        }
     }
 
     if (q->detached) {

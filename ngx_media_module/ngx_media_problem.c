@@ -25,7 +25,8 @@ static ngx_str_t  ngx_media_json_type = ngx_string("application/json");
 static ngx_str_t  ngx_media_problem_type =
     ngx_string("application/problem+json");
 static ngx_str_t  ngx_media_no_store = ngx_string("no-store");
-static ngx_str_t  ngx_media_retry_after = ngx_string("5");
+static ngx_str_t  ngx_media_retry_after =
+    ngx_string(ngx_value(NGX_MEDIA_RETRY_AFTER));
 
 
 typedef struct {
@@ -200,6 +201,7 @@ ngx_media_send_problem(ngx_http_request_t *r, enum media_problem p,
     }
 
     row = media_problem_get(p);
+    ngx_media_count_problem(p);
 
     return ngx_media_problem_send(r, row->status, row->code, row->title,
                                   &detail);
@@ -253,11 +255,17 @@ ngx_media_problem_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
     }
 
-    if (status == NGX_HTTP_UNAUTHORIZED && ctx->has_denied) {
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        ngx_media_problem_core_limit(r);
+    }
+
+    if (ctx->has_denied
+        && status == (ngx_uint_t) media_problem_get(ctx->denied)->status)
+    {
         return ngx_media_send_problem(r, ctx->denied, NULL);
     }
 
-    if (ctx->object && status != NGX_HTTP_NOT_FOUND) {
+    if (ctx->object && r->upstream && status != NGX_HTTP_NOT_FOUND) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "media: object store answered a download with status="
                       "%ui req=%V", status, &ctx->request_id);
@@ -312,6 +320,65 @@ ngx_media_problem_extra(ngx_http_request_t *r, ngx_str_t *extra)
 }
 
 
+void
+ngx_media_problem_members(ngx_http_request_t *r, ngx_str_t *object)
+{
+    ngx_str_t  extra;
+
+    /* {"used": 1, "limit": 1} becomes ,"used": 1, "limit": 1 */
+
+    if (object->len < 3 || object->data[0] != '{'
+        || ngx_media_strdup(r->pool, &extra, object->data, object->len - 1)
+           != NGX_OK)
+    {
+        return;
+    }
+
+    extra.data[0] = ',';
+    ngx_media_problem_extra(r, &extra);
+}
+
+
+void
+ngx_media_problem_limit(ngx_http_request_t *r, off_t limit)
+{
+    u_char     text[sizeof("{\"limit\":}") + NGX_OFF_T_LEN];
+    ngx_str_t  object;
+
+    object.data = text;
+    object.len = ngx_sprintf(text, "{\"limit\":%O}", limit) - text;
+
+    ngx_media_problem_members(r, &object);
+}
+
+
+void
+ngx_media_problem_core_limit(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->client_max_body_size > 0) {
+        ngx_media_problem_limit(r, clcf->client_max_body_size);
+    }
+}
+
+
+void
+ngx_media_problem_retry(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+    if (value.data != NULL) {
+        value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+        (void) ngx_media_add_header(r, "Retry-After", &value);
+    }
+}
+
+
 ngx_int_t
 ngx_media_challenge(ngx_http_request_t *r, enum media_problem p)
 {
@@ -327,6 +394,10 @@ ngx_media_challenge(ngx_http_request_t *r, enum media_problem p)
     switch (p) {
 
     case MEDIA_PROBLEM_TOKEN_MISSING:
+        break;
+
+    case MEDIA_PROBLEM_SEVERAL_TOKENS:
+        error = ", error=\"invalid_request\"";
         break;
 
     case MEDIA_PROBLEM_TOKEN_INVALID:
@@ -392,6 +463,8 @@ ngx_media_problem_send(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ctx->problem = code;
+
     extra = NULL;
 
     if (ctx->problem_extra.len) {
@@ -427,6 +500,7 @@ ngx_media_problem_send(ngx_http_request_t *r, ngx_uint_t status,
     rc = ngx_media_send(r, status, &ngx_media_problem_type, &body);
 
     media_buf_free(&buf);
+    ngx_media_linger(r);
 
     return rc;
 }

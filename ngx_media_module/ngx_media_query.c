@@ -126,20 +126,27 @@ ngx_media_query_away(ngx_media_pg_result_t *res)
 }
 
 
+void
+ngx_media_query_log(ngx_log_t *log, ngx_media_pg_result_t *res,
+    ngx_str_t *req)
+{
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "media: statement failed, statement=%s rc=%i sqlstate=%s "
+                  "message=\"%V\" req=%V", res->statement, res->rc,
+                  res->sqlstate[0] ? res->sqlstate : "-", &res->message,
+                  req);
+}
+
+
 ngx_int_t
 ngx_media_query_failed(ngx_http_request_t *r, ngx_media_pg_result_t *res)
 {
-    ngx_str_t    id;
-    const char  *state;
+    ngx_str_t  id;
 
     ngx_str_null(&id);
     (void) ngx_media_request_id(r, &id);
 
-    state = res->sqlstate;
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "media: statement failed, sqlstate=%s message=\"%V\" req=%V",
-                  state[0] ? state : "-", &res->message, &id);
+    ngx_media_query_log(r->connection->log, res, &id);
 
     if (ngx_media_query_away(res)) {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_DATABASE_UNAVAILABLE,

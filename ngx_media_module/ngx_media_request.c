@@ -11,10 +11,12 @@
 
 
 #define NGX_MEDIA_REQUEST_ID_MAX  64
+#define NGX_MEDIA_RANDOM          4096
 #define NGX_MEDIA_TRACEPARENT_LEN                                             \
     (sizeof("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01") - 1)
 
 
+static ngx_int_t ngx_media_random(u_char *p, size_t n);
 static ngx_uint_t ngx_media_request_id_sane(ngx_str_t *id);
 static ngx_uint_t ngx_media_traceparent_sane(ngx_str_t *t);
 static ngx_int_t ngx_media_arg_decode(ngx_http_request_t *r, u_char *p,
@@ -63,6 +65,110 @@ ngx_media_header_in(ngx_http_request_t *r, const char *name, ngx_uint_t *n)
     }
 
     return first;
+}
+
+
+ngx_str_t
+ngx_media_caller(ngx_media_ctx_t *ctx)
+{
+    ngx_str_t  none = ngx_null_string;
+
+    return ctx->sub.len ? ctx->sub : none;
+}
+
+
+ngx_int_t
+ngx_media_send_not_found(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
+{
+    return ngx_media_send_problem(r, ctx->sub.len ? MEDIA_PROBLEM_NOT_FOUND
+                                                  : MEDIA_PROBLEM_TOKEN_MISSING,
+                                  NULL);
+}
+
+
+ngx_uint_t
+ngx_media_is_json(ngx_http_request_t *r)
+{
+    u_char           *p;
+    media_str_t       type;
+    ngx_table_elt_t  *h;
+
+    h = r->headers_in.content_type;
+    if (h == NULL) {
+        return 0;
+    }
+
+    type = ngx_media_view(&h->value);
+
+    p = ngx_strlchr(h->value.data, h->value.data + h->value.len, ';');
+    if (p) {
+        type.len = p - h->value.data;
+    }
+
+    return media_str_ieq(media_str_trim(type), MEDIA_STR("application/json"));
+}
+
+
+ngx_int_t
+ngx_media_header_joined(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    u_char           *p;
+    size_t            len, total;
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    h = ngx_media_header_in(r, name, &n);
+
+    if (n < 2) {
+        ngx_str_null(value);
+
+        if (h != NULL) {
+            *value = h->value;
+        }
+
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(name);
+    p = NULL;
+
+    for ( ;; ) {                /* how long, then again to write it */
+        total = 0;
+
+        for (part = &r->headers_in.headers.part; part; part = part->next) {
+            h = part->elts;
+
+            for (i = 0; i < part->nelts; i++) {
+                if (h[i].key.len != len
+                    || ngx_strncmp(h[i].lowcase_key, name, len) != 0)
+                {
+                    continue;
+                }
+
+                if (p != NULL) {
+                    p = ngx_cpymem(p, total ? ", " : "", total ? 2 : 0);
+                    p = ngx_cpymem(p, h[i].value.data, h[i].value.len);
+                }
+
+                total += h[i].value.len + (total ? 2 : 0);
+            }
+        }
+
+        if (p != NULL) {
+            return NGX_OK;
+        }
+
+        value->len = total;
+        value->data = ngx_pnalloc(r->pool, total + 1);
+
+        if (value->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = value->data;
+    }
 }
 
 
@@ -206,7 +312,7 @@ ngx_media_request_id(ngx_http_request_t *r, ngx_str_t *id)
         return NGX_OK;
     }
 
-    if (RAND_bytes(rnd, sizeof(rnd)) != 1) {
+    if (ngx_media_random(rnd, sizeof(rnd)) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -220,6 +326,30 @@ ngx_media_request_id(ngx_http_request_t *r, ngx_str_t *id)
     id->len = MEDIA_UUID_LEN;
 
     ctx->request_id = *id;
+
+    return NGX_OK;
+}
+
+
+/* A call of OpenSSL's generator costs about the same for few bytes and for
+ * many; and microseconds once its code has left the cache. */
+
+static ngx_int_t
+ngx_media_random(u_char *p, size_t n)
+{
+    static u_char  bytes[NGX_MEDIA_RANDOM];
+    static size_t  left;
+
+    if (left < n) {
+        if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
+            return NGX_ERROR;
+        }
+
+        left = sizeof(bytes);
+    }
+
+    left -= n;
+    ngx_memcpy(p, bytes + left, n);
 
     return NGX_OK;
 }

@@ -8,11 +8,8 @@
 #define _NGX_MEDIA_REQUEST_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
+#include "ngx_media.h"
 #include "media/str.h"
-#include "ngx_media_pg.h"
 
 
 /* A view of an ngx_str_t for libmedia. */
@@ -32,6 +29,11 @@ ngx_media_view(const ngx_str_t *s)
  * many there are; NULL when there is none. [loop] */
 ngx_table_elt_t *ngx_media_header_in(ngx_http_request_t *r, const char *name,
     ngx_uint_t *n);
+
+/* All its lines as one value, as RFC 9110 5.3 joins them; empty when there is
+ * none. NGX_ERROR when out of memory. [loop] */
+ngx_int_t ngx_media_header_joined(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
 
 /* A copy of s in the pool, NUL-terminated; NGX_ERROR when out of memory. */
 ngx_int_t ngx_media_strdup(ngx_pool_t *pool, ngx_str_t *dst,
@@ -71,13 +73,31 @@ typedef ngx_int_t (*ngx_media_answer_pt)(ngx_http_request_t *r,
 ngx_int_t ngx_media_query(ngx_http_request_t *r, enum media_stmt stmt,
     ngx_str_t *params, ngx_media_answer_pt answer, void *data);
 
+/* The user who asks, as a parameter of a statement: null without a token. */
+ngx_str_t ngx_media_caller(ngx_media_ctx_t *ctx);
+
+/* What is not there for this caller: 404, or 401 for one without a token, who
+ * might see it with one. [loop] */
+ngx_int_t ngx_media_send_not_found(ngx_http_request_t *r,
+    ngx_media_ctx_t *ctx);
+
+/* 1 for a body that says it is JSON (application/json). [loop] */
+ngx_uint_t ngx_media_is_json(ngx_http_request_t *r);
+
 /* 1 for a result that is not the statement's fault: the database is away,
  * overloaded, starting or stopping, or chose us in a conflict. [loop] */
 ngx_uint_t ngx_media_query_away(ngx_media_pg_result_t *res);
 
+/* Says which statement failed and how. [loop] */
+void ngx_media_query_log(ngx_log_t *log, ngx_media_pg_result_t *res,
+    ngx_str_t *req);
+
 /* The answer to a result that is not NGX_OK; logs it. [loop] */
 ngx_int_t ngx_media_query_failed(ngx_http_request_t *r,
     ngx_media_pg_result_t *res);
+
+/* Publishes what an "outbox" column (stmt.h) names. [loop] */
+void ngx_media_outbox_publish(ngx_str_t *outbox);
 
 /* The answer to a "code" column other than ok. [loop] */
 ngx_int_t ngx_media_send_code(ngx_http_request_t *r, ngx_str_t *code,

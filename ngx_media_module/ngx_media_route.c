@@ -1,11 +1,12 @@
 
 /*
  * The routes of the HTTP contract: one table for the access phase (does this
- * URI need a token?) and the content phase (who answers, which methods?).
- * [loop]
+ * request need a token?) and the content phase (which role, who answers, which
+ * methods are there?). [loop]
  */
 
 #include "ngx_media.h"
+#include "ngx_media_auth.h"
 
 
 typedef struct {
@@ -17,12 +18,14 @@ typedef ngx_int_t (*ngx_media_route_pt)(ngx_http_request_t *r,
 
 /*
  * pattern: segments; '*' takes one segment, a trailing '+' the whole rest
- * of the path (at least one byte).
+ * of the path (at least one byte). The first pattern that fits is the one;
+ * its rows stand together, one for each set of methods.
  */
 typedef struct {
     const char                 *pattern;
     ngx_uint_t                  methods;
-    ngx_uint_t                  token;
+    ngx_uint_t                  auth;       /* NGX_MEDIA_AUTH_* */
+    ngx_uint_t                  writes;     /* needs role user or admin */
     ngx_media_route_pt          handler;
 } ngx_media_route_t;
 
@@ -51,37 +54,84 @@ typedef struct {
     }
 
 NGX_MEDIA_PLAIN(login)
+NGX_MEDIA_PLAIN(refresh)
+NGX_MEDIA_PLAIN(logout)
 NGX_MEDIA_PLAIN(validate)
 NGX_MEDIA_PLAIN(me)
 NGX_MEDIA_PLAIN(upload)
 NGX_MEDIA_PLAIN(list)
 NGX_MEDIA_PLAIN(download)
+NGX_MEDIA_PLAIN(key_set)
 NGX_MEDIA_PLAIN(healthz)
 NGX_MEDIA_PLAIN(readyz)
 NGX_MEDIA_PLAIN(metrics)
 NGX_MEDIA_ONE(get)
+NGX_MEDIA_ONE(patch)
+NGX_MEDIA_ONE(delete)
+NGX_MEDIA_ONE(cancel)
+NGX_MEDIA_ONE(retry)
+NGX_MEDIA_ONE(jobs)
 NGX_MEDIA_ONE(token)
 NGX_MEDIA_TWO(object)
 NGX_MEDIA_TWO(play)
 
 
+#define NGX_MEDIA_ROUTE(pattern, methods, auth, writes, name)                 \
+    { pattern, methods, NGX_MEDIA_AUTH_##auth, writes, ngx_media_route_##name }
+
+#define GET     NGX_MEDIA_READ
+#define POST    NGX_HTTP_POST
+#define PUT     NGX_HTTP_PUT
+#define PATCH   NGX_HTTP_PATCH
+#define DELETE  NGX_HTTP_DELETE
+
 static ngx_media_route_t  ngx_media_routes[] = {
-    { "/login",           NGX_HTTP_POST,   0, ngx_media_route_login },
-    { "/validate",        NGX_HTTP_POST,   1, ngx_media_route_validate },
-    { "/me",              NGX_MEDIA_READ,  1, ngx_media_route_me },
-    { "/upload",          NGX_HTTP_POST,   1, ngx_media_route_upload },
-    { "/upload/+",        NGX_HTTP_PUT,    1, ngx_media_route_upload },
-    { "/media",           NGX_MEDIA_READ,  1, ngx_media_route_list },
-    { "/media/*",         NGX_MEDIA_READ,  1, ngx_media_route_get },
-    { "/media/*/token",   NGX_HTTP_POST,   1, ngx_media_route_token },
-    { "/media/*/*",       NGX_MEDIA_READ,  1, ngx_media_route_object },
-    { "/download",        NGX_MEDIA_READ,  1, ngx_media_route_download },
-    { "/play/*/*",        NGX_MEDIA_READ,  0, ngx_media_route_play },
-    { "/healthz",         NGX_MEDIA_READ,  0, ngx_media_route_healthz },
-    { "/readyz",          NGX_MEDIA_READ,  0, ngx_media_route_readyz },
-    { "/metrics",         NGX_MEDIA_READ,  0, ngx_media_route_metrics },
-    { NULL, 0, 0, NULL }
+    NGX_MEDIA_ROUTE("/login",           POST,   OFF,      0, login),
+    NGX_MEDIA_ROUTE("/login/refresh",   POST,   OFF,      0, refresh),
+    NGX_MEDIA_ROUTE("/logout",          POST,   ON,       0, logout),
+    NGX_MEDIA_ROUTE("/validate",        POST,   ON,       0, validate),
+    NGX_MEDIA_ROUTE("/me",              GET,    ON,       0, me),
+    NGX_MEDIA_ROUTE("/upload",          POST,   ON,       1, upload),
+    NGX_MEDIA_ROUTE("/upload/+",        PUT,    ON,       1, upload),
+    NGX_MEDIA_ROUTE("/media",           GET,    ON,       0, list),
+    NGX_MEDIA_ROUTE("/media/*",         GET,    OPTIONAL, 0, get),
+    NGX_MEDIA_ROUTE("/media/*",         PATCH,  ON,       1, patch),
+    NGX_MEDIA_ROUTE("/media/*",         DELETE, ON,       1, delete),
+    NGX_MEDIA_ROUTE("/media/*/cancel",  POST,   ON,       1, cancel),
+    NGX_MEDIA_ROUTE("/media/*/retry",   POST,   ON,       1, retry),
+    NGX_MEDIA_ROUTE("/media/*/jobs",    POST,   ON,       1, jobs),
+    NGX_MEDIA_ROUTE("/media/*/token",   POST,   ON,       0, token),
+    NGX_MEDIA_ROUTE("/media/*/*",       GET,    OPTIONAL, 0, object),
+    NGX_MEDIA_ROUTE("/download",        GET,    OPTIONAL, 0, download),
+    NGX_MEDIA_ROUTE("/play/*/*",        GET,    OFF,      0, play),
+    NGX_MEDIA_ROUTE("/.well-known/jwks.json", GET, OFF,   0, key_set),
+    NGX_MEDIA_ROUTE("/healthz",         GET,    OFF,      0, healthz),
+    NGX_MEDIA_ROUTE("/readyz",          GET,    OFF,      0, readyz),
+    NGX_MEDIA_ROUTE("/metrics",         GET,    OFF,      0, metrics),
+    { NULL, 0, 0, 0, NULL }
 };
+
+#undef GET
+#undef POST
+#undef PUT
+#undef PATCH
+#undef DELETE
+
+/* in the order of the Allow header */
+static struct {
+    ngx_uint_t                  method;
+    const char                 *name;
+} ngx_media_route_methods[] = {
+    { NGX_HTTP_GET, "GET" },
+    { NGX_HTTP_HEAD, "HEAD" },
+    { NGX_HTTP_POST, "POST" },
+    { NGX_HTTP_PUT, "PUT" },
+    { NGX_HTTP_PATCH, "PATCH" },
+    { NGX_HTTP_DELETE, "DELETE" },
+    { 0, NULL }
+};
+
+#define NGX_MEDIA_ALLOW_MAX  sizeof("GET, HEAD, POST, PUT, PATCH, DELETE")
 
 
 static ngx_uint_t
@@ -125,52 +175,89 @@ ngx_media_route_match(const char *pattern, ngx_str_t *uri,
 }
 
 
+/* The row of this path and method; of the path alone, if it has none for the
+ * method; NULL for no path of ours. */
+
 static ngx_media_route_t *
 ngx_media_route_find(ngx_http_request_t *r, ngx_media_match_t *m)
 {
-    ngx_media_route_t  *route;
+    ngx_media_route_t  *route, *first;
 
-    for (route = ngx_media_routes; route->pattern != NULL; route++) {
-        if (ngx_media_route_match(route->pattern, &r->uri, m)) {
+    for (first = ngx_media_routes; first->pattern != NULL; first++) {
+        if (ngx_media_route_match(first->pattern, &r->uri, m)) {
+            break;
+        }
+    }
+
+    if (first->pattern == NULL) {
+        return NULL;
+    }
+
+    for (route = first;
+         route->pattern && ngx_strcmp(route->pattern, first->pattern) == 0;
+         route++)
+    {
+        if (r->method & route->methods) {
             return route;
         }
     }
 
-    return NULL;
+    return first;
 }
 
 
 ngx_uint_t
-ngx_media_route_needs_token(ngx_http_request_t *r)
+ngx_media_route_auth(ngx_http_request_t *r)
 {
     ngx_media_match_t   m;
     ngx_media_route_t  *route;
 
     route = ngx_media_route_find(r, &m);
 
-    return route != NULL && route->token;
+    return route ? route->auth : NGX_MEDIA_AUTH_OFF;
 }
 
 
 static ngx_int_t
-ngx_media_route_not_allowed(ngx_http_request_t *r, ngx_uint_t methods)
+ngx_media_route_not_allowed(ngx_http_request_t *r, ngx_media_route_t *first)
 {
-    static ngx_str_t  read = ngx_string("GET, HEAD");
-    static ngx_str_t  post = ngx_string("POST");
-    static ngx_str_t  put = ngx_string("PUT");
+    u_char             *p;
+    ngx_str_t           allow;
+    ngx_uint_t          i, methods;
+    ngx_media_route_t  *route;
 
-    ngx_str_t  *allow;
+    methods = 0;
 
-    allow = methods == NGX_HTTP_POST ? &post
-            : methods == NGX_HTTP_PUT ? &put : &read;
+    for (route = first;
+         route->pattern && ngx_strcmp(route->pattern, first->pattern) == 0;
+         route++)
+    {
+        methods |= route->methods;
+    }
 
-    if (ngx_media_add_header(r, "Allow", allow) != NGX_OK) {
+    allow.data = ngx_pnalloc(r->pool, NGX_MEDIA_ALLOW_MAX);
+    if (allow.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = allow.data;
+
+    for (i = 0; ngx_media_route_methods[i].name; i++) {
+        if (methods & ngx_media_route_methods[i].method) {
+            p = ngx_sprintf(p, "%s%s", p == allow.data ? "" : ", ",
+                            ngx_media_route_methods[i].name);
+        }
+    }
+
+    allow.len = p - allow.data;
+
+    if (ngx_media_add_header(r, "Allow", &allow) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_media_send_problem(r, MEDIA_PROBLEM_METHOD_NOT_ALLOWED,
                                   "%V is not allowed here, use %V",
-                                  &r->method_name, allow);
+                                  &r->method_name, &allow);
 }
 
 
@@ -193,13 +280,23 @@ ngx_media_route_handler(ngx_http_request_t *r)
     }
 
     if (!(r->method & route->methods)) {
-        return ngx_media_route_not_allowed(r, route->methods);
+        return ngx_media_route_not_allowed(r, route);
     }
 
     /* the access phase has verified the token; nothing may rest on it alone */
 
-    if (route->token && ctx->sub.len == 0) {
+    if (route->auth == NGX_MEDIA_AUTH_ON && ctx->sub.len == 0) {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_TOKEN_MISSING, NULL);
+    }
+
+    if (route->writes
+        && !media_jwt_claim_holds(&ctx->token->claims, MEDIA_STR("roles"),
+                                  MEDIA_STR("user"))
+        && !media_jwt_claim_holds(&ctx->token->claims, MEDIA_STR("roles"),
+                                  MEDIA_STR("admin")))
+    {
+        return ngx_media_send_problem(r, MEDIA_PROBLEM_INSUFFICIENT_SCOPE,
+                                      "this needs the role user or admin");
     }
 
     return route->handler(r, &m);

@@ -9,63 +9,29 @@
 #include <ngx_core.h>
 #include <openssl/evp.h>
 #include "ngx_media.h"
-#include "ngx_media_s3_frame.h"
+#include "ngx_media_alive.h"
+#include "ngx_media_s3_priv.h"
 
 
-#define NGX_MEDIA_S3_HEAD_MAX   12288
-#define NGX_MEDIA_S3_VALUE_MAX  1024
+#define NGX_MEDIA_S3_HEAD_MAX  (8192 + MEDIA_S3_CRED_TOKEN_MAX)
 
 
-struct ngx_media_s3_call_s {
-    ngx_media_s3_request_t      req;
-    ngx_media_http_call_t      *http;
-
-    /* trailer mode */
-    ngx_media_s3_frame_t        frame;
-    ngx_chain_t                 end;        /* last CRLF and the trailer */
-    ngx_buf_t                   end_buf;
-    u_char                      end_text[2 + MEDIA_S3_TRAILER_MAX];
-
-    unsigned                    trailer:1;
-    unsigned                    finishing:1;
-    unsigned                    delivering:1;
-
-    ngx_media_s3_result_t       res;
-    media_err_t                 err;
-    u_char                      etag[NGX_MEDIA_S3_VALUE_MAX];
-    u_char                      upload_id[NGX_MEDIA_S3_VALUE_MAX];
+static const char  *ngx_media_s3_names[] = {
+#define X(name, method, query)  #name,
+    MEDIA_S3_OPS(X)
+#undef X
 };
 
 
 static ngx_int_t ngx_media_s3_start(ngx_media_s3_call_t *call);
 static ngx_media_http_call_t *ngx_media_s3_send(ngx_media_s3_call_t *call,
     char *head, size_t n);
-static void ngx_media_s3_target(ngx_media_s3_conf_t *conf,
-    media_s3_target_t *target);
+static void ngx_media_s3_absent(ngx_event_t *ev);
 static ngx_int_t ngx_media_s3_payload(ngx_media_s3_call_t *call,
     media_s3_req_t *mr, char *hex, size_t cap);
 static void ngx_media_s3_ready(void *data);
 static void ngx_media_s3_done(void *data, ngx_media_http_response_t *res);
-static void ngx_media_s3_result(ngx_media_s3_call_t *call,
-    ngx_media_http_response_t *res);
-static void ngx_media_s3_success(ngx_media_s3_call_t *call,
-    ngx_media_http_response_t *res);
-static void ngx_media_s3_multipart_result(ngx_media_s3_call_t *call,
-    media_str_t body);
-
-
-static ngx_inline media_str_t
-ngx_media_s3_str(ngx_str_t *s)
-{
-    return (media_str_t) { (const char *) s->data, s->len };
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_media_s3_streamed(enum media_s3_op op)
-{
-    return op == MEDIA_S3_PUT || op == MEDIA_S3_UPLOAD_PART;
-}
+static void ngx_media_s3_deliver(ngx_media_s3_call_t *call);
 
 
 ngx_media_s3_call_t *
@@ -79,6 +45,11 @@ ngx_media_s3_call(ngx_media_s3_request_t *req)
     }
 
     call->req = *req;
+
+    if (req->op == MEDIA_S3_HEAD && req->sha256 != NULL) {
+        media_s3_sum_sha256_text(req->sha256, call->sum_text);
+    }
+
     call->trailer = ngx_media_s3_streamed(req->op)
                     && req->conf->payload == NGX_MEDIA_S3_TRAILER;
 
@@ -98,6 +69,10 @@ ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in)
 {
     ngx_int_t              rc;
     ngx_media_s3_slices_t  s;
+
+    if (call->http == NULL) {
+        return NGX_ERROR;
+    }
 
     if (!call->trailer) {
         return ngx_media_http_write(call->http, in);
@@ -127,13 +102,20 @@ ngx_media_s3_write(ngx_media_s3_call_t *call, ngx_chain_t *in)
 
 
 void
-ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32])
+ngx_media_s3_finish(ngx_media_s3_call_t *call, const char *sum)
 {
-    size_t   len;
-    u_char  *p;
+    u_char   *p;
+    ssize_t   len;
+
+    if (call->http == NULL) {
+        return;
+    }
 
     /* no client to wait for any more */
     ngx_media_http_hold(call->http, 0);
+
+    (void) ngx_cpystrn((u_char *) call->sum_text, (u_char *) sum,
+                       MEDIA_S3_SUM_TEXT);
 
     if (!call->trailer) {
         return;
@@ -153,7 +135,14 @@ ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32])
         *p++ = LF;
     }
 
-    len = media_s3_trailer_end(sha256, (char *) p, MEDIA_S3_TRAILER_MAX);
+    len = media_s3_trailer_end(call->sum, sum, (char *) p,
+                               MEDIA_S3_TRAILER_MAX);
+    if (len < 0) {
+        ngx_log_error(NGX_LOG_ALERT, call->req.log, 0,
+                      "media s3: no checksum for the trailer");
+        ngx_media_http_abort(call->http, "no checksum for the trailer");
+        return;
+    }
 
     call->end_buf.pos = call->end_text;
     call->end_buf.last = p + len;
@@ -169,7 +158,9 @@ ngx_media_s3_finish(ngx_media_s3_call_t *call, u_char sha256[32])
 void
 ngx_media_s3_hold(ngx_media_s3_call_t *call, ngx_uint_t hold)
 {
-    ngx_media_http_hold(call->http, hold);
+    if (call->http != NULL) {
+        ngx_media_http_hold(call->http, hold);
+    }
 }
 
 
@@ -178,6 +169,10 @@ ngx_media_s3_cancel(ngx_media_s3_call_t *call)
 {
     if (call == NULL || call->delivering) {
         return;
+    }
+
+    if (call->absent.posted) {
+        ngx_delete_posted_event(&call->absent);
     }
 
     ngx_media_http_cancel(call->http);
@@ -196,7 +191,16 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
 
     req = &call->req;
 
-    ngx_media_s3_target(req->conf, &target);
+    if (ngx_media_s3_target(req->conf, &target) != NGX_OK) {
+        call->absent.handler = ngx_media_s3_absent;
+        call->absent.data = call;
+        call->absent.log = req->log;
+        ngx_post_event(&call->absent, &ngx_posted_events);
+        return NGX_OK;
+    }
+
+    call->sum = (req->op == MEDIA_S3_HEAD)
+                ? MEDIA_S3_SUM_SHA256 : media_s3_op_sum(&target, req->op);
 
     ngx_memzero(&mr, sizeof(media_s3_req_t));
     mr.op = req->op;
@@ -204,6 +208,7 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
     mr.upload_id = ngx_media_s3_str(&req->upload_id);
     mr.part_number = (int) req->part_number;
     mr.content_type = ngx_media_s3_str(&req->content_type);
+    mr.sum = media_str(req->sum);
     mr.now_s = ngx_time();
 
     if (ngx_media_s3_payload(call, &mr, hex, sizeof(hex)) != NGX_OK) {
@@ -227,18 +232,43 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
 }
 
 
-static void
+ngx_int_t
 ngx_media_s3_target(ngx_media_s3_conf_t *conf, media_s3_target_t *target)
 {
+    if (!ngx_media_s3_cred_usable(&conf->cred)) {
+        return NGX_DECLINED;
+    }
+
     ngx_memzero(target, sizeof(media_s3_target_t));
 
     target->host = ngx_media_s3_str(&conf->host);
     target->bucket = ngx_media_s3_str(&conf->bucket);
-    target->cred.access_key = ngx_media_s3_str(&conf->access_key);
-    target->cred.secret_key = ngx_media_s3_str(&conf->secret_key);
-    target->cred.session_token = ngx_media_s3_str(&conf->session_token);
+    target->virtual_host = conf->virtual_host;
+    target->sse = conf->sse;
+    target->sse_key = ngx_media_s3_str(&conf->sse_key);
+    target->sse_bucket_key = conf->sse_bucket_key;
+    target->sum = conf->sum;
     target->cred.region = ngx_media_s3_str(&conf->region);
     target->cred.service = MEDIA_STR("s3");
+
+    media_s3_cred_view(&conf->cred.cred, &target->cred);
+
+    return NGX_OK;
+}
+
+
+/* A caller hears of it as of any other failure, later. */
+
+static void
+ngx_media_s3_absent(ngx_event_t *ev)
+{
+    ngx_media_s3_call_t  *call = ev->data;
+
+    call->res.size = -1;
+    call->res.verdict = MEDIA_E_RETRY;
+    call->res.cause = "there are no credentials for S3";
+
+    ngx_media_s3_deliver(call);
 }
 
 
@@ -252,6 +282,8 @@ ngx_media_s3_send(ngx_media_s3_call_t *call, char *head, size_t n)
 
     ngx_memzero(&hr, sizeof(ngx_media_http_request_t));
     hr.peer = &req->conf->peer;
+    hr.name = ngx_media_s3_names[req->op];
+    hr.read_timeout = req->within;
     hr.head.data = (u_char *) head;
     hr.head.len = n;
     hr.head_request = (req->op == MEDIA_S3_HEAD
@@ -263,7 +295,7 @@ ngx_media_s3_send(ngx_media_s3_call_t *call, char *head, size_t n)
     hr.log = req->log;
 
     if (call->trailer) {
-        hr.body_length = media_s3_trailer_length(req->length,
+        hr.body_length = media_s3_trailer_length(call->sum, req->length,
                                                  NGX_MEDIA_S3_CHUNK);
 
     } else if (ngx_media_s3_streamed(req->op)) {
@@ -354,142 +386,21 @@ ngx_media_s3_done(void *data, ngx_media_http_response_t *res)
     ngx_media_s3_call_t  *call = data;
 
     ngx_media_s3_result(call, res);
+    ngx_media_s3_deliver(call);
+}
 
+
+static void
+ngx_media_s3_deliver(ngx_media_s3_call_t *call)
+{
     if (call->res.verdict != 0) {
         ngx_media_count(NGX_MEDIA_C_S3_ERRORS, 1);
     }
+
+    ngx_media_alive_seen(call->res.status);
 
     call->delivering = 1;
     call->req.done(call->req.data, &call->res);
 
     ngx_free(call);
-}
-
-
-static void
-ngx_media_s3_result(ngx_media_s3_call_t *call, ngx_media_http_response_t *res)
-{
-    media_str_t             body;
-    ngx_media_s3_result_t  *out;
-
-    out = &call->res;
-    out->size = -1;
-    out->cause = res->cause;
-
-    if (res->rc != NGX_MEDIA_HTTP_OK) {
-        out->verdict = MEDIA_E_RETRY;
-        out->unknown = res->sent;
-        return;
-    }
-
-    out->status = res->h1->status;
-
-    if (out->status >= 200 && out->status < 300) {
-        ngx_media_s3_success(call, res);
-        return;
-    }
-
-    if (res->body.len) {
-        body = ngx_media_s3_str(&res->body);
-        (void) media_s3_error_parse(body, &out->error);
-    }
-
-    out->verdict = media_s3_verdict((int) out->status, &out->error);
-
-    /* 503 is a refusal; other 5xx may come from a proxy that lost patience.
-     * A repeated Complete finds its upload gone when the first one worked. */
-    out->unknown = res->sent
-                   && ((out->status >= 500
-                        && out->status != NGX_HTTP_SERVICE_UNAVAILABLE)
-                       || (res->replayed && out->verdict == MEDIA_E_GONE));
-
-    (void) media_err_set(&call->err, 0, "S3 answered %d %s",
-                         (int) out->status, out->error.code);
-    out->cause = call->err.text;
-}
-
-
-/* A 2xx is not yet a success. */
-static void
-ngx_media_s3_success(ngx_media_s3_call_t *call, ngx_media_http_response_t *res)
-{
-    media_str_t             etag;
-    ngx_media_s3_result_t  *out;
-
-    out = &call->res;
-
-    if (!res->sent) {
-        out->verdict = MEDIA_E_RETRY;
-        out->cause = "S3 answered before it had the whole body";
-        return;
-    }
-
-    if (call->req.op == MEDIA_S3_CREATE_MULTIPART
-        || call->req.op == MEDIA_S3_COMPLETE_MULTIPART)
-    {
-        ngx_media_s3_multipart_result(call, ngx_media_s3_str(&res->body));
-        return;
-    }
-
-    if (call->req.op == MEDIA_S3_HEAD) {
-        out->size = res->h1->content_length;
-    }
-
-    etag = media_s3_etag(media_http1_header(res->h1, "etag"));
-
-    if (etag.len > NGX_MEDIA_S3_VALUE_MAX
-        || (etag.len == 0 && ngx_media_s3_streamed(call->req.op)))
-    {
-        out->verdict = MEDIA_E_RETRY;
-        out->unknown = 1;
-        out->cause = "S3 gave no usable ETag";
-        return;
-    }
-
-    if (etag.len) {
-        ngx_memcpy(call->etag, etag.p, etag.len);
-        out->etag.data = call->etag;
-        out->etag.len = etag.len;
-    }
-}
-
-
-static void
-ngx_media_s3_multipart_result(ngx_media_s3_call_t *call, media_str_t body)
-{
-    ssize_t                 n;
-    ngx_str_t              *value;
-    ngx_media_s3_result_t  *out;
-
-    out = &call->res;
-
-    if (call->req.op == MEDIA_S3_CREATE_MULTIPART) {
-        value = &out->upload_id;
-        value->data = call->upload_id;
-        n = media_s3_create_parse(body, (char *) call->upload_id,
-                                  NGX_MEDIA_S3_VALUE_MAX, &call->err);
-
-    } else {
-        value = &out->etag;
-        value->data = call->etag;
-        n = media_s3_complete_parse(body, (char *) call->etag,
-                                    NGX_MEDIA_S3_VALUE_MAX, &out->error,
-                                    &call->err);
-    }
-
-    if (n > 0) {
-        value->len = n;
-        return;
-    }
-
-    out->cause = call->err.text;
-
-    if (out->error.code[0] != '\0') {
-        out->verdict = media_s3_verdict((int) out->status, &out->error);
-        return;
-    }
-
-    /* nothing we can read: it may have worked */
-    out->verdict = MEDIA_E_RETRY;
-    out->unknown = 1;
 }

@@ -1,13 +1,15 @@
 
 /*
  * Counters in shared memory: summed over worker processes and kept over
- * reloads. [any thread] for counting, [conf] for the zone.
+ * reloads. Gauges are kept by process, since one that crashes takes nothing
+ * back. [any thread] for counting, [conf] for the zone.
  */
 
 #include "ngx_media_conf.h"
 
 
-static ngx_shm_zone_t  *ngx_media_zone;
+static ngx_shm_zone_t      *ngx_media_zone;
+static ngx_media_gauges_t  *ngx_media_gauges;   /* of this process */
 
 static ngx_int_t ngx_media_init_zone(ngx_shm_zone_t *zone, void *data);
 
@@ -65,7 +67,27 @@ ngx_media_set_shm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 void
 ngx_media_use_zone(ngx_shm_zone_t *zone)
 {
+    ngx_media_shm_t  *shm;
+
     ngx_media_zone = zone;
+
+    /* a slot of nginx's process table is one living process; a crashed worker's
+     * successor has the same one */
+
+    shm = ngx_media_shm();
+    ngx_media_gauges = &shm->gauges[ngx_process_slot];
+
+    ngx_memzero((void *) ngx_media_gauges, sizeof(ngx_media_gauges_t));
+    ngx_media_gauges->pid = ngx_pid;
+}
+
+
+void
+ngx_media_leave_zone(void)
+{
+    if (ngx_media_gauges != NULL) {
+        ngx_media_gauges->pid = 0;
+    }
 }
 
 
@@ -104,6 +126,36 @@ ngx_media_shm(void)
 }
 
 
+ngx_media_s3_cred_shm_t *
+ngx_media_shm_s3_cred(ngx_slab_pool_t **shpool)
+{
+    ngx_media_shm_t  *shm;
+
+    shm = ngx_media_shm();
+
+    if (shm == NULL) {
+        return NULL;
+    }
+
+    *shpool = (ngx_slab_pool_t *) ngx_media_zone->shm.addr;
+
+    return &shm->s3_cred;
+}
+
+
+void
+ngx_media_count_problem(enum media_problem p)
+{
+    ngx_media_shm_t  *shm;
+
+    shm = ngx_media_shm();
+
+    if (shm != NULL) {
+        (void) ngx_atomic_fetch_add(&shm->problems[p], 1);
+    }
+}
+
+
 void
 ngx_media_count(enum ngx_media_counter c, ngx_uint_t n)
 {
@@ -114,4 +166,37 @@ ngx_media_count(enum ngx_media_counter c, ngx_uint_t n)
     if (shm != NULL) {
         (void) ngx_atomic_fetch_add(&shm->counters[c], n);
     }
+}
+
+
+void
+ngx_media_gauge(enum ngx_media_gauge g, ngx_int_t delta)
+{
+    if (ngx_media_gauges != NULL) {
+        ngx_media_gauges->values[g] += delta;
+    }
+}
+
+
+ngx_uint_t
+ngx_media_gauge_sum(enum ngx_media_gauge g)
+{
+    ngx_pid_t         pid;
+    ngx_uint_t        i, sum;
+    ngx_media_shm_t  *shm;
+
+    shm = ngx_media_shm();
+    sum = 0;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        pid = (ngx_pid_t) shm->gauges[i].pid;
+
+        /* an old worker that crashed after a reload has no successor */
+
+        if (pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH)) {
+            sum += shm->gauges[i].values[g];
+        }
+    }
+
+    return sum;
 }

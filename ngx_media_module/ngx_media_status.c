@@ -308,6 +308,9 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
     }  counters[] = {
 #define X(id, text, help)  { text, help },
         NGX_MEDIA_COUNTERS(X)
+    },
+       gauges[] = {
+        NGX_MEDIA_GAUGES(X)
 #undef X
     };
 
@@ -317,7 +320,9 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
     }
 
-    size = (NGX_MEDIA_COUNTER_COUNT + 2) * (256 + NGX_ATOMIC_T_LEN);
+    size = (NGX_MEDIA_COUNTER_COUNT + NGX_MEDIA_GAUGE_COUNT
+            + MEDIA_PROBLEM_COUNT + 1)
+           * (256 + NGX_ATOMIC_T_LEN);
 
     body.data = ngx_pnalloc(r->pool, size);
     if (body.data == NULL) {
@@ -335,14 +340,22 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
                          shm->counters[i]);
     }
 
+    for (i = 0; i < NGX_MEDIA_GAUGE_COUNT; i++) {
+        p = ngx_slprintf(p, last, "# HELP ngx_media_%s %s.\n"
+                         "# TYPE ngx_media_%s gauge\nngx_media_%s %ui\n",
+                         gauges[i].name, gauges[i].help, gauges[i].name,
+                         gauges[i].name, ngx_media_gauge_sum(i));
+    }
+
     p = ngx_slprintf(p, last,
-                     "# HELP ngx_media_uploads_active Uploads running.\n"
-                     "# TYPE ngx_media_uploads_active gauge\n"
-                     "ngx_media_uploads_active %uA\n"
-                     "# HELP ngx_media_memory_bytes Memory held by uploads.\n"
-                     "# TYPE ngx_media_memory_bytes gauge\n"
-                     "ngx_media_memory_bytes %uA\n",
-                     shm->uploads_active, shm->memory_used);
+                     "# HELP ngx_media_problems_total Errors answered, by "
+                     "code.\n# TYPE ngx_media_problems_total counter\n");
+
+    for (i = 0; i < MEDIA_PROBLEM_COUNT; i++) {
+        p = ngx_slprintf(p, last,
+                         "ngx_media_problems_total{code=\"%s\"} %uA\n",
+                         media_problem_get(i)->code, shm->problems[i]);
+    }
 
     body.len = p - body.data;
 

@@ -3,16 +3,29 @@
  * Sink for files of known length: the client's buffers go straight to S3, in
  * one PUT or, above single_max, in a multipart upload whose parts pass
  * through one after the other. Nothing is held but the sniffed head, so a
- * request that fails cannot be repeated: the client has to come again.
+ * request that fails cannot be repeated: the client has to come again. But a
+ * PUT that S3 had as a whole, whose answer got lost, is looked up: the key is
+ * this upload's own, so an object of that size and digest is our file.
+ *
+ * S3 waits where the client pauses, and has a patience of its own: the client
+ * is told (408) before that ends, and also when it was shorter than we thought.
  */
 
 #include "ngx_media_upload.h"
 
 
+#define NGX_MEDIA_STREAM_LOOKS  4   /* for an object that is not there */
+
+
 static ngx_int_t ngx_media_stream_part(ngx_media_upload_t *u);
 static ngx_int_t ngx_media_stream_flush(ngx_media_upload_t *u);
 static void ngx_media_stream_ready(void *data);
+static void ngx_media_stream_awake(ngx_media_stream_t *s);
+static void ngx_media_stream_idle(ngx_event_t *ev);
 static void ngx_media_stream_done(void *data, ngx_media_s3_result_t *res);
+static void ngx_media_stream_stored(ngx_media_upload_t *u, ngx_str_t *etag);
+static void ngx_media_stream_look(ngx_event_t *ev);
+static void ngx_media_stream_seen(void *data, ngx_media_s3_result_t *res);
 
 
 static ngx_int_t
@@ -25,22 +38,18 @@ ngx_media_stream_open(ngx_media_upload_t *u)
     s->head.memory = 1;
     s->rest = u->declared;
 
+    s->idle.handler = ngx_media_stream_idle;
+    s->idle.data = u;
+    s->idle.log = u->log;
+
+    ngx_media_retry_init(&s->look, ngx_media_stream_look, u, u->log,
+                         NGX_MEDIA_S3_PAUSE);
+
     if (u->declared <= u->mcf->single_max) {
         return ngx_media_stream_part(u);
     }
 
-    /* equal parts, as few as S3's 10 000 parts allow with our part size */
-
-    s->part_size = u->mcf->part_size;
-
-    while (s->part_size * NGX_MEDIA_PARTS_MAX < u->declared) {
-        s->part_size *= 2;
-    }
-
-    s->sha = EVP_MD_CTX_new();
-    if (s->sha == NULL) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
+    s->part_size = media_part_size_equal(u->mcf->part_size, u->declared);
 
     return ngx_media_multi_create(u, ngx_media_stream_part);
 }
@@ -62,11 +71,8 @@ ngx_media_stream_part(ngx_media_upload_t *u)
     /* an empty body without trailer is out with its head */
     s->finished = s->left == 0 && u->mcf->s3.payload != NGX_MEDIA_S3_TRAILER;
 
-    if (s->sha != NULL
-        && EVP_DigestInit_ex(s->sha, EVP_sha256(), NULL) != 1)
-    {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-    }
+    media_s3_sum_init(&s->sum, u->mcf->s3.sum);
+    s->sum_text[0] = '\0';
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
 
@@ -122,8 +128,8 @@ ngx_media_stream_send(ngx_media_upload_t *u, ngx_buf_t *b)
     b->last = last;
     s->left -= b->pos - pos;
 
-    if (s->sha != NULL && EVP_DigestUpdate(s->sha, pos, b->pos - pos) != 1) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    if (s->part_size != 0) {
+        media_s3_sum_add(&s->sum, pos, b->pos - pos);
     }
 
     /* NGX_ERROR: stream_done() brings the cause */
@@ -139,9 +145,7 @@ ngx_media_stream_flush(ngx_media_upload_t *u)
 {
     ngx_media_stream_t  *s = &u->stream;
 
-    ngx_int_t   rc;
-    unsigned    n;
-    u_char      sha256[32];
+    ngx_int_t  rc;
 
     if (s->call == NULL || !s->writable || s->finished) {
         return NGX_AGAIN;
@@ -159,7 +163,7 @@ ngx_media_stream_flush(ngx_media_upload_t *u)
         return NGX_OK;
     }
 
-    if (s->sha == NULL) {
+    if (s->part_size == 0) {
 
         /* one PUT: the digest of the file, known once the body is over */
 
@@ -167,18 +171,15 @@ ngx_media_stream_flush(ngx_media_upload_t *u)
             return NGX_OK;
         }
 
-        s->finished = 1;
-        ngx_media_s3_finish(s->call, u->sha256);
+        media_s3_sum_sha256_text(u->sha256, s->sum_text);
 
-        return NGX_AGAIN;
-    }
-
-    if (EVP_DigestFinal_ex(s->sha, sha256, &n) != 1) {
-        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    } else {
+        ngx_media_multi_crc(u, s->sum.crc, s->sum.n);
+        media_s3_sum_end(&s->sum, s->sum_text);
     }
 
     s->finished = 1;
-    ngx_media_s3_finish(s->call, sha256);
+    ngx_media_s3_finish(s->call, s->sum_text);
 
     return NGX_AGAIN;
 }
@@ -214,7 +215,7 @@ ngx_media_stream_write(ngx_media_upload_t *u, ngx_buf_t *b)
 
     /* a full part ends at once, its answer is needed for the next one */
 
-    if (u->stream.sha != NULL && u->stream.left == 0
+    if (u->stream.part_size != 0 && u->stream.left == 0
         && ngx_media_stream_flush(u) == NGX_DONE)
     {
         return NGX_DONE;
@@ -263,9 +264,47 @@ ngx_media_stream_finish(ngx_media_upload_t *u)
 static void
 ngx_media_stream_hold(ngx_media_upload_t *u, ngx_uint_t hold)
 {
-    if (u->stream.call != NULL) {
-        ngx_media_s3_hold(u->stream.call, hold);
+    ngx_media_stream_t  *s = &u->stream;
+
+    if (s->call == NULL) {
+        return;
     }
+
+    ngx_media_s3_hold(s->call, hold);
+
+    if (!hold) {
+        ngx_media_stream_awake(s);
+        return;
+    }
+
+    s->paused = 1;
+
+    if (!s->idle.timer_set && u->mcf->s3.idle_timeout != 0) {
+        ngx_add_timer(&s->idle, u->mcf->s3.idle_timeout);
+    }
+}
+
+
+static void
+ngx_media_stream_awake(ngx_media_stream_t *s)
+{
+    s->paused = 0;
+
+    if (s->idle.timer_set) {
+        ngx_del_timer(&s->idle);
+    }
+}
+
+
+static void
+ngx_media_stream_idle(ngx_event_t *ev)
+{
+    ngx_media_upload_t  *u = ev->data;
+
+    (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
+                                 "no byte of the body came for %M ms; the "
+                                 "object store cannot wait longer",
+                                 u->mcf->s3.idle_timeout);
 }
 
 
@@ -289,9 +328,30 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
 {
     ngx_media_upload_t  *u = data;
 
+    ngx_uint_t           paused;
     ngx_media_stream_t  *s = &u->stream;
 
     s->call = NULL;
+    paused = s->paused;
+    ngx_media_stream_awake(s);
+
+    if (paused && ngx_strcmp(res->error.code, "RequestTimeout") == 0) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
+                                     "the object store did not wait for the "
+                                     "next byte of the body");
+        return;
+    }
+
+    if (res->verdict == MEDIA_E_RETRY && res->unknown && s->part_size == 0
+        && s->left == 0 && u->state == NGX_MEDIA_UPLOAD_STORING
+        && ngx_media_retry(&s->look, 0) == NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_WARN, u->log, 0,
+                      "media s3 put without an answer, looking for its "
+                      "object: media=%V cause=%s", &u->id,
+                      res->cause ? res->cause : "-");
+        return;
+    }
 
     if (res->verdict != 0) {
         (void) ngx_media_upload_s3_failed(u, res, "put");
@@ -310,22 +370,11 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
     /* before the body is over its digest is not known: stream_finish() */
 
     if (s->part_size == 0) {
-        u->etag.data = ngx_pstrdup(u->pool, &res->etag);
-        u->etag.len = res->etag.len;
-
-        if (u->etag.data == NULL) {
-            (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
-            return;
-        }
-
-        if (u->state == NGX_MEDIA_UPLOAD_STORING) {
-            (void) ngx_media_upload_stored(u);
-        }
-
+        ngx_media_stream_stored(u, &res->etag);
         return;
     }
 
-    if (ngx_media_multi_etag(u, s->part, &res->etag) != NGX_OK) {
+    if (ngx_media_multi_part(u, s->part, &res->etag, s->sum_text) != NGX_OK) {
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
         return;
     }
@@ -345,13 +394,84 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
 
 
 static void
+ngx_media_stream_stored(ngx_media_upload_t *u, ngx_str_t *etag)
+{
+    u->etag.data = ngx_pstrdup(u->pool, etag);
+    u->etag.len = etag->len;
+
+    if (u->etag.data == NULL) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+        return;
+    }
+
+    if (u->state == NGX_MEDIA_UPLOAD_STORING) {
+        (void) ngx_media_upload_stored(u);
+    }
+}
+
+
+static void
+ngx_media_stream_look(ngx_event_t *ev)
+{
+    ngx_media_upload_t  *u = ev->data;
+
+    ngx_media_s3_request_t   req;
+
+    ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
+
+    req.conf = &u->mcf->s3;
+    req.op = MEDIA_S3_HEAD;
+    req.key = u->key;
+    req.sha256 = u->sha256;
+    req.within = ngx_media_retry_left(&u->stream.look);
+    req.done = ngx_media_stream_seen;
+    req.data = u;
+    req.log = u->log;
+
+    u->stream.call = ngx_media_s3_call(&req);
+
+    if (u->stream.call == NULL) {
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_OVERLOADED, NULL);
+    }
+}
+
+
+static void
+ngx_media_stream_seen(void *data, ngx_media_s3_result_t *res)
+{
+    ngx_media_upload_t  *u = data;
+
+    ngx_media_stream_t  *s = &u->stream;
+
+    s->call = NULL;
+
+    if (res->verdict == 0 && res->size == u->received) {
+        ngx_media_stream_stored(u, &res->etag);
+        return;
+    }
+
+    /* not there: S3 may be at it still, but not for long */
+
+    if ((res->verdict == MEDIA_E_RETRY
+         || (res->verdict == MEDIA_E_GONE
+             && s->look.failures < NGX_MEDIA_STREAM_LOOKS))
+        && ngx_media_retry(&s->look, res->retry_after * 1000) == NGX_OK)
+    {
+        return;
+    }
+
+    (void) ngx_media_upload_s3_failed(u, res, "head");
+}
+
+
+static void
 ngx_media_stream_close(ngx_media_upload_t *u)
 {
     ngx_media_s3_cancel(u->stream.call);
     u->stream.call = NULL;
 
-    EVP_MD_CTX_free(u->stream.sha);
-    u->stream.sha = NULL;
+    ngx_media_stream_awake(&u->stream);
+    ngx_media_retry_stop(&u->stream.look);
 }
 
 
@@ -361,5 +481,6 @@ const ngx_media_sink_t  ngx_media_stream_sink = {
     ngx_media_stream_can_read,
     ngx_media_stream_finish,
     ngx_media_stream_hold,
-    ngx_media_stream_close
+    ngx_media_stream_close,
+    0
 };

@@ -1,11 +1,14 @@
 
 /*
- * The digest a client states for its file: Content-Digest, Repr-Digest, or a
- * form's sha256. Whoever says two different ones is refused.
+ * What a client says of its bytes: Content-Digest and Repr-Digest (RFC 9530)
+ * for the body as it is sent, a form's sha256 for the file in it. Algorithms
+ * other than sha-256 are ignored, and so are trailers, which nginx drops.
+ * Whoever says two different things is refused.
  */
 
 #include "ngx_media_upload.h"
 #include "ngx_media_request.h"
+#include "media/sfv.h"
 
 
 /* The client says what the file's digest is. NGX_DECLINED: it said another one
@@ -25,104 +28,68 @@ ngx_media_upload_want(ngx_media_upload_t *u, u_char sha256[32])
 }
 
 
-/* The member sha-256 of a Content-Digest or Repr-Digest (RFC 9530), as in
- * "md5=:base64:, sha-256=:base64:". NGX_DECLINED: there is none; NGX_ABORT: it
- * is not 32 bytes in base64. */
+/* In a form the body is not the file: it gets a digest of its own. */
 
 static ngx_int_t
-ngx_media_digest_sha256(ngx_str_t *value, u_char sha256[32])
+ngx_media_upload_want_body(ngx_media_upload_t *u)
 {
-    u_char       *p, *last, *comma, *end;
-    media_str_t   member;
-
-    static const size_t  n = sizeof("sha-256") - 1;
-
-    last = value->data + value->len;
-
-    for (p = value->data; p < last; p = comma + 1) {
-
-        comma = ngx_strlchr(p, last, ',');
-        if (comma == NULL) {
-            comma = last;
-        }
-
-        end = ngx_strlchr(p, comma, ';');       /* parameters of the member */
-
-        member.p = (char *) p;
-        member.len = (end ? end : comma) - p;
-        member = media_str_trim(member);
-
-        if (member.len < n
-            || ngx_strncasecmp((u_char *) member.p, (u_char *) "sha-256", n)
-               != 0
-            || (member.len > n && member.p[n] != '='))
-        {
-            continue;
-        }
-
-        member.p += n;
-        member.len -= n;
-
-        if (member.len < 3 || member.p[1] != ':'
-            || member.p[member.len - 1] != ':')
-        {
-            return NGX_ABORT;
-        }
-
-        member.p += 2;
-        member.len -= 3;
-
-        return media_b64_decode(member, sha256, 32) == 32 ? NGX_OK
-                                                          : NGX_ABORT;
+    if (u->form == NULL || !u->want_digest) {
+        return NGX_OK;
     }
 
-    return NGX_DECLINED;
+    ngx_memcpy(u->want_body, u->want_sha256, 32);
+    u->want_body_digest = 1;
+    u->want_digest = 0;
+
+    u->body_sha = EVP_MD_CTX_new();
+
+    if (u->body_sha == NULL
+        || EVP_DigestInit_ex(u->body_sha, EVP_sha256(), NULL) != 1)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_OK;
 }
 
-
-/* Both headers speak of the same bytes: the body is the file. */
 
 ngx_int_t
 ngx_media_upload_digest(ngx_media_upload_t *u, ngx_http_request_t *r)
 {
-    u_char            sha256[32];
-    ngx_int_t         rc;
-    ngx_uint_t        i;
-    ngx_table_elt_t  *h;
+    int          rc;
+    u_char       sha256[32];
+    ngx_str_t    value;
+    ngx_uint_t   i;
+    media_err_t  err;
 
     static const char  *names[] = { "content-digest", "repr-digest" };
 
-    if (u->form != NULL) {
-        return NGX_OK;
-    }
-
     for (i = 0; i < 2; i++) {
-        h = ngx_media_header_in(r, names[i], NULL);
 
-        rc = h == NULL ? NGX_DECLINED
-                       : ngx_media_digest_sha256(&h->value, sha256);
+        if (ngx_media_header_joined(r, names[i], &value) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
 
-        if (rc == NGX_DECLINED) {
+        rc = media_sf_sha256(ngx_media_view(&value), sha256, &err);
+
+        if (rc == MEDIA_E_GONE) {
             continue;
         }
 
-        if (rc != NGX_OK) {
-            u->answer = ngx_media_send_problem(r, MEDIA_PROBLEM_BAD_REQUEST,
-                                               "%s: sha-256 is not 32 bytes "
-                                               "in base64", names[i]);
-            return NGX_DONE;
+        if (rc != 0) {
+            ngx_media_refuse(r, MEDIA_PROBLEM_BAD_REQUEST, "%s: %s", names[i],
+                             err.text);
         }
 
+        /* both speak of the same bytes: a body without other encodings */
+
         if (ngx_media_upload_want(u, sha256) != NGX_OK) {
-            u->answer = ngx_media_send_problem(r,
-                                               MEDIA_PROBLEM_DIGEST_MISMATCH,
-                                               "Content-Digest and "
-                                               "Repr-Digest differ");
-            return NGX_DONE;
+            ngx_media_refuse(r, MEDIA_PROBLEM_DIGEST_MISMATCH,
+                             "Content-Digest and Repr-Digest differ");
         }
     }
 
-    return NGX_OK;
+    return ngx_media_upload_want_body(u);
 }
 
 
@@ -141,6 +108,35 @@ ngx_media_upload_hex_digest(ngx_media_upload_t *u, media_str_t hex)
     if (ngx_media_upload_want(u, sha256) != NGX_OK) {
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_DIGEST_MISMATCH,
                                      "two sha256 that differ");
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_media_upload_digest_end(ngx_media_upload_t *u)
+{
+    u_char    body[EVP_MAX_MD_SIZE];
+    unsigned  n;
+
+    if (EVP_DigestFinal_ex(u->sha, u->sha256, &n) != 1
+        || (u->body_sha != NULL
+            && EVP_DigestFinal_ex(u->body_sha, body, &n) != 1))
+    {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_INTERNAL, NULL);
+    }
+
+    if (u->want_body_digest && ngx_memcmp(body, u->want_body, 32) != 0) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_DIGEST_MISMATCH,
+                                     "the sha-256 of the form that came is "
+                                     "another one");
+    }
+
+    if (u->want_digest && ngx_memcmp(u->sha256, u->want_sha256, 32) != 0) {
+        return ngx_media_upload_fail(u, MEDIA_PROBLEM_DIGEST_MISMATCH,
+                                     "the sha-256 of the bytes that came is "
+                                     "another one");
     }
 
     return NGX_OK;

@@ -9,22 +9,40 @@
 #include "ngx_media_request.h"
 
 
-static void
-ngx_media_upload_noop(void *data, ngx_media_pg_result_t *res)
-{
-    /* a row that could not be closed is the janitor's */
-}
+#define NGX_MEDIA_FAREWELL_WAIT  1000   /* ms */
 
 
-/* Tells the database that this upload will never commit. */
+/* A problem that waits until the database has let go of its upload. */
+typedef struct {
+    ngx_media_op_t              op;         /* first */
+    ngx_event_t                 timer;
+    enum media_problem          problem;
+    ngx_str_t                   detail;
+    u_char                      text[512];
+} ngx_media_farewell_t;
 
-static void
-ngx_media_upload_release(ngx_media_upload_t *u)
+
+static ngx_int_t ngx_media_upload_release(ngx_media_upload_t *u,
+    ngx_media_pg_done_pt done, void *data);
+static ngx_int_t ngx_media_farewell(ngx_media_upload_t *u,
+    enum media_problem p, ngx_str_t *detail);
+static void ngx_media_farewell_say(ngx_media_farewell_t *f);
+static void ngx_media_farewell_done(void *data, ngx_media_pg_result_t *res);
+static void ngx_media_farewell_late(ngx_event_t *ev);
+static void ngx_media_farewell_cancel(ngx_media_op_t *op);
+
+
+/* Tells the database that this upload will never commit; a row that could not
+ * be closed is the janitor's. NGX_DECLINED: there is none. */
+
+static ngx_int_t
+ngx_media_upload_release(ngx_media_upload_t *u, ngx_media_pg_done_pt done,
+    void *data)
 {
     ngx_str_t  p[3];
 
     if (!u->opened) {
-        return;
+        return NGX_DECLINED;
     }
 
     u->opened = 0;
@@ -39,8 +57,104 @@ ngx_media_upload_release(ngx_media_upload_t *u)
 
     p[2] = u->key;
 
-    (void) ngx_media_pg_query(MEDIA_STMT_UPLOAD_ABORT, p,
-                              ngx_media_upload_noop, NULL);
+    return ngx_media_pg_query(MEDIA_STMT_UPLOAD_ABORT, p, done, data) != NULL
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+/* Who comes again as soon as he hears of the failure shall find his quota and
+ * his key free; a database that does not answer holds nobody up for long. */
+
+static ngx_int_t
+ngx_media_farewell(ngx_media_upload_t *u, enum media_problem p,
+    ngx_str_t *detail)
+{
+    ngx_event_t           *rev;
+    ngx_media_farewell_t  *f;
+
+    f = ngx_calloc(sizeof(ngx_media_farewell_t), u->log);
+
+    if (f == NULL
+        || ngx_media_upload_release(u, ngx_media_farewell_done, f) != NGX_OK)
+    {
+        if (f != NULL) {
+            ngx_free(f);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    ngx_media_op_move(&f->op, &u->op, ngx_media_farewell_cancel);
+
+    f->problem = p;
+    f->detail.data = f->text;
+    f->detail.len = ngx_min(detail->len, sizeof(f->text));
+    ngx_memcpy(f->text, detail->data, f->detail.len);
+
+    f->timer.handler = ngx_media_farewell_late;
+    f->timer.data = f;
+    f->timer.log = ngx_cycle->log;
+
+    ngx_add_timer(&f->timer, NGX_MEDIA_FAREWELL_WAIT);
+
+    rev = f->op.r->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+
+    f->op.r->read_event_handler = ngx_http_test_reading;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_media_farewell_say(ngx_media_farewell_t *f)
+{
+    ngx_http_request_t  *r;
+
+    r = f->op.r;
+
+    if (f->timer.timer_set) {
+        ngx_del_timer(&f->timer);
+    }
+
+    if (r != NULL) {
+        ngx_http_set_log_request(r->connection->log, r);
+        ngx_media_op_finish(&f->op,
+                            ngx_media_send_problem(r, f->problem,
+                                                   f->detail.len ? "%V" : NULL,
+                                                   &f->detail));
+    }
+}
+
+
+static void
+ngx_media_farewell_done(void *data, ngx_media_pg_result_t *res)
+{
+    ngx_media_farewell_say(data);
+    ngx_free(data);
+}
+
+
+static void
+ngx_media_farewell_late(ngx_event_t *ev)
+{
+    ngx_media_farewell_say(ev->data);
+}
+
+
+static void
+ngx_media_farewell_cancel(ngx_media_op_t *op)
+{
+    ngx_media_farewell_t  *f = (ngx_media_farewell_t *) op;
+
+    /* the request is being freed; what waits for the database goes with it */
+
+    if (f->timer.timer_set) {
+        ngx_del_timer(&f->timer);
+    }
 }
 
 
@@ -77,12 +191,16 @@ ngx_media_upload_fail(ngx_media_upload_t *u, enum media_problem p,
                   "detail=\"%V\"", &u->id, &u->request_id, row->code,
                   u->received, &detail);
 
-    ngx_media_upload_release(u);
-
     op = u->op;
     r = op.r;
 
     if (r == NULL) {
+        (void) ngx_media_upload_release(u, NULL, NULL);
+        ngx_media_upload_free(u);
+        return NGX_DONE;
+    }
+
+    if (ngx_media_farewell(u, p, &detail) == NGX_OK) {
         ngx_media_upload_free(u);
         return NGX_DONE;
     }
@@ -99,64 +217,38 @@ ngx_media_upload_fail(ngx_media_upload_t *u, enum media_problem p,
 }
 
 
-/* The numbers of "used 90000 of 120000 bytes" become members of the problem. */
-
-static void
-ngx_media_upload_quota(ngx_http_request_t *r, ngx_str_t *detail)
-{
-    u_char      *p, *last;
-    ngx_str_t    number[2], extra;
-    ngx_uint_t   i;
-
-    p = detail->data;
-    last = p + detail->len;
-
-    for (i = 0; i < 2; i++) {
-
-        while (p < last && (*p < '0' || *p > '9')) {
-            p++;
-        }
-
-        number[i].data = p;
-
-        while (p < last && *p >= '0' && *p <= '9') {
-            p++;
-        }
-
-        number[i].len = p - number[i].data;
-
-        if (number[i].len == 0) {
-            return;
-        }
-    }
-
-    extra.len = sizeof(",\"used\":,\"limit\":") - 1 + number[0].len
-                + number[1].len;
-    extra.data = ngx_pnalloc(r->pool, extra.len);
-
-    if (extra.data != NULL) {
-        ngx_sprintf(extra.data, ",\"used\":%V,\"limit\":%V", &number[0],
-                    &number[1]);
-        ngx_media_problem_extra(r, &extra);
-    }
-}
-
-
 ngx_int_t
 ngx_media_upload_denied(ngx_media_upload_t *u, ngx_str_t *code,
-    ngx_str_t *detail)
+    ngx_str_t *detail, ngx_str_t *members)
 {
     int  problem;
 
     problem = media_problem_parse(ngx_media_view(code));
 
-    if (problem == MEDIA_PROBLEM_QUOTA_EXCEEDED && u->op.r != NULL) {
-        ngx_media_upload_quota(u->op.r, detail);
+    if (problem < 0) {
+        ngx_log_error(NGX_LOG_ERR, u->log, 0,
+                      "media: the database answered an unknown code \"%V\"",
+                      code);
+        problem = MEDIA_PROBLEM_INTERNAL;
+        ngx_str_null(detail);
     }
 
-    return ngx_media_upload_fail(u, problem < 0 ? MEDIA_PROBLEM_INTERNAL
-                                                : (ngx_uint_t) problem,
-                                 "%V", detail);
+    if (members != NULL && u->op.r != NULL) {
+        ngx_media_problem_members(u->op.r, members);
+    }
+
+    /* what passes by itself */
+
+    if (u->op.r != NULL
+        && (problem == MEDIA_PROBLEM_IN_PROGRESS
+            || (problem == MEDIA_PROBLEM_QUOTA_EXCEEDED && members != NULL
+                && ngx_strnstr(members->data, "uploads", members->len))))
+    {
+        ngx_media_problem_retry(u->op.r, NGX_MEDIA_RETRY_AFTER);
+    }
+
+    return ngx_media_upload_fail(u, problem, detail->len ? "%V" : NULL,
+                                 detail);
 }
 
 
@@ -169,11 +261,15 @@ ngx_media_upload_s3_failed(ngx_media_upload_t *u, ngx_media_s3_result_t *res,
                   what, &u->id, res->status, res->error.code,
                   res->cause ? res->cause : "-");
 
-    if (res->status == 507
-        || ngx_strcmp(res->error.code, "XMinioStorageFull") == 0
-        || ngx_strcmp(res->error.code, "InsufficientStorage") == 0)
-    {
+    if (res->full) {
+        ngx_media_alive_full();
         return ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_FULL, NULL);
+    }
+
+    /* S3 asks for more time than our own answer would give it */
+
+    if (res->retry_after > NGX_MEDIA_RETRY_AFTER && u->op.r != NULL) {
+        ngx_media_problem_retry(u->op.r, res->retry_after);
     }
 
     return ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_UNAVAILABLE, NULL);
@@ -232,6 +328,6 @@ ngx_media_upload_abandon(ngx_media_upload_t *u)
                   "media upload aborted: media=%V received=%O", &u->id,
                   u->received);
 
-    ngx_media_upload_release(u);
+    (void) ngx_media_upload_release(u, NULL, NULL);
     ngx_media_upload_free(u);
 }

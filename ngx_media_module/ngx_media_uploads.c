@@ -13,15 +13,19 @@ static ngx_queue_t  ngx_media_uploads;
 static ngx_event_t  ngx_media_heartbeat;
 
 
+static void ngx_media_uploads_pressed(void);
 static void ngx_media_heartbeat_handler(ngx_event_t *ev);
 static void ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res);
+static ngx_int_t ngx_media_upload_prefix(ngx_media_upload_t *u,
+    ngx_http_request_t *r, ngx_str_t *prefix);
 
 
 ngx_int_t
 ngx_media_upload_init_process(ngx_cycle_t *cycle, ngx_media_main_conf_t *mcf)
 {
     ngx_queue_init(&ngx_media_uploads);
-    ngx_media_mem_init(mcf->memory);
+    ngx_media_mem_init(mcf->memory, mcf->part_max, ngx_media_uploads_pressed);
+    ngx_media_part_init(mcf->s3_connections);
 
     ngx_media_heartbeat.handler = ngx_media_heartbeat_handler;
     ngx_media_heartbeat.log = cycle->log;
@@ -34,17 +38,60 @@ ngx_media_upload_init_process(ngx_cycle_t *cycle, ngx_media_main_conf_t *mcf)
 }
 
 
+/* The prefix of the object's key. A variable in it may not add folders: those
+ * of one user would lie within another's. */
+
+static ngx_int_t
+ngx_media_upload_prefix(ngx_media_upload_t *u, ngx_http_request_t *r,
+    ngx_str_t *prefix)
+{
+    size_t      i;
+    ngx_uint_t  slashes;
+
+    ngx_str_null(prefix);
+
+    if (u->lcf->s3_prefix == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, u->lcf->s3_prefix, prefix) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    slashes = 0;
+
+    for (i = 0; i < prefix->len; i++) {
+        slashes += prefix->data[i] == '/';
+    }
+
+    if (slashes != u->lcf->s3_slashes
+        || !media_objkey_prefix_valid(ngx_media_view(prefix)))
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "media s3: \"media_s3_prefix\" gives \"%V\", which is "
+                      "no prefix of a key", prefix);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_media_upload_t *
 ngx_media_upload_create(ngx_http_request_t *r)
 {
     ngx_pool_t          *pool;
+    ngx_str_t            prefix;
     media_str_t          id;
     ngx_media_upload_t  *u;
-    ngx_media_shm_t     *shm;
     uint8_t              rnd[10];
     char                 uuid[MEDIA_UUID_LEN + 1], key[MEDIA_OBJKEY_MAX];
     ngx_time_t          *tp;
     ssize_t              n;
+
+#if (NGX_MEDIA_FAULTS)
+    ngx_media_fault_arm(&ngx_media_main_conf(r)->fault_file, ngx_cycle->log);
+#endif
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
     if (pool == NULL) {
@@ -66,10 +113,7 @@ ngx_media_upload_create(ngx_http_request_t *r)
 
     ngx_queue_insert_tail(&ngx_media_uploads, &u->link);
 
-    shm = ngx_media_shm();
-    if (shm != NULL) {
-        (void) ngx_atomic_fetch_add(&shm->uploads_active, 1);
-    }
+    ngx_media_gauge(NGX_MEDIA_G_UPLOADS_ACTIVE, 1);
 
     u->sha = EVP_MD_CTX_new();
 
@@ -86,7 +130,13 @@ ngx_media_upload_create(ngx_http_request_t *r)
 
     id.p = uuid;
     id.len = MEDIA_UUID_LEN;
-    n = media_objkey_original(id, key, sizeof(key));
+
+    if (ngx_media_upload_prefix(u, r, &prefix) != NGX_OK) {
+        ngx_media_upload_free(u);
+        return NULL;
+    }
+
+    n = media_objkey_original(ngx_media_view(&prefix), id, key, sizeof(key));
 
     if (n < 0
         || ngx_media_strdup(pool, &u->id, uuid, MEDIA_UUID_LEN) != NGX_OK
@@ -96,6 +146,10 @@ ngx_media_upload_create(ngx_http_request_t *r)
         return NULL;
     }
 
+#if (NGX_MEDIA_FAULTS)
+    ngx_media_fault_upload(&u->id);
+#endif
+
     return u;
 }
 
@@ -103,18 +157,23 @@ ngx_media_upload_create(ngx_http_request_t *r)
 void
 ngx_media_upload_free(ngx_media_upload_t *u)
 {
-    ngx_media_shm_t  *shm;
-
     ngx_queue_remove(&u->link);
+    ngx_media_gauge(NGX_MEDIA_G_UPLOADS_ACTIVE, -1);
 
-    shm = ngx_media_shm();
-    if (shm != NULL) {
-        (void) ngx_atomic_fetch_add(&shm->uploads_active, -1);
+    if (u->turn.posted) {
+        ngx_delete_posted_event(&u->turn);
     }
 
     if (u->query != NULL) {
         ngx_media_pg_detach(u->query);
     }
+
+    if (u->check != NULL) {
+        ngx_media_pg_detach(u->check);
+    }
+
+    ngx_media_alive_forget(&u->alive);
+    ngx_media_reserve_close(u);
 
     if (u->sink != NULL) {
         u->sink->close(u);
@@ -122,14 +181,53 @@ ngx_media_upload_free(ngx_media_upload_t *u)
 
     ngx_media_multi_close(u);
 
-    if (u->retry.timer_set) {
-        ngx_del_timer(&u->retry);
-    }
+    ngx_media_retry_stop(&u->retry);
 
     media_multipart_free(u->form);
     EVP_MD_CTX_free(u->sha);
+    EVP_MD_CTX_free(u->body_sha);
 
     ngx_destroy_pool(u->pool);
+}
+
+
+/* Others wait for the memory it holds. */
+
+static ngx_uint_t
+ngx_media_upload_too_slow(ngx_media_upload_t *u)
+{
+    return u->state == NGX_MEDIA_UPLOAD_READING
+           && (u->parts.filling != NULL || u->parts.nfull > 0)
+           && media_pace_below(&u->pace, ngx_current_msec, u->mcf->min_rate);
+}
+
+
+static void
+ngx_media_uploads_pressed(void)
+{
+    ngx_queue_t         *q;
+    ngx_media_upload_t  *u;
+
+    q = ngx_queue_head(&ngx_media_uploads);
+
+    while (q != ngx_queue_sentinel(&ngx_media_uploads)) {
+
+        u = ngx_queue_data(q, ngx_media_upload_t, link);
+        q = ngx_queue_next(q);
+
+        if (!ngx_media_upload_too_slow(u)) {
+            continue;
+        }
+
+        (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
+                                     "less than %uz bytes per second, and "
+                                     "others wait for the memory",
+                                     u->mcf->min_rate);
+
+        /* the end of a request may be that of others */
+
+        q = ngx_queue_head(&ngx_media_uploads);
+    }
 }
 
 
@@ -200,12 +298,13 @@ ngx_media_heartbeat_handler(ngx_event_t *ev)
 static void
 ngx_media_heartbeat_done(void *data, ngx_media_pg_result_t *res)
 {
-    ngx_str_t            id;
+    ngx_str_t            id = ngx_null_string;
     ngx_uint_t           i;
     ngx_queue_t         *q;
     ngx_media_upload_t  *u;
 
     if (res->rc != NGX_OK) {
+        ngx_media_query_log(ngx_cycle->log, res, &id);
         return;
     }
 

@@ -6,31 +6,35 @@
 
 
 #include "ngx_media.h"
+#include "ngx_media_auth.h"
 #include "ngx_media_request.h"
 #include "ngx_media_var.h"
 
 
-#define NGX_MEDIA_SIGNATURE_AGE  60     /* seconds; S3 takes 15 minutes */
-#define NGX_MEDIA_URI_MAX        2048
+#define NGX_MEDIA_URI_MAX  2048
 
 enum {
     NGX_MEDIA_VAR_SUB = 0,
     NGX_MEDIA_VAR_ROLES,
     NGX_MEDIA_VAR_ID,
     NGX_MEDIA_VAR_REQUEST_ID,
-    NGX_MEDIA_VAR_TRACEPARENT
+    NGX_MEDIA_VAR_TRACEPARENT,
+    NGX_MEDIA_VAR_ETAG
 };
 
 enum {
     NGX_MEDIA_VAR_S3_DATE = 0,
     NGX_MEDIA_VAR_S3_SHA256,
-    NGX_MEDIA_VAR_S3_AUTHORIZATION
+    NGX_MEDIA_VAR_S3_AUTHORIZATION,
+    NGX_MEDIA_VAR_S3_TOKEN
 };
 
 
 struct ngx_media_signed_s {
     media_s3_signed_t           values;
+    ngx_str_t                   token;      /* of the credentials used */
     time_t                      made;
+    ngx_uint_t                  generation; /* of the credentials */
 };
 
 typedef struct ngx_media_signed_s  ngx_media_signed_t;
@@ -40,7 +44,7 @@ static ngx_int_t ngx_media_var_text(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_email(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_media_var_phase(ngx_http_request_t *r,
+static ngx_int_t ngx_media_var_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_size(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -48,16 +52,18 @@ static ngx_int_t ngx_media_var_time(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_uri(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_media_var_host(ngx_http_request_t *r,
+static ngx_int_t ngx_media_var_s3(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_media_var_session_token(ngx_http_request_t *r,
+static ngx_int_t ngx_media_var_scheme(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_signed(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_set(ngx_http_variable_value_t *v,
     const void *data, size_t len);
-static ngx_int_t ngx_media_s3_request(ngx_http_request_t *r,
+static ngx_media_object_t *ngx_media_s3_request(ngx_http_request_t *r,
     media_s3_target_t *t, media_s3_req_t *req);
+static ngx_int_t ngx_media_sign(ngx_http_request_t *r,
+    ngx_media_object_t *object, media_s3_target_t *t, media_s3_req_t *req);
 
 
 #define NGX_MEDIA_FRESH  NGX_HTTP_VAR_NOCACHEABLE
@@ -76,8 +82,10 @@ static ngx_http_variable_t  ngx_media_variables[] = {
       NGX_MEDIA_VAR_REQUEST_ID, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_traceparent"), NULL, ngx_media_var_text,
       NGX_MEDIA_VAR_TRACEPARENT, NGX_MEDIA_FRESH, 0 },
-    { ngx_string("media_phase"), NULL, ngx_media_var_phase,
-      0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_phase"), NULL, ngx_media_var_name,
+      offsetof(ngx_media_ctx_t, phase), NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_problem"), NULL, ngx_media_var_name,
+      offsetof(ngx_media_ctx_t, problem), NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_size"), NULL, ngx_media_var_size,
       0, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_time"), NULL, ngx_media_var_time,
@@ -87,16 +95,23 @@ static ngx_http_variable_t  ngx_media_variables[] = {
 
     { ngx_string("media_object_uri"), NULL, ngx_media_var_uri,
       0, NGX_MEDIA_FRESH, 0 },
-    { ngx_string("media_s3_host"), NULL, ngx_media_var_host,
-      0, NGX_MEDIA_FRESH, 0 },
-    { ngx_string("media_s3_security_token"), NULL,
-      ngx_media_var_session_token, 0, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_object_etag"), NULL, ngx_media_var_text,
+      NGX_MEDIA_VAR_ETAG, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_host"), NULL, ngx_media_var_s3,
+      offsetof(ngx_media_s3_conf_t, host), NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_tls_name"), NULL, ngx_media_var_s3,
+      offsetof(ngx_media_s3_conf_t, name),
+      NGX_MEDIA_FRESH|NGX_HTTP_VAR_CHANGEABLE, 0 },
+    { ngx_string("media_s3_scheme"), NULL, ngx_media_var_scheme,
+      0, NGX_MEDIA_FRESH|NGX_HTTP_VAR_CHANGEABLE, 0 },
     { ngx_string("media_s3_date"), NULL, ngx_media_var_signed,
       NGX_MEDIA_VAR_S3_DATE, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_content_sha256"), NULL, ngx_media_var_signed,
       NGX_MEDIA_VAR_S3_SHA256, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_authorization"), NULL, ngx_media_var_signed,
       NGX_MEDIA_VAR_S3_AUTHORIZATION, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_security_token"), NULL, ngx_media_var_signed,
+      NGX_MEDIA_VAR_S3_TOKEN, NGX_MEDIA_FRESH, 0 },
 
     ngx_http_null_variable
 };
@@ -170,6 +185,15 @@ ngx_media_var_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         text = ctx->traceparent;
         break;
 
+    case NGX_MEDIA_VAR_ETAG:
+        if (ctx->object) {
+            text = ctx->object->etag;
+
+        } else {
+            ngx_str_null(&text);
+        }
+        break;
+
     default:
         break;
     }
@@ -187,31 +211,33 @@ ngx_media_var_email(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     ctx = ngx_media_ctx(r);
 
-    if (ctx == NULL || ctx->claims.claims == NULL) {
+    if (ctx == NULL || ctx->token == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    email = media_jwt_claim(&ctx->claims, "email");
+    email = media_jwt_claim(&ctx->token->claims, "email");
 
     return ngx_media_var_set(v, email.p, email.len);
 }
 
 
 static ngx_int_t
-ngx_media_var_phase(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+ngx_media_var_name(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
+    const char       *name;
     ngx_media_ctx_t  *ctx;
 
     ctx = ngx_media_ctx(r);
+    name = ctx ? *(const char **) ((u_char *) ctx + data) : NULL;
 
-    if (ctx == NULL || ctx->phase == NULL) {
+    if (name == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    return ngx_media_var_set(v, ctx->phase, ngx_strlen(ctx->phase));
+    return ngx_media_var_set(v, name, ngx_strlen(name));
 }
 
 
@@ -270,44 +296,30 @@ ngx_media_var_time(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* The request to S3 as signed: its method is proxy_pass's, which makes a GET
- * of a HEAD when it fills a cache. */
+/* The GET that proxy_pass sends to S3; NULL where no object was authorised, or
+ * nobody could sign. */
 
-static ngx_int_t
+static ngx_media_object_t *
 ngx_media_s3_request(ngx_http_request_t *r, media_s3_target_t *t,
     media_s3_req_t *req)
 {
-    ngx_str_t             *method;
-    ngx_media_ctx_t       *ctx;
-    ngx_media_s3_conf_t   *s3;
+    ngx_media_ctx_t  *ctx;
 
     ctx = ngx_media_ctx(r);
 
-    if (ctx == NULL || ctx->object == NULL) {
-        return NGX_DECLINED;
+    if (ctx == NULL || ctx->object == NULL
+        || ngx_media_s3_target(&ngx_media_main_conf(r)->s3, t) != NGX_OK)
+    {
+        return NULL;
     }
 
-    s3 = &ngx_media_main_conf(r)->s3;
-
-    ngx_memzero(t, sizeof(*t));
-    t->host = ngx_media_view(&s3->host);
-    t->bucket = ngx_media_view(&s3->bucket);
-    t->cred.access_key = ngx_media_view(&s3->access_key);
-    t->cred.secret_key = ngx_media_view(&s3->secret_key);
-    t->cred.session_token = ngx_media_view(&s3->session_token);
-    t->cred.region = ngx_media_view(&s3->region);
-    t->cred.service = MEDIA_STR("s3");
-
-    method = (r->upstream && r->upstream->method.len) ? &r->upstream->method
-                                                      : &r->method_name;
-
     ngx_memzero(req, sizeof(*req));
-    req->op = (method->len == 4) ? MEDIA_S3_HEAD : MEDIA_S3_GET;
+    req->op = MEDIA_S3_GET;
     req->key = ngx_media_view(&ctx->object->key);
     req->content_length = -1;
     req->now_s = ngx_time();
 
-    return NGX_OK;
+    return ctx->object;
 }
 
 
@@ -321,7 +333,7 @@ ngx_media_var_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     media_s3_req_t      req;
     media_s3_target_t   t;
 
-    if (ngx_media_s3_request(r, &t, &req) != NGX_OK) {
+    if (ngx_media_s3_request(r, &t, &req) == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -337,79 +349,55 @@ ngx_media_var_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 
 static ngx_int_t
-ngx_media_var_host(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+ngx_media_var_s3(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    ngx_str_t  *host;
+    ngx_str_t  *text;
 
-    host = &ngx_media_main_conf(r)->s3.host;
+    text = (ngx_str_t *) ((char *) &ngx_media_main_conf(r)->s3 + data);
 
-    return ngx_media_var_set(v, host->data, host->len);
+    return ngx_media_var_set(v, text->data, text->len);
 }
 
 
 static ngx_int_t
-ngx_media_var_session_token(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+ngx_media_var_scheme(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
 {
-    ngx_str_t        *token;
-    ngx_media_ctx_t  *ctx;
-
-    ctx = ngx_media_ctx(r);
-
-    if (ctx == NULL || ctx->object == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+    if (ngx_media_main_conf(r)->s3.ssl) {
+        return ngx_media_var_set(v, "https", sizeof("https") - 1);
     }
 
-    token = &ngx_media_main_conf(r)->s3.session_token;
-
-    return ngx_media_var_set(v, token->data, token->len);
+    return ngx_media_var_set(v, "http", sizeof("http") - 1);
 }
 
 
-/* Date and signature belong together, so they are made together and kept; a
- * long download in slices outlives one signature and gets another. */
+/* Every value of one request to S3 comes out of one signature: they are asked
+ * for one after the other, and time stands still meanwhile. A later slice of
+ * a long download finds the signature older and gets another. */
 
 static ngx_int_t
 ngx_media_var_signed(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    const char           *text;
-    ngx_int_t             rc;
-    ngx_uint_t            slot;
-    media_s3_req_t        req;
-    ngx_media_object_t   *object;
-    ngx_media_signed_t   *s;
-    media_s3_target_t     t;
+    const char          *text;
+    media_s3_req_t       req;
+    media_s3_target_t    t;
+    ngx_media_signed_t  *s;
+    ngx_media_object_t  *object;
 
-    rc = ngx_media_s3_request(r, &t, &req);
+    object = ngx_media_s3_request(r, &t, &req);
 
-    if (rc != NGX_OK) {
+    if (object == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    object = ngx_media_ctx(r)->object;
-    slot = (req.op == MEDIA_S3_HEAD);
-    s = object->signature[slot];
-
-    if (s == NULL || req.now_s - s->made > NGX_MEDIA_SIGNATURE_AGE) {
-
-        /* values handed out before stay as they are */
-
-        s = ngx_palloc(r->pool, sizeof(ngx_media_signed_t));
-        if (s == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (media_s3_sign(&t, &req, &s->values) != 0) {
-            return NGX_ERROR;
-        }
-
-        s->made = req.now_s;
-        object->signature[slot] = s;
+    if (ngx_media_sign(r, object, &t, &req) != NGX_OK) {
+        return NGX_ERROR;
     }
+
+    s = object->signature;
 
     switch (data) {
 
@@ -421,9 +409,56 @@ ngx_media_var_signed(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         text = s->values.content_sha256;
         break;
 
+    case NGX_MEDIA_VAR_S3_TOKEN:
+        return ngx_media_var_set(v, s->token.data, s->token.len);
+
     default:
         text = s->values.authorization;
     }
 
     return ngx_media_var_set(v, text, ngx_strlen(text));
+}
+
+
+static ngx_int_t
+ngx_media_sign(ngx_http_request_t *r, ngx_media_object_t *object,
+    media_s3_target_t *t, media_s3_req_t *req)
+{
+    ngx_uint_t           generation;
+    media_str_t          token;
+    ngx_media_signed_t  *s;
+
+    s = object->signature;
+    generation = ngx_media_main_conf(r)->s3.cred.generation;
+    token = t->cred.session_token;
+
+    if (s && s->made == req->now_s && s->generation == generation) {
+        return NGX_OK;
+    }
+
+    if (s == NULL) {
+        s = ngx_pcalloc(r->pool, sizeof(ngx_media_signed_t));
+        if (s == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (media_s3_sign(t, req, &s->values) != 0) {
+        return NGX_ERROR;
+    }
+
+    /* a copy: the next credentials are written over these */
+
+    if (s->generation != generation
+        && ngx_media_strdup(r->pool, &s->token, token.p, token.len) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    s->generation = generation;
+    s->made = req->now_s;
+
+    object->signature = s;
+
+    return NGX_OK;
 }

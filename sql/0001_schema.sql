@@ -6,12 +6,22 @@ REVOKE ALL ON SCHEMA media FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES IN SCHEMA media REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
+-- What runs in every upload is in PL/pgSQL, which keeps its plans as long as the session: a
+-- function in SQL that cannot be inlined is parsed and planned anew by each call.
+
 -- UUID version 7 (RFC 9562 5.7): ids sort by time of creation.
 CREATE FUNCTION media.uuid7() RETURNS uuid
-LANGUAGE sql VOLATILE PARALLEL SAFE SET search_path = pg_catalog AS $$
-  SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+LANGUAGE plpgsql VOLATILE PARALLEL SAFE SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
            PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
-           FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
+           FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid;
+END $$;
+
+-- When such an id was made.
+CREATE FUNCTION media.uuid7_time(id uuid) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
+  SELECT to_timestamp(('x' || encode(substring(uuid_send(id) FROM 1 FOR 6), 'hex'))::bit(48)::bigint / 1000.0)
 $$;
 
 CREATE TABLE media.users (
@@ -20,22 +30,36 @@ CREATE TABLE media.users (
                                      AND email !~ '[[:cntrl:][:space:]]'),
   password_hash text NOT NULL CHECK (password_hash LIKE '$%'),
   roles         text[] NOT NULL DEFAULT '{user}',
-  quota_bytes   bigint CHECK (quota_bytes >= 0),           -- null: no limit
+  quota_bytes   bigint CHECK (quota_bytes >= -1),          -- null: what the gateway's media_quota says; -1: no limit
+  quota_uploads int CHECK (quota_uploads >= -1),           -- open at once; null and -1 as above
   disabled_at   timestamptz,
   created_at    timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX users_email ON media.users (lower(email));
 
--- Refresh tokens, by hash; a family is one login and its refreshes.
+-- Refresh tokens, by hash; a family is one login and its refreshes, its id the "sid" of the access
+-- tokens. A token that was exchanged stays until it expires, so that a second use of it is seen.
 CREATE TABLE media.sessions (
   token_sha256 text PRIMARY KEY CHECK (token_sha256 ~ '^[0-9a-f]{64}$'),
   user_id      uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
   family       uuid NOT NULL,
+  replaced_by  text,                                   -- null: not exchanged yet
   created_at   timestamptz NOT NULL DEFAULT now(),
   expires_at   timestamptz NOT NULL
 );
 CREATE INDEX sessions_user ON media.sessions (user_id);
+CREATE INDEX sessions_family ON media.sessions (family);
 CREATE INDEX sessions_expiry ON media.sessions (expires_at);
+
+-- What ended before its tokens expire: one login, or every login of a user that began until then.
+CREATE TABLE media.revocations (
+  subject  uuid PRIMARY KEY,                           -- the login's id or the user's
+  kind     text NOT NULL CHECK (kind IN ('session', 'user')),
+  ended_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  xid      xid8 NOT NULL DEFAULT pg_current_xact_id()  -- gateways ask for what is new by it
+);
+CREATE INDEX revocations_xid ON media.revocations (xid);
+CREATE INDEX revocations_ended ON media.revocations (ended_at);
 
 -- A pipeline is a named list of steps; data, editable by the operator.
 CREATE TABLE media.pipelines (
@@ -60,19 +84,38 @@ CREATE TABLE media.pipeline_steps (
   PRIMARY KEY (pipeline, step)
 );
 
--- Upload intents: exist before the first byte goes to S3, closed by the commit.
+-- Upload intents: exist before the first byte goes to S3, closed by the commit. No byte is
+-- promised that was not reserved here before, so a commit never fails for the quota.
 CREATE TABLE media.uploads (
-  id             uuid PRIMARY KEY,                     -- becomes the media's id
-  owner_id       uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
-  object_key     text NOT NULL UNIQUE,
-  name           text NOT NULL,
-  reserved_bytes bigint NOT NULL DEFAULT 0 CHECK (reserved_bytes >= 0),
-  request_id     text,
-  heartbeat_at   timestamptz NOT NULL DEFAULT now(),
-  created_at     timestamptz NOT NULL DEFAULT now()
+  id              uuid PRIMARY KEY,                    -- becomes the media's id
+  owner_id        uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
+  object_key      text NOT NULL UNIQUE,
+  name            text,                                -- null: a form tells it later
+  reserved_bytes  bigint NOT NULL DEFAULT 0 CHECK (reserved_bytes >= 0),
+  idempotency_key text,
+  request_id      text,
+  heartbeat_at    timestamptz NOT NULL DEFAULT now(),
+  created_at      timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX uploads_owner ON media.uploads (owner_id);
 CREATE INDEX uploads_heartbeat ON media.uploads (heartbeat_at);
+
+-- What an Idempotency-Key stands for: an upload and, once that is committed, what a
+-- repetition is compared with and answered. A key whose upload is neither open nor
+-- answered is free.
+CREATE TABLE media.upload_keys (
+  owner_id   uuid NOT NULL REFERENCES media.users ON DELETE CASCADE,
+  key        text NOT NULL CHECK (octet_length(key) BETWEEN 1 AND 255),
+  upload_id  uuid NOT NULL,
+  request    jsonb,                                    -- upload_request()
+  size_bytes bigint,
+  sha256     text,
+  answer     text,                                     -- body of the 201
+  expires_at timestamptz NOT NULL DEFAULT now() + interval '24h',
+  PRIMARY KEY (owner_id, key),
+  CHECK (num_nulls(request, size_bytes, sha256, answer) IN (0, 4))
+);
+CREATE INDEX upload_keys_expiry ON media.upload_keys (expires_at);
 
 CREATE TABLE media.media (
   id           uuid PRIMARY KEY,
@@ -92,6 +135,8 @@ CREATE TABLE media.media (
   error_code   text,
   error_detail text,
   probe        jsonb,
+  run          int NOT NULL DEFAULT 1,                 -- the last start of a pipeline: pipeline, params,
+                                                       -- state and error are of that one
   token_epoch  int NOT NULL DEFAULT 1,                 -- raised: playback tokens end
   revision     bigint NOT NULL DEFAULT 1,
   request_id   text,
@@ -99,13 +144,16 @@ CREATE TABLE media.media (
   created_at   timestamptz NOT NULL DEFAULT now(),
   finished_at  timestamptz
 );
-CREATE INDEX media_owner ON media.media (owner_id, id DESC);
+CREATE INDEX media_owner ON media.media (owner_id, id DESC) INCLUDE (size_bytes);   -- and their sum, for quotas
+CREATE INDEX media_name ON media.media (name, owner_id);   -- If-None-Match
 CREATE INDEX media_pipeline ON media.media (pipeline);
 
 CREATE TABLE media.jobs (
   id            uuid PRIMARY KEY DEFAULT media.uuid7(),
   media_id      uuid NOT NULL REFERENCES media.media ON DELETE CASCADE,
   owner_id      uuid NOT NULL,                         -- of the media, for fairness
+  run           int NOT NULL DEFAULT 1,                -- which start of a pipeline it belongs to
+  pipeline      text REFERENCES media.pipelines ON UPDATE CASCADE,      -- null: of none, a notification
   step          text NOT NULL,
   ordinal       int NOT NULL DEFAULT 0,                -- which of a step's jobs
   range         jsonb,
@@ -131,10 +179,11 @@ CREATE TABLE media.jobs (
   created_at    timestamptz NOT NULL DEFAULT now(),
   started_at    timestamptz,
   finished_at   timestamptz,
-  UNIQUE (media_id, step, ordinal),
+  UNIQUE (media_id, run, step, ordinal),
   CHECK ((state = 'running') = (lease_until IS NOT NULL)),
   CHECK (attempt <= max_attempts)
 );
+CREATE INDEX jobs_pipeline ON media.jobs (pipeline);
 CREATE INDEX jobs_due ON media.jobs (queue, owner_id, priority DESC, id) WHERE state = 'queued';
 CREATE INDEX jobs_announce ON media.jobs (not_before) WHERE state = 'queued';
 CREATE INDEX jobs_lease ON media.jobs (lease_until) WHERE state = 'running';
@@ -202,7 +251,7 @@ CREATE INDEX outputs_job ON media.outputs (job_id);
 -- Every object of the bucket has its row here before it is written. No foreign
 -- keys: the row must outlive what it belonged to, until S3 has let go of it.
 --   pending  being written by an open upload or by attempt `fence` of a job
---   live     named by media or outputs
+--   live     named by media or outputs, or by the result of a job whose run is not done
 --   doomed   to be deleted by the janitor
 CREATE TABLE media.objects (
   object_key   text PRIMARY KEY,
@@ -211,10 +260,14 @@ CREATE TABLE media.objects (
   fence        bigint,
   s3_upload_id text,
   state        text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'live', 'doomed')),
+  strays_at    timestamptz,                            -- S3 may list uploads of this key that nobody
+                                                       -- knows: the janitor looks then
   retry_at     timestamptz NOT NULL DEFAULT now(),     -- the janitor looks again then
+  look_again   boolean NOT NULL DEFAULT false,         -- deleted or not: S3 may still finish a late PUT
   created_at   timestamptz NOT NULL DEFAULT now(),
   CHECK ((job_id IS NULL) = (fence IS NULL))
 );
+CREATE INDEX objects_strays ON media.objects (strays_at) WHERE strays_at IS NOT NULL;
 CREATE INDEX objects_unowned ON media.objects (retry_at) WHERE state <> 'live';
 CREATE INDEX objects_media ON media.objects (media_id);
 CREATE INDEX objects_job ON media.objects (job_id) WHERE job_id IS NOT NULL;

@@ -1,16 +1,22 @@
 -- What upload, job and operator functions share. Called by owners of the
 -- schema only; no program has EXECUTE on these.
 --
--- Lock order everywhere: the media row, then its jobs. A claim locks one job
--- and nothing else.
+-- Lock order everywhere: the media row, then its jobs, objects, messages, each
+-- sorted. A claim locks one job and nothing else.
+--
+-- A media may be run through pipelines again and again, one run at a time. Its
+-- state, progress, error and jobs are those of the last run. A run whose pipeline
+-- has outputs of an earlier run keeps its own back until it is done; then they
+-- take the place of the old ones, all at once.
 
 -- The text that libmedia's media_jobmsg_write() makes.
 CREATE FUNCTION media.job_message(job_id uuid, request_id text, traceparent text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
-  SELECT '{"v":1,"job_id":' || to_json(job_id::text)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN '{"v":1,"job_id":' || to_json(job_id::text)
          || coalesce(',"request_id":' || to_json(nullif(request_id, '')), '')
-         || coalesce(',"traceparent":' || to_json(nullif(traceparent, '')), '') || '}'
-$$;
+         || coalesce(',"traceparent":' || to_json(nullif(traceparent, '')), '') || '}';
+END $$;
 
 -- Makes the outbox row of a queued job; returns what the caller may publish now.
 CREATE FUNCTION media.job_announce(p_job media.jobs) RETURNS jsonb
@@ -92,10 +98,11 @@ END $$;
 
 -- Step defaults, then what the upload set and the step knows.
 CREATE FUNCTION media.step_params(p_step media.pipeline_steps, p_params jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = media, pg_temp AS $$
-  SELECT p_step.params || coalesce((SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(p_params) e
-                                    WHERE p_step.params_schema ? e.key), '{}')
-$$;
+LANGUAGE plpgsql IMMUTABLE SET search_path = media, pg_temp AS $$
+BEGIN
+  RETURN p_step.params || coalesce((SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(p_params) e
+                                    WHERE p_step.params_schema ? e.key), '{}');
+END $$;
 
 -- Queues every waiting job whose steps before it are all done. Fan-in is decided
 -- here, under the lock on the media row that every caller holds.
@@ -110,8 +117,8 @@ BEGIN
      WHERE j.media_id = p_media AND j.state = 'waiting'
        AND NOT EXISTS (
          SELECT FROM unnest(j.depends_on) d
-          WHERE NOT EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.step = d)
-             OR EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.step = d
+          WHERE NOT EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.run = j.run AND b.step = d)
+             OR EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.run = j.run AND b.step = d
                            AND b.state <> 'succeeded'))
     RETURNING j.*
   LOOP
@@ -121,15 +128,17 @@ BEGIN
 END $$;
 
 CREATE FUNCTION media.iso8601(t timestamptz) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-  SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+END $$;
 
 -- The output that /download and the mail mean; no row while there is none.
 CREATE FUNCTION media.main_output(p_media media.media) RETURNS SETOF media.outputs
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
-  SELECT o.* FROM outputs o JOIN jobs j ON j.id = o.job_id JOIN pipelines p ON p.name = p_media.pipeline
-   WHERE o.media_id = p_media.id AND j.step = p.main_step ORDER BY o.created_at, o.name LIMIT 1
+  SELECT o.* FROM outputs o JOIN jobs j ON j.id = o.job_id JOIN pipelines p ON p.name = j.pipeline
+   WHERE o.media_id = p_media.id AND j.pipeline = p_media.pipeline AND j.step = p.main_step
+   ORDER BY o.created_at, o.name LIMIT 1
 $$;
 
 -- The notification of an event: a job like any other. Everything the mail will
@@ -146,8 +155,8 @@ BEGIN
     RETURN '[]';
   END IF;
   SELECT * INTO v_output FROM main_output(p_media);
-  INSERT INTO jobs (media_id, owner_id, step, ordinal, queue, essential, state, max_attempts, params)
-  VALUES (p_media.id, p_media.owner_id, 'notify',
+  INSERT INTO jobs (media_id, owner_id, run, step, ordinal, queue, essential, state, max_attempts, params)
+  VALUES (p_media.id, p_media.owner_id, p_media.run, 'notify',
           (SELECT coalesce(max(ordinal) + 1, 0) FROM jobs WHERE media_id = p_media.id AND step = 'notify'),
           'notify', false, 'queued', 10,
           jsonb_build_object(
@@ -163,6 +172,63 @@ BEGIN
   RETURN job_announce(v_job);
 END $$;
 
+-- Deletes the messages of jobs that are about to go.
+CREATE FUNCTION media.outbox_drop(p_jobs uuid[]) RETURNS void
+LANGUAGE sql SET search_path = media, pg_temp AS $$
+  DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE job_id = ANY (p_jobs) ORDER BY id FOR UPDATE)
+$$;
+
+-- Deletes settled jobs with their outputs; what they wrote becomes ready for deletion.
+CREATE FUNCTION media.jobs_drop(p_jobs uuid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+BEGIN
+  UPDATE objects SET state = 'doomed', retry_at = now() WHERE object_key IN (
+    SELECT object_key FROM objects WHERE job_id = ANY (p_jobs) AND state = 'live' ORDER BY object_key FOR UPDATE);
+  PERFORM outbox_drop(p_jobs);
+  DELETE FROM jobs WHERE id = ANY (p_jobs);
+END $$;
+
+-- Names an output of a job; what had that name before becomes ready for deletion.
+CREATE FUNCTION media.output_put(p_job media.jobs, p_output jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+BEGIN
+  UPDATE objects SET state = 'doomed', retry_at = now() WHERE object_key = (
+    SELECT o.object_key FROM outputs o WHERE o.media_id = p_job.media_id AND o.name = p_output ->> 'name');
+  INSERT INTO outputs AS o (media_id, name, job_id, kind, content_type, size_bytes, sha256, etag, object_key,
+                            width, height, duration, bitrate)
+  VALUES (p_job.media_id, p_output ->> 'name', p_job.id, p_output ->> 'kind', p_output ->> 'content_type',
+          (p_output ->> 'size')::bigint, p_output ->> 'sha256', p_output ->> 'etag', p_output ->> 'object_key',
+          (p_output ->> 'width')::int, (p_output ->> 'height')::int, (p_output ->> 'duration')::double precision,
+          (p_output ->> 'bitrate')::bigint)
+  ON CONFLICT ON CONSTRAINT outputs_pkey DO UPDATE SET
+    job_id = excluded.job_id, kind = excluded.kind, content_type = excluded.content_type,
+    size_bytes = excluded.size_bytes, sha256 = excluded.sha256, etag = excluded.etag,
+    object_key = excluded.object_key, width = excluded.width, height = excluded.height,
+    duration = excluded.duration, bitrate = excluded.bitrate, created_at = now();
+END $$;
+
+-- Whether outputs of an earlier run of a job's pipeline are still served.
+CREATE FUNCTION media.run_replaces(p_job media.jobs) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM jobs b JOIN outputs o ON o.job_id = b.id
+                  WHERE b.media_id = p_job.media_id AND b.pipeline = p_job.pipeline AND b.run < p_job.run)
+$$;
+
+-- The run is done: the outputs it has kept back take the place of those of the
+-- runs of its pipeline before it, which end with all that is theirs.
+CREATE FUNCTION media.run_publish(p_media media.media) RETURNS void
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+DECLARE
+  v_job jobs;
+BEGIN
+  PERFORM jobs_drop(ARRAY(SELECT id FROM jobs WHERE media_id = p_media.id AND pipeline = p_media.pipeline
+                             AND run < p_media.run));
+  FOR v_job IN SELECT * FROM jobs WHERE media_id = p_media.id AND run = p_media.run AND result ? 'outputs' ORDER BY id LOOP
+    PERFORM output_put(v_job, o) FROM jsonb_array_elements(v_job.result -> 'outputs') o;
+    UPDATE jobs SET result = result - 'outputs' WHERE id = v_job.id;
+  END LOOP;
+END $$;
+
 -- Cancels what can no longer run (it waits for a step that will not succeed) and,
 -- when no essential job is left to do, settles the media and tells its owner.
 -- Comes after media_advance(): what waits then while nothing runs waits for ever.
@@ -173,29 +239,30 @@ DECLARE
   v_failed jobs;
   v_state text;
 BEGIN
+  SELECT * INTO v_media FROM media WHERE id = p_media;
   LOOP
     UPDATE jobs j SET state = 'canceled', finished_at = now()
      WHERE j.media_id = p_media AND j.state = 'waiting'
-       AND EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.step = ANY (j.depends_on)
+       AND EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.run = j.run AND b.step = ANY (j.depends_on)
                       AND b.state IN ('failed', 'canceled'));
     EXIT WHEN NOT FOUND;
   END LOOP;
   -- a step that fanned out into nothing, or a pipeline that names a step it does not have
-  IF NOT EXISTS (SELECT FROM jobs WHERE media_id = p_media AND essential AND state IN ('queued', 'running')) THEN
+  IF NOT EXISTS (SELECT FROM jobs WHERE media_id = p_media AND run = v_media.run AND essential
+                    AND state IN ('queued', 'running')) THEN
     UPDATE jobs SET state = 'canceled', finished_at = now(), error_code = 'pipeline_stuck',
            error_detail = format('the step "%s" waits for a step that will never be done', step)
      WHERE media_id = p_media AND state = 'waiting';
   END IF;
-  SELECT * INTO v_media FROM media WHERE id = p_media;
-  IF EXISTS (SELECT FROM jobs WHERE media_id = p_media AND essential
+  IF EXISTS (SELECT FROM jobs WHERE media_id = p_media AND run = v_media.run AND essential
                 AND state IN ('waiting', 'queued', 'running')) THEN
     v_state := 'processing';
   ELSE
-    SELECT * INTO v_failed FROM jobs WHERE media_id = p_media AND essential
+    SELECT * INTO v_failed FROM jobs WHERE media_id = p_media AND run = v_media.run AND essential
         AND (state = 'failed' OR (state = 'canceled' AND error_code = 'pipeline_stuck'))
       ORDER BY finished_at LIMIT 1;
     v_state := CASE WHEN v_failed.id IS NOT NULL THEN 'failed'
-                    WHEN EXISTS (SELECT FROM jobs WHERE media_id = p_media AND essential
+                    WHEN EXISTS (SELECT FROM jobs WHERE media_id = p_media AND run = v_media.run AND essential
                                     AND state = 'canceled') THEN 'canceled'
                     ELSE 'ready' END;
   END IF;
@@ -207,19 +274,69 @@ BEGIN
   IF v_state = v_media.state OR v_state NOT IN ('ready', 'failed') THEN
     RETURN '[]';
   END IF;
+  IF v_state = 'ready' AND v_media.run > 1 THEN
+    PERFORM run_publish(v_media);
+  END IF;
   SELECT * INTO v_media FROM media WHERE id = p_media;
   RETURN notify_enqueue(v_media, 'media.' || v_state);
 END $$;
 
+-- Makes the jobs of a media's run and announces the first of them.
+CREATE FUNCTION media.run_start(p_media uuid) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+DECLARE
+  v_media media;
+  v_outbox jsonb;
+BEGIN
+  SELECT * INTO v_media FROM media WHERE id = p_media;
+  INSERT INTO jobs (media_id, owner_id, run, pipeline, step, queue, depends_on, max_attempts, priority, params)
+  SELECT p_media, v_media.owner_id, v_media.run, s.pipeline, s.step, s.queue, s.depends_on, s.max_attempts, s.priority,
+         step_params(s, v_media.params)
+    FROM pipeline_steps s WHERE s.pipeline = v_media.pipeline AND NOT s.fan_out;
+  v_outbox := media_advance(p_media);
+  RETURN v_outbox || media_settle(p_media);
+END $$;
+
+-- Runs failed or canceled jobs of a media again, with a fresh set of attempts; what
+-- was canceled because of them waits again.
+CREATE FUNCTION media.jobs_retry(p_media uuid, p_jobs uuid[]) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+DECLARE
+  v_outbox jsonb;
+BEGIN
+  UPDATE jobs SET state = 'waiting', attempt = 0, progress = 0, error_code = NULL, error_detail = NULL,
+         finished_at = NULL, not_before = now()
+   WHERE media_id = p_media AND (id = ANY (p_jobs) OR (state = 'canceled' AND (run, step) IN (
+        WITH RECURSIVE chosen AS (
+          SELECT c.run, c.step FROM jobs c WHERE c.id = ANY (p_jobs)), later AS (
+          SELECT c.run, c.step FROM chosen c UNION
+          SELECT b.run, b.step FROM jobs b JOIN later l ON b.run = l.run AND l.step = ANY (b.depends_on)
+           WHERE b.media_id = p_media)
+        SELECT l.run, l.step FROM later l EXCEPT SELECT c.run, c.step FROM chosen c)));
+  v_outbox := media_advance(p_media);
+  RETURN v_outbox || media_settle(p_media);
+END $$;
+
+-- Stops jobs of a media; a worker that runs one hears of it at its next heart-beat.
+CREATE FUNCTION media.jobs_cancel(p_media uuid, p_jobs uuid[]) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+BEGIN
+  UPDATE objects SET state = 'doomed', retry_at = now() + object_grace()
+   WHERE job_id = ANY (p_jobs) AND state = 'pending';
+  UPDATE jobs SET state = 'canceled', lease_until = NULL, finished_at = now() WHERE id = ANY (p_jobs);
+  RETURN media_settle(p_media);
+END $$;
+
 -- The resource of the HTTP contract.
 CREATE FUNCTION media.media_json(p media.media) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
-  SELECT jsonb_build_object(
+LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
+BEGIN
+  RETURN jsonb_build_object(
     'id', p.id, 'name', p.name, 'title', p.title, 'content_type', p.content_type, 'size', p.size_bytes,
     'digest', jsonb_build_object('sha-256', p.sha256), 'owner', p.owner_id, 'visibility', p.visibility,
     'pipeline', p.pipeline, 'params', p.params, 'state', p.state,
     'progress', coalesce((SELECT round(avg(CASE WHEN j.state = 'succeeded' THEN 1 ELSE j.progress END)::numeric, 4)
-                            FROM jobs j WHERE j.media_id = p.id AND j.essential), 1),
+                            FROM jobs j WHERE j.media_id = p.id AND j.run = p.run AND j.essential), 1),
     'created_at', iso8601(p.created_at), 'finished_at', iso8601(p.finished_at),
     'error', CASE WHEN p.error_code IS NOT NULL THEN
        jsonb_build_object('code', p.error_code, 'detail', p.error_detail) END,
@@ -229,20 +346,26 @@ LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
          'eta_seconds', round(j.eta_seconds::numeric, 1), 'attempt', j.attempt, 'max_attempts', j.max_attempts,
          'error', CASE WHEN j.error_code IS NOT NULL THEN
             jsonb_build_object('code', j.error_code, 'detail', j.error_detail) END) ORDER BY j.id)
-       FROM jobs j WHERE j.media_id = p.id), '[]'),
+       FROM jobs j WHERE j.media_id = p.id AND j.run = p.run), '[]'),
     'outputs', coalesce((SELECT jsonb_agg(jsonb_build_object(
          'name', o.name, 'kind', o.kind, 'content_type', o.content_type, 'size', o.size_bytes,
          'digest', jsonb_build_object('sha-256', o.sha256), 'width', o.width, 'height', o.height,
          'duration', o.duration, 'bitrate', o.bitrate,
          'href', '/media/' || p.id || '/' || o.name) ORDER BY o.created_at, o.name)
-       FROM outputs o WHERE o.media_id = p.id), '[]'))
-$$;
+       FROM outputs o WHERE o.media_id = p.id), '[]'));
+END $$;
 
--- Makes every object of a media ready for deletion; what a worker is writing, once
--- it has noticed.
-CREATE FUNCTION media.media_doom(p_media uuid) RETURNS void
-LANGUAGE sql SET search_path = media, pg_temp AS $$
+-- Gone for everybody at once: a worker that runs one of its jobs has lost it, the janitor
+-- removes the objects, those a worker may still be writing once it has noticed. The caller
+-- holds the media row.
+CREATE FUNCTION media.media_remove(p_media uuid) RETURNS void
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+BEGIN
+  PERFORM FROM jobs WHERE media_id = p_media ORDER BY id FOR UPDATE;
   UPDATE objects SET state = 'doomed',
          retry_at = now() + CASE WHEN state = 'pending' THEN object_grace() ELSE interval '0s' END
-   WHERE media_id = p_media AND state <> 'doomed'
-$$;
+   WHERE object_key IN (SELECT object_key FROM objects WHERE media_id = p_media AND state <> 'doomed'
+                         ORDER BY object_key FOR UPDATE);
+  PERFORM outbox_drop(ARRAY(SELECT id FROM jobs WHERE media_id = p_media));
+  DELETE FROM media WHERE id = p_media;
+END $$;

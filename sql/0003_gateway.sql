@@ -1,24 +1,13 @@
 -- Functions of the gateway (role media_gateway). Signatures and meaning of the
 -- columns: libmedia/include/media/stmt.h.
 
-CREATE FUNCTION media.login_lookup(p_email text)
-RETURNS TABLE (id uuid, password_hash text, roles text, email text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT u.id, u.password_hash, to_json(u.roles)::text, u.email FROM users u
-   WHERE lower(u.email) = lower(p_email) AND u.disabled_at IS NULL
-$$;
-
-CREATE FUNCTION media.session_open(p_user uuid, p_token_sha256 text, p_family uuid, p_ttl_s int)
-RETURNS TABLE (code text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+-- What a user may have, null: no limit. The last two are the gateway's media_quota, for
+-- users without a value of their own.
+CREATE FUNCTION media.quota_of(p_user media.users, p_bytes bigint, p_uploads int, OUT bytes bigint, OUT uploads int)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM users WHERE id = p_user AND disabled_at IS NULL) THEN
-    RETURN QUERY SELECT 'credentials_invalid';
-    RETURN;
-  END IF;
-  INSERT INTO sessions (token_sha256, user_id, family, expires_at)
-  VALUES (p_token_sha256, p_user, p_family, now() + make_interval(secs => p_ttl_s));
-  RETURN QUERY SELECT 'ok';
+  bytes := nullif(coalesce(p_user.quota_bytes, p_bytes), -1);
+  uploads := nullif(coalesce(p_user.quota_uploads, p_uploads), -1);
 END $$;
 
 CREATE FUNCTION media.quota_used(p_user uuid) RETURNS bigint
@@ -27,59 +16,14 @@ LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
        + coalesce((SELECT sum(reserved_bytes) FROM uploads WHERE owner_id = p_user), 0)::bigint
 $$;
 
-CREATE FUNCTION media.me(p_user uuid) RETURNS TABLE (me text)
+CREATE FUNCTION media.me(p_user uuid, p_quota_bytes bigint, p_quota_uploads int) RETURNS TABLE (me text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT jsonb_build_object('id', u.id, 'email', u.email, 'roles', to_jsonb(u.roles),
-    'quota', jsonb_build_object('used', quota_used(u.id), 'limit', u.quota_bytes,
-      'uploads', (SELECT count(*) FROM uploads p WHERE p.owner_id = u.id)))::text
-    FROM users u WHERE u.id = p_user AND u.disabled_at IS NULL
+    'quota', jsonb_build_object('used', quota_used(u.id), 'limit', q.bytes,
+      'reserved', (SELECT coalesce(sum(p.reserved_bytes), 0) FROM uploads p WHERE p.owner_id = u.id),
+      'uploads', (SELECT count(*) FROM uploads p WHERE p.owner_id = u.id), 'uploads_limit', q.uploads))::text
+    FROM users u, quota_of(u, p_quota_bytes, p_quota_uploads) q WHERE u.id = p_user AND u.disabled_at IS NULL
 $$;
-
--- Committed durably before a byte goes to S3: an intent lost in a crash would
--- leave an object that nobody knows.
-CREATE FUNCTION media.upload_open(p_id uuid, p_owner uuid, p_object_key text, p_name text, p_content_type text,
-                                  p_size bigint, p_pipeline text, p_params jsonb, p_request_id text,
-                                  p_no_replace boolean)
-RETURNS TABLE (code text, detail text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-DECLARE
-  v_quota bigint;
-  v_used bigint;
-  v_fault text;
-BEGIN
-  SELECT quota_bytes INTO v_quota FROM users WHERE id = p_owner AND disabled_at IS NULL;
-  IF NOT FOUND THEN
-    RETURN QUERY SELECT 'token_invalid', 'the account of this token is gone or disabled';
-    RETURN;
-  END IF;
-  IF p_pipeline IS NOT NULL THEN
-    IF NOT EXISTS (SELECT FROM pipelines WHERE name = p_pipeline) THEN
-      RETURN QUERY SELECT 'pipeline_unknown', format('there is no pipeline "%s"', left(p_pipeline, 64));
-      RETURN;
-    END IF;
-    v_fault := params_fault(p_pipeline, p_params);
-    IF v_fault IS NOT NULL THEN
-      RETURN QUERY SELECT 'params_invalid', v_fault;
-      RETURN;
-    END IF;
-  END IF;
-  IF p_no_replace AND EXISTS (SELECT FROM media WHERE owner_id = p_owner AND name = p_name) THEN
-    RETURN QUERY SELECT 'precondition_failed', 'you already have media of that name';
-    RETURN;
-  END IF;
-  IF v_quota IS NOT NULL THEN
-    PERFORM FROM users WHERE id = p_owner FOR NO KEY UPDATE;
-    v_used := quota_used(p_owner);
-    IF v_used + coalesce(p_size, 0) > v_quota OR (p_size IS NULL AND v_used >= v_quota) THEN
-      RETURN QUERY SELECT 'quota_exceeded', format('used %s of %s bytes', v_used, v_quota);
-      RETURN;
-    END IF;
-  END IF;
-  INSERT INTO uploads (id, owner_id, object_key, name, reserved_bytes, request_id)
-  VALUES (p_id, p_owner, p_object_key, p_name, coalesce(p_size, 0), p_request_id);
-  INSERT INTO objects (object_key, media_id) VALUES (p_object_key, p_id);
-  RETURN QUERY SELECT 'ok', NULL::text;
-END $$;
 
 CREATE FUNCTION media.upload_s3id(p_id uuid, p_s3_upload_id text) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
@@ -89,6 +33,18 @@ BEGIN
   -- locked, so that the janitor either passes by or has given it up before
   SELECT object_key INTO v_key FROM uploads WHERE id = p_id FOR KEY SHARE;
   UPDATE objects SET s3_upload_id = p_s3_upload_id WHERE object_key = v_key;
+  RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'gone' END;
+END $$;
+
+-- A CreateMultipartUpload got no answer and is about to be repeated. Only a live object keeps its row
+-- without being deleted from S3, and by then no upload of its key has a right to be there.
+CREATE FUNCTION media.upload_doubt(p_id uuid) RETURNS TABLE (code text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_key text;
+BEGIN
+  SELECT object_key INTO v_key FROM uploads WHERE id = p_id FOR KEY SHARE;
+  UPDATE objects SET strays_at = now() + interval '1min' WHERE object_key = v_key;
   RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'gone' END;
 END $$;
 
@@ -115,8 +71,6 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE
   v_upload uploads;
   v_media media;
-  v_quota bigint;
-  v_used bigint;
   v_fault text;
   v_outbox jsonb;
 BEGIN
@@ -146,13 +100,9 @@ BEGIN
     RETURN QUERY SELECT 'params_invalid', 'visibility: must be private, unlisted or public', NULL::text, '[]'::text;
     RETURN;
   END IF;
-  SELECT quota_bytes INTO v_quota FROM users WHERE id = v_upload.owner_id FOR NO KEY UPDATE;
-  IF v_quota IS NOT NULL THEN
-    v_used := quota_used(v_upload.owner_id) - v_upload.reserved_bytes;
-    IF v_used + p_size > v_quota THEN
-      RETURN QUERY SELECT 'quota_exceeded', format('used %s of %s bytes', v_used, v_quota), NULL::text, '[]'::text;
-      RETURN;
-    END IF;
+  IF p_size > v_upload.reserved_bytes THEN
+    RAISE EXCEPTION 'upload %: % bytes, % are reserved', p_id, p_size, v_upload.reserved_bytes
+      USING ERRCODE = 'check_violation';
   END IF;
   DELETE FROM uploads WHERE id = p_id;
   INSERT INTO media (id, owner_id, name, title, content_type, size_bytes, sha256, etag, object_key, visibility,
@@ -160,12 +110,9 @@ BEGIN
   VALUES (p_id, v_upload.owner_id, p_name, p_title, p_content_type, p_size, p_sha256, p_etag, v_upload.object_key,
           coalesce(p_visibility, 'private'), p_pipeline, coalesce(p_params, '{}'), p_request_id, p_traceparent);
   UPDATE objects SET state = 'live', s3_upload_id = NULL WHERE object_key = v_upload.object_key;
-  INSERT INTO jobs (media_id, owner_id, step, queue, depends_on, max_attempts, priority, params)
-  SELECT p_id, v_upload.owner_id, s.step, s.queue, s.depends_on, s.max_attempts, s.priority,
-         step_params(s, coalesce(p_params, '{}'))
-    FROM pipeline_steps s WHERE s.pipeline = p_pipeline AND NOT s.fan_out;
-  v_outbox := media_advance(p_id) || media_settle(p_id);
+  v_outbox := run_start(p_id);
   SELECT * INTO v_media FROM media WHERE id = p_id;
+  PERFORM upload_key_settle(v_upload, v_media);
   RETURN QUERY SELECT 'ok', NULL::text, media_json(v_media)::text, v_outbox::text;
 END $$;
 
@@ -182,9 +129,10 @@ BEGIN
   IF p_is_clean THEN
     DELETE FROM objects WHERE object_key = p_object_key AND state = 'pending' AND v_found;
   ELSIF NOT EXISTS (SELECT FROM media WHERE id = p_id) THEN
-    INSERT INTO objects AS o (object_key, media_id, state, retry_at)
-    VALUES (p_object_key, p_id, 'doomed', now() + interval '5s')
-    ON CONFLICT ON CONSTRAINT objects_pkey DO UPDATE SET state = 'doomed', retry_at = excluded.retry_at
+    INSERT INTO objects AS o (object_key, media_id, state, retry_at, look_again)
+    VALUES (p_object_key, p_id, 'doomed', now() + interval '5s', true)
+    ON CONFLICT ON CONSTRAINT objects_pkey DO UPDATE
+      SET state = 'doomed', retry_at = excluded.retry_at, look_again = true
       WHERE o.media_id = p_id AND o.state <> 'live';
   END IF;
   RETURN QUERY SELECT CASE WHEN v_found THEN 'ok' ELSE 'gone' END;
@@ -247,9 +195,14 @@ BEGIN
     'next', v_next)::text;
 END $$;
 
-CREATE FUNCTION media.media_get(p_owner uuid, p_id uuid) RETURNS TABLE (media text)
+-- Whoever has the id of unlisted or public media may read it, as far as it is meant to be
+-- seen: what the job engine and the file itself tell is the owner's. p_caller is null for
+-- somebody without a token.
+CREATE FUNCTION media.media_get(p_caller uuid, p_id uuid) RETURNS TABLE (media text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT media_json(m)::text FROM media m WHERE m.id = p_id AND m.owner_id = p_owner
+  SELECT (media_json(m) || CASE WHEN m.owner_id = p_caller THEN '{}'
+            ELSE '{"jobs": [], "params": {}, "probe": null, "error": null}'::jsonb END)::text
+    FROM media m WHERE m.id = p_id AND (m.owner_id = p_caller OR m.visibility <> 'private')
 $$;
 
 -- The bytes behind a name: 'original', an output, or '' for the main output.
@@ -287,21 +240,43 @@ BEGIN
     p_media.name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name;
 END $$;
 
-CREATE FUNCTION media.media_object(p_owner uuid, p_id uuid, p_output text)
-RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
-               sha256 text, modified bigint, output text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT o.* FROM (SELECT 1) one
-    LEFT JOIN media m ON m.id = p_id AND m.owner_id = p_owner, LATERAL object_of(m, p_output) o
-$$;
+-- Every download asks one of these two. They are in PL/pgSQL because it keeps its plans; a function in SQL is
+-- planned anew by each call.
 
-CREATE FUNCTION media.play_object(p_id uuid, p_epoch int, p_output text)
+-- Outputs of unlisted or public media for everybody, the original for its owner alone. Who
+-- has no token is asked for one where it might help.
+CREATE FUNCTION media.media_object(p_caller uuid, p_id uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT o.* FROM (SELECT 1) one
-    LEFT JOIN media m ON m.id = p_id AND m.token_epoch = p_epoch, LATERAL object_of(m, p_output) o
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_media media;
+BEGIN
+  SELECT * INTO v_media FROM media m
+   WHERE m.id = p_id AND (m.owner_id = p_caller OR (m.visibility <> 'private' AND p_output <> 'original'));
+  RETURN QUERY
+  SELECT CASE WHEN v_media.id IS NULL AND p_caller IS NULL THEN 'token_missing' ELSE o.code END,
+         CASE WHEN v_media.owner_id = p_caller THEN o.detail END,
+         o.object_key, o.size, o.etag, o.content_type, o.name, o.sha256, o.modified, o.output
+    FROM object_of(v_media, p_output) o;
+END $$;
+
+-- p_sid: the login that made the playback token, null for one in a mail. It ends with its login.
+CREATE FUNCTION media.play_object(p_id uuid, p_epoch int, p_sid uuid, p_output text)
+RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
+               sha256 text, modified bigint, output text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_media media;
+BEGIN
+  SELECT * INTO v_media FROM media m
+   WHERE m.id = p_id AND m.token_epoch = p_epoch
+     AND NOT EXISTS (SELECT FROM revocations r WHERE r.subject = p_sid
+                         OR (r.subject = m.owner_id AND r.ended_at >= uuid7_time(p_sid)));
+  RETURN QUERY SELECT * FROM object_of(v_media, p_output);
+END $$;
 
 CREATE FUNCTION media.media_epoch(p_owner uuid, p_id uuid) RETURNS TABLE (epoch int, duration double precision)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$

@@ -133,6 +133,7 @@ DECLARE
   v_out jsonb;
   v_count int;
   v_outbox jsonb;
+  v_is_kept_back boolean := run_replaces(v_job);
 BEGIN
   IF v_job.state = 'succeeded' AND v_job.fence = p_fence THEN
     RETURN QUERY SELECT 'ok', '[]';      -- said before, the answer was lost
@@ -149,36 +150,28 @@ BEGIN
       RAISE EXCEPTION 'job % never registered object %', p_id, v_out ->> 'object_key'
         USING ERRCODE = 'check_violation';
     END IF;
-    UPDATE objects SET state = 'doomed', retry_at = now() WHERE object_key = (
-      SELECT o.object_key FROM outputs o WHERE o.media_id = v_job.media_id AND o.name = v_out ->> 'name');
-    INSERT INTO outputs AS o (media_id, name, job_id, kind, content_type, size_bytes, sha256, etag, object_key,
-                              width, height, duration, bitrate)
-    VALUES (v_job.media_id, v_out ->> 'name', p_id, v_out ->> 'kind', v_out ->> 'content_type',
-            (v_out ->> 'size')::bigint, v_out ->> 'sha256', v_out ->> 'etag', v_out ->> 'object_key',
-            (v_out ->> 'width')::int, (v_out ->> 'height')::int, (v_out ->> 'duration')::double precision,
-            (v_out ->> 'bitrate')::bigint)
-    ON CONFLICT ON CONSTRAINT outputs_pkey DO UPDATE SET
-      job_id = excluded.job_id, kind = excluded.kind, content_type = excluded.content_type,
-      size_bytes = excluded.size_bytes, sha256 = excluded.sha256, etag = excluded.etag,
-      object_key = excluded.object_key, width = excluded.width, height = excluded.height,
-      duration = excluded.duration, bitrate = excluded.bitrate, created_at = now();
+    IF NOT v_is_kept_back THEN
+      PERFORM output_put(v_job, v_out);
+    END IF;
   END LOOP;
   UPDATE objects SET state = 'doomed', retry_at = now() + object_grace()
    WHERE job_id = p_id AND state = 'pending';
   UPDATE jobs SET state = 'succeeded', lease_until = NULL, progress = 1, eta_seconds = NULL, finished_at = now(),
-         result = p_result - 'outputs' - 'probe'
+         result = p_result - (CASE WHEN v_is_kept_back THEN '{probe}' ELSE '{probe,outputs}' END)::text[]
    WHERE id = p_id;
   IF p_result ? 'probe' THEN
     UPDATE media SET probe = p_result -> 'probe' WHERE id = v_job.media_id;
   END IF;
-  INSERT INTO jobs (media_id, owner_id, step, ordinal, range, queue, depends_on, max_attempts, priority, params)
-  SELECT v_job.media_id, v_job.owner_id, s.step,
+  INSERT INTO jobs (media_id, owner_id, run, pipeline, step, ordinal, range, queue, depends_on, max_attempts, priority,
+                    params)
+  SELECT v_job.media_id, v_job.owner_id, v_job.run, v_job.pipeline, s.step,
          row_number() OVER (PARTITION BY s.step ORDER BY f.n) - 1
-           + (SELECT coalesce(max(x.ordinal) + 1, 0) FROM jobs x WHERE x.media_id = v_job.media_id AND x.step = s.step),
+           + (SELECT coalesce(max(x.ordinal) + 1, 0) FROM jobs x
+               WHERE x.media_id = v_job.media_id AND x.run = v_job.run AND x.step = s.step),
          f.job -> 'range', s.queue, s.depends_on, s.max_attempts, s.priority, step_params(s, m.params)
     FROM jsonb_array_elements(coalesce(p_result -> 'fan_out', '[]')) WITH ORDINALITY AS f(job, n)
     JOIN media m ON m.id = v_job.media_id
-    JOIN pipeline_steps s ON s.pipeline = m.pipeline AND s.step = f.job ->> 'step' AND s.fan_out;
+    JOIN pipeline_steps s ON s.pipeline = v_job.pipeline AND s.step = f.job ->> 'step' AND s.fan_out;
   GET DIAGNOSTICS v_count = ROW_COUNT;
   IF v_count <> jsonb_array_length(coalesce(p_result -> 'fan_out', '[]')) THEN
     RAISE EXCEPTION 'job % fans out into a step that its pipeline does not have', p_id USING ERRCODE = 'check_violation';
@@ -249,3 +242,41 @@ BEGIN
    WHERE id = p_id RETURNING * INTO v_job;
   RETURN QUERY SELECT 'ok', job_announce(v_job)::text;
 END $$;
+
+-- The notifier's: the same, of the queue notify alone. Its jobs make nothing but mails.
+CREATE FUNCTION media.notify_claim(p_worker text, p_lease_s int)
+RETURNS TABLE (id uuid, media_id uuid, step text, attempt int, max_attempts int, fence bigint, params text,
+               range text, object_key text, size bigint, name text, content_type text, owner_id uuid,
+               request_id text, traceparent text, created bigint)
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT * FROM job_claim('notify', p_worker, p_lease_s, '{notify}')
+$$;
+
+-- Null, which no function finds, for a job of another queue.
+CREATE FUNCTION media.notify_job(p_id uuid) RETURNS uuid
+LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
+  SELECT id FROM jobs WHERE id = p_id AND queue = 'notify'
+$$;
+
+CREATE FUNCTION media.notify_heartbeat(p_id uuid, p_fence bigint, p_lease_s int, p_progress double precision,
+                                       p_eta double precision)
+RETURNS TABLE (code text)
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT h.code FROM job_heartbeat(notify_job(p_id), p_fence, p_lease_s, p_progress, p_eta) h
+$$;
+
+CREATE FUNCTION media.notify_finish(p_id uuid, p_fence bigint, p_result jsonb) RETURNS TABLE (code text, outbox text)
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT f.* FROM job_finish(notify_job(p_id), p_fence, p_result - '{outputs,probe,fan_out}'::text[]) f
+$$;
+
+CREATE FUNCTION media.notify_fail(p_id uuid, p_fence bigint, p_may_retry boolean, p_code text, p_detail text)
+RETURNS TABLE (code text, outbox text)
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT f.* FROM job_fail(notify_job(p_id), p_fence, p_may_retry, p_code, p_detail) f
+$$;
+
+CREATE FUNCTION media.notify_release(p_id uuid, p_fence bigint) RETURNS TABLE (code text, outbox text)
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT r.* FROM job_release(notify_job(p_id), p_fence) r
+$$;

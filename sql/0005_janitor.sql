@@ -54,6 +54,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
   RETURNING o.id, o.queue, o.message
 $$;
 
+-- A gateway that fell silent may have a request at S3 which is still at work: its object is
+-- deleted after a grace. Keys of uploads are forgotten in the same pass.
 CREATE FUNCTION media.janitor_uploads(p_stale_s int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE
@@ -66,9 +68,11 @@ BEGIN
        ORDER BY x.id LIMIT 1000 FOR UPDATE SKIP LOCKED))
     RETURNING u.object_key
   LOOP
-    UPDATE objects SET state = 'doomed', retry_at = now() WHERE object_key = v_key AND state = 'pending';
+    UPDATE objects SET state = 'doomed', retry_at = now() + object_grace(), look_again = true
+     WHERE object_key = v_key AND state = 'pending';
     v_count := v_count + 1;
   END LOOP;
+  DELETE FROM upload_keys WHERE expires_at < now();
   RETURN v_count;
 END $$;
 
@@ -87,9 +91,35 @@ BEGIN
   RETURNING o.object_key, o.s3_upload_id;
 END $$;
 
+-- How long a PUT that its client walked away from may take to appear: deleted once more
+-- after that. ALTER DATABASE ... SET media.object_look_again changes it.
+CREATE FUNCTION media.object_look_again() RETURNS interval
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+  SELECT coalesce(nullif(current_setting('media.object_look_again', true), ''), '10min')::interval
+$$;
+
 CREATE FUNCTION media.janitor_object_gone(p_object_key text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+BEGIN
+  UPDATE objects SET look_again = false, s3_upload_id = NULL, retry_at = now() + object_look_again()
+   WHERE object_key = p_object_key AND state = 'doomed' AND look_again;
+  IF NOT FOUND THEN
+    DELETE FROM objects WHERE object_key = p_object_key AND state = 'doomed';
+  END IF;
+END $$;
+
+CREATE FUNCTION media.janitor_strays(p_limit int) RETURNS TABLE (object_key text)
 LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  DELETE FROM objects WHERE object_key = p_object_key AND state = 'doomed'
+  UPDATE objects o SET strays_at = now() + interval '60s'
+   WHERE o.object_key = ANY (ARRAY(SELECT x.object_key FROM objects x
+                                    WHERE x.state = 'live' AND x.strays_at <= now()
+                                    ORDER BY x.strays_at LIMIT p_limit FOR UPDATE SKIP LOCKED))
+  RETURNING o.object_key
+$$;
+
+CREATE FUNCTION media.janitor_strays_gone(p_object_key text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  UPDATE objects SET strays_at = NULL WHERE object_key = p_object_key
 $$;
 
 CREATE FUNCTION media.janitor_sessions() RETURNS bigint
@@ -99,5 +129,7 @@ DECLARE
 BEGIN
   DELETE FROM sessions WHERE expires_at < now();
   GET DIAGNOSTICS v_count = ROW_COUNT;
+  -- longer than any token may live that they end: a playback token's week is the most
+  DELETE FROM revocations WHERE ended_at < now() - greatest(token_life(), interval '7 days') - interval '1 day';
   RETURN v_count;
 END $$;

@@ -12,28 +12,46 @@ BEGIN
   RETURN QUERY SELECT CASE WHEN v_id IS NULL THEN 'conflict' ELSE 'ok' END, v_id;
 END $$;
 
--- A new password ends every session.
+-- A new password ends every login, and so does disabling: see user_ended().
 CREATE FUNCTION media.ctl_user_passwd(p_email text, p_password_hash text) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-DECLARE
-  v_id uuid;
 BEGIN
-  UPDATE users SET password_hash = p_password_hash WHERE lower(email) = lower(p_email) RETURNING id INTO v_id;
-  DELETE FROM sessions WHERE user_id = v_id;
-  RETURN QUERY SELECT CASE WHEN v_id IS NULL THEN 'not_found' ELSE 'ok' END;
+  UPDATE users SET password_hash = p_password_hash WHERE lower(email) = lower(p_email);
+  RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'not_found' END;
 END $$;
 
 CREATE FUNCTION media.ctl_user_disable(p_email text, p_is_disabled boolean) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-DECLARE
-  v_id uuid;
 BEGIN
   UPDATE users SET disabled_at = CASE WHEN p_is_disabled THEN coalesce(disabled_at, now()) END
-   WHERE lower(email) = lower(p_email) RETURNING id INTO v_id;
-  IF p_is_disabled THEN
-    DELETE FROM sessions WHERE user_id = v_id;
+   WHERE lower(email) = lower(p_email);
+  RETURN QUERY SELECT CASE WHEN FOUND THEN 'ok' ELSE 'not_found' END;
+END $$;
+
+-- How a limit is shown: its number, "none" or "default".
+CREATE FUNCTION media.quota_said(p_limit bigint) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+  SELECT CASE WHEN p_limit IS NULL THEN '"default"' WHEN p_limit = -1 THEN '"none"' ELSE to_jsonb(p_limit) END
+$$;
+
+-- null leaves a limit as it is, "default" is the gateway's media_quota, -1 none.
+CREATE FUNCTION media.ctl_user_quota(p_email text, p_bytes text, p_uploads text)
+RETURNS TABLE (code text, quota text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_user users;
+BEGIN
+  UPDATE users SET
+    quota_bytes = CASE WHEN p_bytes IS NULL THEN quota_bytes WHEN p_bytes <> 'default' THEN p_bytes::bigint END,
+    quota_uploads = CASE WHEN p_uploads IS NULL THEN quota_uploads WHEN p_uploads <> 'default' THEN p_uploads::int END
+   WHERE lower(email) = lower(p_email) RETURNING * INTO v_user;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT 'not_found', NULL::text;
+    RETURN;
   END IF;
-  RETURN QUERY SELECT CASE WHEN v_id IS NULL THEN 'not_found' ELSE 'ok' END;
+  RETURN QUERY SELECT 'ok', jsonb_build_object('email', v_user.email,
+    'bytes', quota_said(v_user.quota_bytes), 'uploads', quota_said(v_user.quota_uploads),
+    'used', quota_used(v_user.id), 'open', (SELECT count(*) FROM uploads WHERE owner_id = v_user.id))::text;
 END $$;
 
 CREATE FUNCTION media.ctl_user_list()
@@ -59,34 +77,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT (to_jsonb(j) - 'announced_at')::text FROM jobs j WHERE j.id = p_id
 $$;
 
--- Runs a failed or canceled job again, with a fresh set of attempts; what was
--- canceled because of it waits again.
 CREATE FUNCTION media.ctl_job_retry(p_id uuid) RETURNS TABLE (code text, detail text, outbox text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_job jobs := job_lock(p_id);
-  v_outbox jsonb;
 BEGIN
   IF v_job.id IS NULL THEN
     RETURN QUERY SELECT 'not_found', NULL::text, '[]';
-    RETURN;
-  END IF;
-  IF v_job.state NOT IN ('failed', 'canceled') THEN
+  ELSIF v_job.state NOT IN ('failed', 'canceled') THEN
     RETURN QUERY SELECT 'conflict', format('the job is %s', v_job.state), '[]';
-    RETURN;
+  ELSE
+    RETURN QUERY SELECT 'ok', NULL::text, jobs_retry(v_job.media_id, ARRAY[p_id])::text;
   END IF;
-  UPDATE jobs SET state = 'waiting', attempt = 0, progress = 0, error_code = NULL, error_detail = NULL,
-         finished_at = NULL, not_before = now()
-   WHERE id = p_id
-      OR (media_id = v_job.media_id AND state = 'canceled' AND step <> v_job.step AND step IN (
-        WITH RECURSIVE later AS (
-          SELECT v_job.step UNION
-          SELECT j.step FROM jobs j JOIN later l ON l.step = ANY (j.depends_on) WHERE j.media_id = v_job.media_id)
-        SELECT l.step FROM later l));
-  v_outbox := media_advance(v_job.media_id);
-  v_outbox := v_outbox || media_settle(v_job.media_id);
-  RETURN QUERY SELECT 'ok', NULL::text, v_outbox::text;
 END $$;
 
 CREATE FUNCTION media.ctl_job_cancel(p_id uuid) RETURNS TABLE (code text, detail text, outbox text)
@@ -97,15 +100,11 @@ DECLARE
 BEGIN
   IF v_job.id IS NULL THEN
     RETURN QUERY SELECT 'not_found', NULL::text, '[]';
-    RETURN;
-  END IF;
-  IF v_job.state NOT IN ('waiting', 'queued', 'running') THEN
+  ELSIF v_job.state NOT IN ('waiting', 'queued', 'running') THEN
     RETURN QUERY SELECT 'conflict', format('the job is %s', v_job.state), '[]';
-    RETURN;
+  ELSE
+    RETURN QUERY SELECT 'ok', NULL::text, jobs_cancel(v_job.media_id, ARRAY[p_id])::text;
   END IF;
-  UPDATE objects SET state = 'doomed', retry_at = now() + object_grace() WHERE job_id = p_id AND state = 'pending';
-  UPDATE jobs SET state = 'canceled', lease_until = NULL, finished_at = now() WHERE id = p_id;
-  RETURN QUERY SELECT 'ok', NULL::text, media_settle(v_job.media_id)::text;
 END $$;
 
 CREATE FUNCTION media.ctl_media_show(p_id uuid) RETURNS TABLE (media text)
@@ -113,7 +112,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT media_json(m)::text FROM media m WHERE m.id = p_id
 $$;
 
--- Gone for everybody at once; the janitor removes the objects.
 CREATE FUNCTION media.ctl_media_rm(p_id uuid) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 BEGIN
@@ -122,8 +120,6 @@ BEGIN
     RETURN QUERY SELECT 'not_found';
     RETURN;
   END IF;
-  PERFORM media_doom(p_id);
-  DELETE FROM outbox WHERE job_id IN (SELECT id FROM jobs WHERE media_id = p_id);
-  DELETE FROM media WHERE id = p_id;
+  PERFORM media_remove(p_id);
   RETURN QUERY SELECT 'ok';
 END $$;

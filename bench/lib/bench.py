@@ -1,23 +1,25 @@
-"""What the benchmarks share: runs in turn, medians with their spread, tables, what /proc says of a process,
-and servers of their own. A benchmark is a program that prints Markdown; progress goes to stderr.
+"""What the benchmarks share: runs in turn, medians with their spread, tables, what /proc says of a process. A
+benchmark is a program that prints Markdown; progress goes to stderr.
 
 bench/run.sh puts e2e/ on the path, too: `lib` there is the client of the running system."""
 
 import os
 import pathlib
-import re
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = pathlib.Path(os.environ["MEDIA_RUN"])
 DATA = (RUN / "data").resolve() / "bench"  # on the disk, and within reach of www-data, wherever the checkout lies
-RUNS = int(os.environ.get("BENCH_RUNS") or 7)
+TRY = os.environ.get("BENCH_TRY") == "1"
+RUNS = 1 if TRY else int(os.environ.get("BENCH_RUNS") or 7)
 TICK = os.sysconf("SC_CLK_TCK")
+
+
+def sized(full, small):
+    """How much of something: BENCH_TRY=1 tries the benchmark itself."""
+    return small if TRY else full
 
 
 def progress(text):
@@ -26,7 +28,7 @@ def progress(text):
 
 # ---- runs and their figures ----
 
-def in_turn(ways, runs=RUNS, warmup=1):
+def in_turn(ways, runs=RUNS, warmup=sized(1, 0)):
     """Runs every way once per round, each round beginning with another one, so that what the machine does
     meanwhile meets all of them. `ways`: {name: function returning a dict of figures}. Gives
     {name: {figure: [a value per round]}}; the warm-up is not counted."""
@@ -57,14 +59,26 @@ def spread(values):
 
 
 def ratios(a, b):
-    """Round by round, so that it holds while the machine's speed drifts."""
-    return [x / y for x, y in zip(a, b)]
+    return rounds(lambda x, y: x / y, a, b)
 
 
-def verdict(values, goal):
-    """Whether the median of ratios to a goal is at most 1."""
-    mid = statistics.median(values)
-    return f"**{'met' if mid <= 1 else 'missed'}**: {goal}, {spread(values)} of it"
+def at_most(what, values, limit):
+    """A goal: the median of `values` is no more than `limit`."""
+    _goal(statistics.median(values) <= limit, f"{what}, at most {number(limit)}", values)
+
+
+def at_least(what, values, limit):
+    _goal(statistics.median(values) >= limit, f"{what}, at least {number(limit)}", values)
+
+
+def _goal(met, text, values):
+    print(f"- **{'met' if met else 'missed'}**: {text}: {spread(values)}")
+
+
+def rounds(function, *series):
+    """The function's value for each round's figures: what is taken round by round holds while the machine's
+    speed drifts."""
+    return [function(*figures) for figures in zip(*series)]
 
 
 def table(head, rows):
@@ -82,8 +96,17 @@ def stat(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def children(pid):
-    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def children(pid, title=b""):
+    """Its children, those that call themselves so."""
+    pids = [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [p for p in pids if title in title_of(p)]
+
+
+def title_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def cpu_seconds(pids, with_waited=False):
@@ -103,9 +126,38 @@ def written_bytes(pids):
 
 def peak_rss(pids):
     """Of the largest process, in MiB."""
-    return max(int(line.split()[1]) for pid in pids
-               for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-               if line.startswith("VmHWM:")) / 1024
+    return max(kib(f"/proc/{pid}/status", "VmHWM") for pid in pids) / 1024
+
+
+def pss(pids):
+    """What the processes hold of memory, shared pages counted in parts, in MiB."""
+    return sum(kib(f"/proc/{pid}/smaps_rollup", "Pss") for pid in pids) / 1024
+
+
+def kib(path, name):
+    """The figure called `name` in a file of lines like "Name: 123 kB"."""
+    return next(int(line.split()[1]) for line in pathlib.Path(path).read_text().splitlines()
+                if line.startswith(name + ":"))
+
+
+class Usage:
+    """What processes use from now on."""
+
+    def __init__(self, pids, with_waited=False):
+        self.pids = pids
+        self.with_waited = with_waited
+        self.before = self.now()
+
+    def now(self):
+        return cpu_seconds(self.pids, self.with_waited), written_bytes(self.pids)
+
+    @property
+    def cpu(self):
+        return self.now()[0] - self.before[0]
+
+    @property
+    def written(self):
+        return self.now()[1] - self.before[1]
 
 
 def server_pid(name):
@@ -121,66 +173,3 @@ def curl(config, *args):
     if done.returncode or not status.startswith("2"):
         raise RuntimeError(f"curl: exit code {done.returncode}, status {status}: {done.stderr}")
     return float(seconds)
-
-
-# ---- nginx ----
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-USER = "user www-data;" if os.getuid() == 0 else ""
-TEMP_PATHS = "\n".join(f"    {kind}_temp_path @DIR@/{kind};" for kind in ("client_body", "proxy", "fastcgi",
-                                                                         "uwsgi", "scgi"))
-
-
-class Nginx:
-    """The packaged nginx with a configuration of ours, in which @DIR@ is its directory and @PORT@ its port."""
-
-    def __init__(self, name, conf, **env):
-        self.dir = DATA / name
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.pid_file = RUN / f"pid/bench-{name}"
-        self.workers = []
-        shutil.rmtree(self.dir, ignore_errors=True)
-        self.dir.mkdir(parents=True)
-        path = self.dir / "nginx.conf"
-        path.write_text(conf.replace("@DIR@", str(self.dir)).replace("@PORT@", str(self.port)))
-        command = [shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-p", self.dir, "-c", path,
-                   "-e", self.dir / "error.log"]
-        self.process = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **env}, stdin=subprocess.DEVNULL,
-                                        start_new_session=True)
-        # make down ends it, should we be killed
-        self.pid_file.write_text(f"{self.process.pid} {stat(self.process.pid)[19]} bench\n")
-        count = re.search(r"(?m)^worker_processes (\w+);", conf).group(1)
-        count = os.sysconf("SC_NPROCESSORS_ONLN") if count == "auto" else int(count)
-        end = time.monotonic() + 30
-        # the port is open before the workers are there
-        while len(self.workers) != count or not self.answers():
-            if self.process.poll() is not None or time.monotonic() > end:
-                self.__exit__()
-                raise RuntimeError(f"{name}: nginx does not start: " + (self.dir / "error.log").read_text()[-2000:])
-            time.sleep(0.05)
-            self.workers = children(self.process.pid)
-
-    def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
-
-    @property
-    def pids(self):
-        return [self.process.pid] + self.workers
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(30)
-        self.pid_file.unlink()

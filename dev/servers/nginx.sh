@@ -13,6 +13,12 @@ nginx_bin() {
     fi
 }
 
+h2c_listen() {
+    if [ "$MEDIA_H2C_PORT" != 0 ]; then
+        printf 'listen 127.0.0.1:%s http2;' "$MEDIA_H2C_PORT"
+    fi
+}
+
 # Fills @NAME@ of the template in; a name without a value is an error of this script.
 nginx_render() {
     local text host name value
@@ -24,8 +30,8 @@ nginx_render() {
     local -A values=(
         [USER_LINE]="$(is_root && printf 'user www-data;')"
         [MODULE]=$NGINX_MODULE [CONF]=$ROOT/conf [LOG]=$RUN/log [TMP]=$RUN/tmp [TEMP]=$NGINX_HOME
-        [PORT]=$MEDIA_PORT [PG_PORT]=$MEDIA_PG_PORT
-        [S3_URL]=$S3_URL [S3_HOST]=$host [S3_NAME]=${host%:*} [S3_SCHEME]=${S3_URL%%:*}
+        [PORT]=$MEDIA_PORT [H2C_LISTEN]="$(h2c_listen)" [PG_PORT]=$MEDIA_PG_PORT
+        [S3_URL]=$S3_URL [S3_HOST]=$host
         [S3_BUCKET]=$MEDIA_S3_BUCKET [S3_REGION]=$S3_REGION
         [JWT_KEY]=$RUN/secrets/jwt-key [PLAY_KEY]=$RUN/secrets/play-key
     )

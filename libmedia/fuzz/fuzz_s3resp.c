@@ -27,7 +27,7 @@ static int each(void *data, media_str_t key, media_str_t upload_id)
 static void round_trip(media_str_t etag)
 {
     char part[8192], doc[9000], back[4096];
-    ssize_t n = media_s3_complete_part(1, etag, part, sizeof(part)), m;
+    ssize_t n = media_s3_complete_part(1, etag, MEDIA_S3_SUM_NONE, NULL, part, sizeof(part)), m;
     const char *from, *end;
 
     if (n < 0 || !media_utf8_valid(etag) || etag.len == 0 ||

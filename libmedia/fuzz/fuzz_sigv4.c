@@ -63,6 +63,10 @@ static void try_head(media_str_t token, media_str_t key, media_str_t upload_id, 
                           .now_s = 1369353600};
 
     t.cred.session_token = token;
+    t.sse = MEDIA_S3_SSE_KMS;
+    t.sse_key = type;
+    t.sum = MEDIA_S3_SUM_SHA256;
+    req.sum = upload_id;
     for (int op = 0; op < MEDIA_S3_OP_COUNT; op++) {
         ssize_t n;
 

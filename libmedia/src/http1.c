@@ -54,6 +54,11 @@ void media_http1_init(media_http1_t *h, int head_request)
     h->state = HEAD;
 }
 
+int media_http1_begun(const media_http1_t *h)
+{
+    return h->head_done || h->head_len != 0;
+}
+
 static int is_token(media_str_t s)
 {
     for (size_t i = 0; i < s.len; i++) {

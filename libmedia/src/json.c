@@ -46,6 +46,10 @@ int media_json_parse(media_str_t text, json_t **out, media_err_t *ei)
         return media_err_set(ei, MEDIA_E_REJECT, "the JSON text nests deeper than %d",
                              JSON_DEPTH_MAX);
     }
+    if (text.len > 0 && memchr(text.p, '\0', text.len) != NULL) {
+        /* jansson 2.14 skips a NUL that stands behind a number */
+        return media_err_set(ei, MEDIA_E_REJECT, "not valid JSON (a NUL)");
+    }
     json_t *v = json_loadb(text.len > 0 ? text.p : "", text.len, JSON_REJECT_DUPLICATES, &je);
     if (v == NULL) {
         /* je.text quotes the input, which may be a password: only code and place are passed on */

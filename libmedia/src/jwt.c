@@ -1,28 +1,46 @@
-/* JSON Web Tokens: verification (RFC 7515 5.2, RFC 7519 7.2) and claims.
- *
- * It runs per request in nginx's event loop, so a key carries everything that can be made
- * beforehand: a keyed MAC or verify context that each call duplicates (the shared one is only read)
- * and the encoded header of the tokens we issue ourselves, whose JSON then needs no parsing. The
- * payload is not looked at before the signature holds. */
+/* JSON Web Tokens: verification (RFC 7515 5.2, RFC 7519 7.2). The payload is not looked at before
+ * the signature holds. */
 #include "media/jwt.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include <openssl/err.h>
-
 #include "jwt_key.h"
-#include "media/json.h"
 
-#define SIG_MAX (MEDIA_JWT_RSA_BITS_MAX / 8)
-#define HS256_LEN 32
-#define HEADER_MAX 1024               /* bytes of the decoded header */
+#define HEADER_MAX 1024 /* bytes of the decoded header */
+#define HEADER_NODES 128
+#define CLAIM_NODES 1024
 #define DATE_MAX_S 9007199254740991LL /* 2^53 - 1: exact in every JSON reader */
+
+/* members that mean something here */
+enum header_member {
+    HEADER_ALG,
+    HEADER_KID,
+    HEADER_TYP,
+    HEADER_CTY,
+    HEADER_CRIT,
+    HEADER_B64,
+    HEADER_MEMBERS
+};
+enum claim_member {
+    CLAIM_EXP,
+    CLAIM_NBF,
+    CLAIM_IAT,
+    CLAIM_AUD,
+    CLAIM_SUB,
+    CLAIM_JTI,
+    CLAIM_ISS, /* the last of the strings */
+    CLAIM_MEMBERS
+};
 
 typedef struct {
     media_str_t header;
     media_str_t payload;
     media_str_t signature;
     media_str_t signed_part; /* header.payload */
+    int alg;
+    media_str_t kid; /* in text; p NULL: none */
+    char text[HEADER_MAX];
 } token_t;
 
 static int refuse(enum media_jwt_why *why, enum media_jwt_why reason, media_err_t *ei,
@@ -50,16 +68,31 @@ static int token_split(media_str_t token, token_t *t)
     return t->header.len > 0 && t->payload.len > 0 ? 0 : MEDIA_E_REJECT;
 }
 
+/* ---- header ---- */
+
+/* The string at `at`: 0, MEDIA_E_GONE, MEDIA_E_REJECT. */
+static int string_get(const media_jsondoc_t *doc, size_t at, media_str_t *out)
+{
+    if (at == 0) {
+        return MEDIA_E_GONE;
+    }
+    if (media_jsondoc_type(doc, at) != MEDIA_JSON_STRING) {
+        return MEDIA_E_REJECT;
+    }
+    *out = media_jsondoc_text(doc, at);
+    return 0;
+}
+
 /* Explicit typing (RFC 8725 3.11): a token made for another purpose may be signed by the same key.
  */
-static int type_allowed(const json_t *header)
+static int type_allowed(const media_jsondoc_t *header, size_t typ)
 {
-    const json_t *v = json_object_get(header, "typ");
-    if (v == NULL) {
-        return 1;
-    }
-    media_str_t s = {json_string_value(v), json_string_length(v)};
+    media_str_t s;
     media_str_t prefix = MEDIA_STR("application/");
+    int rc = string_get(header, typ, &s);
+    if (rc != 0) {
+        return rc == MEDIA_E_GONE;
+    }
     if (s.len > prefix.len && media_str_ieq((media_str_t){s.p, prefix.len}, prefix)) {
         s.p += prefix.len;
         s.len -= prefix.len;
@@ -67,216 +100,208 @@ static int type_allowed(const json_t *header)
     return media_str_ieq(s, MEDIA_STR("JWT")) || media_str_ieq(s, MEDIA_STR("at+jwt"));
 }
 
-/* Returns the alg or a negative code; *kid is a copy in kid_buf, p NULL when the header has none.
- */
-static int header_read(const json_t *h, char *kid_buf, media_str_t *kid, const char **cause)
+/* Extensions change what a token means (crit, b64), cty makes it a wrapping of another one. */
+static int is_extended(const media_jsondoc_t *header, const size_t *at)
 {
-    media_str_t s;
+    media_str_t s = MEDIA_STR_NULL;
+    return at[HEADER_CRIT] != 0 || at[HEADER_B64] != 0 ||
+           string_get(header, at[HEADER_CTY], &s) == MEDIA_E_REJECT ||
+           media_str_ieq(s, MEDIA_STR("JWT"));
+}
+
+/* Reads the algorithm the token claims and its kid. */
+static int header_read(token_t *t, const char **cause)
+{
+    static const media_str_t names[] = {{"alg", 3}, {"kid", 3},  {"typ", 3},
+                                        {"cty", 3}, {"crit", 4}, {"b64", 3}};
+    size_t at[HEADER_MEMBERS];
+    media_jsonnode_t nodes[HEADER_NODES];
+    media_jsondoc_t doc;
+    media_str_t alg;
+    *cause = "the header cannot be read";
+    ssize_t n = media_b64url_decode(t->header, t->text, sizeof(t->text));
+    if (n < 0 || media_jsondoc_parse(t->text, (size_t)n, nodes, HEADER_NODES, &doc) != 0) {
+        return MEDIA_E_REJECT;
+    }
+    media_jsondoc_find(&doc, names, HEADER_MEMBERS, at);
+    *cause = "the header has an extension that is not supported";
+    if (is_extended(&doc, at)) {
+        return MEDIA_E_REJECT;
+    }
+    *cause = "the token is of another type";
+    if (!type_allowed(&doc, at[HEADER_TYP])) {
+        return MEDIA_E_REJECT;
+    }
     *cause = "the header is not acceptable";
-    if (json_object_get(h, "crit") != NULL || json_object_get(h, "b64") != NULL) {
-        *cause = "the header has an extension that is not supported";
-        return MEDIA_E_REJECT;
-    }
-    if (!type_allowed(h)) {
-        *cause = "the token is of another type";
-        return MEDIA_E_REJECT;
-    }
-    if (json_object_get(h, "kid") != NULL) {
-        if (media_json_str(h, "kid", MEDIA_JWT_KID_MAX, &s, NULL) != 0) {
-            return MEDIA_E_REJECT;
-        }
-        memcpy(kid_buf, s.p, s.len);
-        *kid = (media_str_t){kid_buf, s.len};
-    }
-    if (media_json_str(h, "alg", 16, &s, NULL) != 0) {
+    t->kid = MEDIA_STR_NULL;
+    if (string_get(&doc, at[HEADER_KID], &t->kid) == MEDIA_E_REJECT ||
+        t->kid.len > MEDIA_JWT_KID_MAX || string_get(&doc, at[HEADER_ALG], &alg) != 0) {
         return MEDIA_E_REJECT;
     }
     *cause = "the algorithm is not supported";
-    return media_jwt_alg_parse(s);
+    t->alg = media_jwt_alg_parse(alg);
+    return t->alg < 0 ? MEDIA_E_REJECT : 0;
 }
 
-/* The alg a token claims and its kid. A header equal to the one a key of ours writes is known. */
-static int header_decode(media_str_t header, const media_jwt_policy_t *policy, char *kid_buf,
-                         media_str_t *kid, const char **cause)
+/* 0, MEDIA_E_GONE when no key is meant, MEDIA_E_AUTH, MEDIA_E_NOMEM. */
+static int signature_verify(const token_t *t, const media_jwt_policy_t *policy)
 {
-    unsigned char text[HEADER_MAX];
-    json_t *h;
-    *kid = MEDIA_STR_NULL;
-    for (size_t i = 0; i < policy->nkeys; i++) {
-        const media_jwt_key_t *key = policy->keys[i];
-        if (media_str_eq(header, (media_str_t){key->header, key->header_len})) {
-            *kid = (media_str_t){key->kid_len > 0 ? key->kid : NULL, key->kid_len};
-            return (int)key->alg;
-        }
-    }
-    *cause = "the header cannot be read";
-    ssize_t n = media_b64url_decode(header, text, sizeof(text));
-    if (n < 0 || media_json_parse((media_str_t){(char *)text, (size_t)n}, &h, NULL) != 0) {
-        return MEDIA_E_REJECT;
-    }
-    int alg = header_read(h, kid_buf, kid, cause);
-    json_decref(h);
-    return alg;
-}
-
-static int hmac_verify(const media_jwt_key_t *key, media_str_t input, const unsigned char *sig,
-                       size_t sig_len)
-{
-    unsigned char mac[HS256_LEN];
-    size_t len = 0;
-    EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(key->mac);
-    if (ctx == NULL) {
-        return MEDIA_E_NOMEM;
-    }
-    int ok = EVP_MAC_update(ctx, (const unsigned char *)input.p, input.len) == 1 &&
-             EVP_MAC_final(ctx, mac, &len, sizeof(mac)) == 1 && len == sizeof(mac) &&
-             sig_len == sizeof(mac) && CRYPTO_memcmp(mac, sig, sizeof(mac)) == 0;
-    EVP_MAC_CTX_free(ctx);
-    OPENSSL_cleanse(mac, sizeof(mac));
-    return ok ? 0 : MEDIA_E_AUTH;
-}
-
-static int pkey_verify(const media_jwt_key_t *key, media_str_t input, const unsigned char *sig,
-                       size_t sig_len)
-{
-    int rc = MEDIA_E_NOMEM;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    /* a refused signature leaves entries that nginx would report as a stale SSL error */
-    ERR_set_mark();
-    if (ctx != NULL && EVP_MD_CTX_copy_ex(ctx, key->verify) == 1) {
-        rc = EVP_DigestVerify(ctx, sig, sig_len, (const unsigned char *)input.p, input.len) == 1
-                 ? 0
-                 : MEDIA_E_AUTH;
-    }
-    ERR_pop_to_mark();
-    EVP_MD_CTX_free(ctx);
-    return rc;
-}
-
-static int signature_verify(const token_t *t, const media_jwt_policy_t *policy, int alg,
-                            media_str_t kid)
-{
-    unsigned char sig[SIG_MAX];
+    unsigned char sig[MEDIA_JWT_SIG_MAX];
+    int rc = MEDIA_E_GONE;
+    int tries = 0;
     ssize_t n = media_b64url_decode(t->signature, sig, sizeof(sig));
-    if (n < 0) {
-        return MEDIA_E_REJECT;
-    }
-    int rc = MEDIA_E_AUTH;
-    for (size_t i = 0; i < policy->nkeys && rc == MEDIA_E_AUTH; i++) {
+    for (size_t i = 0; i < policy->nkeys && rc != 0 && rc != MEDIA_E_NOMEM; i++) {
         const media_jwt_key_t *key = policy->keys[i];
-        media_str_t key_kid = {key->kid, key->kid_len};
-        if ((int)key->alg != alg || (kid.p != NULL && !media_str_eq(kid, key_kid))) {
+        media_str_t kid = {key->kid, key->kid_len};
+        if ((int)key->alg != t->alg || (t->kid.p != NULL && !media_str_eq(t->kid, kid))) {
             continue;
         }
-        rc = key->mac != NULL ? hmac_verify(key, t->signed_part, sig, (size_t)n)
-                              : pkey_verify(key, t->signed_part, sig, (size_t)n);
+        if (++tries > MEDIA_JWT_TRIES_MAX) {
+            break;
+        }
+        rc = n < 0 ? MEDIA_E_AUTH : media_jwt_sig_verify(key, t->signed_part, sig, (size_t)n);
     }
     return rc;
 }
+
+/* ---- claims ---- */
 
 /* A NumericDate within 0..2^53-1, a fraction rounded up or down: 0, MEDIA_E_GONE when absent,
  * MEDIA_E_REJECT for anything else. */
-static int date_get(const json_t *claims, const char *name, int round_up, int64_t *out)
+static int date_get(const media_jsondoc_t *claims, size_t at, int round_up, int64_t *out)
 {
-    const json_t *v = json_object_get(claims, name);
-    if (v == NULL) {
+    if (at == 0) {
         return MEDIA_E_GONE;
     }
-    if (json_is_real(v)) {
-        double d = json_real_value(v);
+    double d;
+    switch (media_jsondoc_type(claims, at)) {
+    case MEDIA_JSON_INTEGER:
+        *out = media_jsondoc_int(claims, at);
+        return *out >= 0 && *out <= DATE_MAX_S ? 0 : MEDIA_E_REJECT;
+    case MEDIA_JSON_REAL:
+        d = media_jsondoc_real(claims, at);
         if (!(d >= 0 && d <= (double)DATE_MAX_S)) {
             return MEDIA_E_REJECT;
         }
         *out = (int64_t)d;
         *out += round_up && (double)*out < d;
         return 0;
+    default:
+        return MEDIA_E_REJECT;
     }
-    return media_json_int(claims, name, 0, DATE_MAX_S, out, NULL) == 0 ? 0 : MEDIA_E_REJECT;
 }
 
-static int dates_check(const json_t *claims, const media_jwt_policy_t *policy, int64_t now_s,
-                       int64_t *exp_s, enum media_jwt_why *why, media_err_t *ei)
+static int dates_check(media_jwt_claims_t *c, const size_t *at, const media_jwt_policy_t *policy,
+                       int64_t now_s, enum media_jwt_why *why, media_err_t *ei)
 {
     int64_t leeway = policy->leeway_s > 0 ? policy->leeway_s : 0;
     int64_t t;
-    if (date_get(claims, "exp", 0, exp_s) != 0) {
+    if (date_get(&c->doc, at[CLAIM_EXP], 0, &c->exp_s) != 0) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "exp is missing or not a date");
     }
-    if (now_s >= *exp_s && now_s - *exp_s >= leeway) {
+    if (now_s >= c->exp_s && now_s - c->exp_s >= leeway) {
         return refuse(why, MEDIA_JWT_EXPIRED, ei, "the token has expired");
     }
-    int rc = date_get(claims, "nbf", 1, &t);
+    int rc = date_get(&c->doc, at[CLAIM_NBF], 1, &t);
     if (rc == MEDIA_E_REJECT || (rc == 0 && t > now_s && t - now_s > leeway)) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token is not valid yet");
     }
-    rc = date_get(claims, "iat", 0, &t);
+    rc = date_get(&c->doc, at[CLAIM_IAT], 0, &t);
     if (rc == MEDIA_E_REJECT || (rc == 0 && t > now_s && t - now_s > leeway)) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token was issued in the future");
     }
+    c->iat_s = rc == 0 ? t : 0;
     return 0;
-}
-
-static int string_is(const json_t *v, media_str_t want)
-{
-    return media_str_eq((media_str_t){json_string_value(v), json_string_length(v)}, want);
 }
 
 /* `aud` is a string or an array of strings (RFC 7519 4.1.3), also where nobody asks for a member.
  */
-static int audience_check(const json_t *aud, media_str_t want)
+static int audience_check(const media_jsondoc_t *claims, size_t at, media_str_t want)
 {
     int found = want.len == 0;
-    if (aud == NULL) {
+    if (at == 0) {
         return found;
     }
-    if (json_is_string(aud)) {
-        return found || string_is(aud, want);
+    enum media_jsondoc_type type = media_jsondoc_type(claims, at);
+    if (type == MEDIA_JSON_STRING) {
+        return found || media_str_eq(media_jsondoc_text(claims, at), want);
     }
-    if (!json_is_array(aud)) {
+    if (type != MEDIA_JSON_ARRAY) {
         return 0;
     }
-    size_t i;
-    const json_t *v;
-    json_array_foreach(aud, i, v)
-    {
-        if (!json_is_string(v)) {
+    size_t end = media_jsondoc_next(claims, at);
+    for (size_t i = at + 1; i < end; i = media_jsondoc_next(claims, i)) {
+        if (media_jsondoc_type(claims, i) != MEDIA_JSON_STRING) {
             return 0;
         }
-        found |= string_is(v, want);
+        found |= media_str_eq(media_jsondoc_text(claims, i), want);
     }
     return found;
 }
 
-static int claims_check(const json_t *claims, const media_jwt_policy_t *policy, int64_t now_s,
-                        int64_t *exp_s, enum media_jwt_why *why, media_err_t *ei)
+static int claims_check(media_jwt_claims_t *c, const media_jwt_policy_t *policy, int64_t now_s,
+                        enum media_jwt_why *why, media_err_t *ei)
 {
-    static const char *const strings[] = {"iss", "sub", "jti"};
-    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
-        const json_t *v = json_object_get(claims, strings[i]);
-        if (v != NULL && !json_is_string(v)) {
+    static const media_str_t names[] = {{"exp", 3}, {"nbf", 3}, {"iat", 3}, {"aud", 3},
+                                        {"sub", 3}, {"jti", 3}, {"iss", 3}};
+    size_t at[CLAIM_MEMBERS];
+    media_str_t s = MEDIA_STR_NULL;
+    int rc = 0;
+    media_jsondoc_find(&c->doc, names, CLAIM_MEMBERS, at);
+    for (int i = CLAIM_SUB; i <= CLAIM_ISS; i++) {
+        rc = string_get(&c->doc, at[i], &s);
+        if (rc == MEDIA_E_REJECT) {
             return refuse(why, MEDIA_JWT_CLAIMS, ei, "iss, sub or jti is not a string");
         }
     }
-    const json_t *iss = json_object_get(claims, "iss");
-    if (policy->iss.len > 0 && (iss == NULL || !string_is(iss, policy->iss))) {
+    if (policy->iss.len > 0 && (rc != 0 || !media_str_eq(s, policy->iss))) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token is of another issuer");
     }
-    if (!audience_check(json_object_get(claims, "aud"), policy->aud)) {
+    if (!audience_check(&c->doc, at[CLAIM_AUD], policy->aud)) {
         return refuse(why, MEDIA_JWT_CLAIMS, ei, "the token is for another audience");
     }
-    return dates_check(claims, policy, now_s, exp_s, why, ei);
+    return dates_check(c, at, policy, now_s, why, ei);
+}
+
+/* Nodes and text out of the reader's buffers into one block of c. */
+static int claims_keep(media_jwt_claims_t *c, size_t text_len)
+{
+    size_t nodes_size = c->doc.nnodes * sizeof(*c->doc.nodes);
+    c->size = nodes_size + text_len;
+    c->block = malloc(c->size);
+    if (c->block == NULL) {
+        return MEDIA_E_NOMEM;
+    }
+    char *text = (char *)c->block + nodes_size;
+    memcpy(c->block, c->doc.nodes, nodes_size);
+    memcpy(text, c->doc.text, text_len);
+    c->doc.nodes = c->block;
+    c->doc.text = text;
+    return 0;
+}
+
+static int claims_read(const token_t *t, const media_jwt_policy_t *policy, int64_t now_s,
+                       media_jwt_claims_t *c, enum media_jwt_why *why, media_err_t *ei)
+{
+    char text[MEDIA_JWT_MAX_TOKEN * 3 / 4];
+    media_jsonnode_t nodes[CLAIM_NODES];
+    ssize_t n = media_b64url_decode(t->payload, text, sizeof(text));
+    if (n < 0 || media_jsondoc_parse(text, (size_t)n, nodes, CLAIM_NODES, &c->doc) != 0) {
+        return refuse(why, MEDIA_JWT_MALFORMED, ei, "the claims cannot be read");
+    }
+    int rc = claims_check(c, policy, now_s, why, ei);
+    if (rc == 0 && claims_keep(c, (size_t)n) != 0) {
+        rc = media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
+    }
+    return rc;
 }
 
 int media_jwt_verify(media_str_t token, const media_jwt_policy_t *policy, int64_t now_s,
                      media_jwt_claims_t *out, enum media_jwt_why *why, media_err_t *ei)
 {
-    unsigned char payload[MEDIA_JWT_MAX_TOKEN * 3 / 4];
-    char kid_buf[MEDIA_JWT_KID_MAX];
     const char *cause = "";
-    media_str_t kid;
     token_t t;
-    json_t *claims;
-    *out = (media_jwt_claims_t){NULL, 0};
+    *out = (media_jwt_claims_t){0};
     *why = MEDIA_JWT_OK;
     if (now_s < 0) {
         return media_err_set(ei, MEDIA_E_BUG, "the time is before 1970");
@@ -284,58 +309,22 @@ int media_jwt_verify(media_str_t token, const media_jwt_policy_t *policy, int64_
     if (token_split(token, &t) != 0) {
         return refuse(why, MEDIA_JWT_MALFORMED, ei, "not a compact JWS");
     }
-    int alg = header_decode(t.header, policy, kid_buf, &kid, &cause);
-    if (alg < 0) {
+    if (header_read(&t, &cause) != 0) {
         return refuse(why, MEDIA_JWT_MALFORMED, ei, cause);
     }
-    int rc = signature_verify(&t, policy, alg, kid);
+    int rc = signature_verify(&t, policy);
     if (rc == MEDIA_E_NOMEM) {
         return media_err_set(ei, rc, "out of memory");
+    }
+    if (rc == MEDIA_E_GONE) {
+        return refuse(why, MEDIA_JWT_KEY, ei, "no key is known for its alg and kid");
     }
     if (rc != 0) {
         return refuse(why, MEDIA_JWT_SIGNATURE, ei, "no key of ours made the signature");
     }
-    ssize_t n = media_b64url_decode(t.payload, payload, sizeof(payload));
-    rc = n < 0 ? MEDIA_E_REJECT
-               : media_json_parse((media_str_t){(char *)payload, (size_t)n}, &claims, NULL);
-    if (rc == MEDIA_E_NOMEM) {
-        return media_err_set(ei, rc, "out of memory");
-    }
+    rc = claims_read(&t, policy, now_s, out, why, ei);
     if (rc != 0) {
-        return refuse(why, MEDIA_JWT_MALFORMED, ei, "the claims cannot be read");
+        *out = (media_jwt_claims_t){0};
     }
-    rc = claims_check(claims, policy, now_s, &out->exp_s, why, ei);
-    if (rc != 0) {
-        json_decref(claims);
-        return rc;
-    }
-    out->claims = claims;
-    return 0;
-}
-
-void media_jwt_claims_free(media_jwt_claims_t *c)
-{
-    json_decref(c->claims);
-    *c = (media_jwt_claims_t){NULL, 0};
-}
-
-media_str_t media_jwt_claim(const media_jwt_claims_t *c, const char *name)
-{
-    const json_t *v = json_object_get(c->claims, name);
-    return json_is_string(v) ? (media_str_t){json_string_value(v), json_string_length(v)}
-                             : MEDIA_STR("");
-}
-
-int media_jwt_has_role(const media_jwt_claims_t *c, media_str_t role)
-{
-    const json_t *roles = json_object_get(c->claims, "roles");
-    size_t i;
-    const json_t *v;
-    json_array_foreach(roles, i, v)
-    {
-        if (json_is_string(v) && string_is(v, role)) {
-            return 1;
-        }
-    }
-    return 0;
+    return rc;
 }

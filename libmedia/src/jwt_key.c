@@ -1,39 +1,74 @@
-/* Keys of JSON Web Tokens and what is done with their secret half: issuing, through libjwt. */
+/* Keys of JSON Web Tokens. A key carries everything that can be made beforehand, because tokens are
+ * checked per request in nginx's event loop: the halves of a keyed HMAC or an initialised verify
+ * context, which each call duplicates (the shared one is only read). */
 #define _GNU_SOURCE /* memmem */
 #include "jwt_key.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include <jwt.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "media/jwks.h"
 
 #define MATERIAL_MAX 16384
-#define SECRET_MIN 32
-#define RSA_BITS_MIN 2048
+#define HMAC_BLOCK_MAX 128
 
-static const char *const alg_names[] = {
-#define X(name, text) text,
+static const media_jwt_alg_row_t alg_rows[] = {
+#define X(id, name, family, bits)                                                                  \
+    {name, MEDIA_JWT_FAMILY_##family, (bits) / 8, (bits) == 0 ? NULL : "SHA" #bits},
     MEDIA_JWT_ALGS(X)
 #undef X
 };
 
-static const jwt_alg_t libjwt_algs[] = {
-#define X(name, text) JWT_ALG_##name,
-    MEDIA_JWT_ALGS(X)
-#undef X
+static const media_jwt_curve_t curves[] = {
+    {MEDIA_JWT_ES256, "P-256", "prime256v1", 32}, {MEDIA_JWT_ES384, "P-384", "secp384r1", 48},
+    {MEDIA_JWT_ES512, "P-521", "secp521r1", 66},  {MEDIA_JWT_EDDSA, "Ed25519", "ED25519", 32},
+    {MEDIA_JWT_EDDSA, "Ed448", "ED448", 57},
 };
+
+#define CURVES (sizeof(curves) / sizeof(curves[0]))
+
+const media_jwt_alg_row_t *media_jwt_alg_row(enum media_jwt_alg alg)
+{
+    return &alg_rows[alg];
+}
 
 int media_jwt_alg_parse(media_str_t name)
 {
     for (int i = 0; i < MEDIA_JWT_ALG_COUNT; i++) {
-        if (media_str_eq(name, media_str(alg_names[i]))) {
+        if (media_str_eq(name, media_str(alg_rows[i].name))) {
             return i;
         }
     }
     return MEDIA_E_REJECT;
+}
+
+const media_jwt_curve_t *media_jwt_curve_named(media_str_t crv)
+{
+    for (size_t i = 0; i < CURVES; i++) {
+        if (media_str_eq(crv, media_str(curves[i].crv))) {
+            return &curves[i];
+        }
+    }
+    return NULL;
+}
+
+const media_jwt_curve_t *media_jwt_curve_of(const EVP_PKEY *pkey)
+{
+    char group[64] = "";
+    size_t len;
+    if (EVP_PKEY_is_a(pkey, "EC")) {
+        (void)EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len);
+    }
+    for (size_t i = 0; i < CURVES; i++) {
+        if (curves[i].alg == MEDIA_JWT_EDDSA ? EVP_PKEY_is_a(pkey, curves[i].group)
+                                             : strcmp(group, curves[i].group) == 0) {
+            return &curves[i];
+        }
+    }
+    return NULL;
 }
 
 void media_jwt_key_free(media_jwt_key_t *key)
@@ -42,9 +77,10 @@ void media_jwt_key_free(media_jwt_key_t *key)
         return;
     }
     OPENSSL_clear_free(key->secret, key->secret_len);
-    EVP_MAC_CTX_free(key->mac);
+    EVP_MD_CTX_free(key->inner);
+    EVP_MD_CTX_free(key->outer);
     EVP_MD_CTX_free(key->verify);
-    OPENSSL_free(key->header);
+    EVP_PKEY_free(key->pkey);
     OPENSSL_free(key);
 }
 
@@ -53,42 +89,190 @@ int media_jwt_key_can_issue(const media_jwt_key_t *key)
     return key->secret != NULL;
 }
 
-static int key_keep_secret(media_jwt_key_t *key, media_str_t material)
+static int key_alloc(enum media_jwt_alg alg, media_str_t kid, media_jwt_key_t **out,
+                     media_err_t *ei)
+{
+    if (kid.len > MEDIA_JWT_KID_MAX || !media_utf8_valid(kid) ||
+        (kid.len > 0 && memchr(kid.p, '\0', kid.len) != NULL)) {
+        return media_err_set(ei, MEDIA_E_REJECT, "the kid is not UTF-8 of at most %d bytes",
+                             MEDIA_JWT_KID_MAX);
+    }
+    media_jwt_key_t *key = OPENSSL_zalloc(sizeof(*key));
+    if (key == NULL) {
+        return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
+    }
+    key->alg = alg;
+    if (kid.len > 0) {
+        memcpy(key->kid, kid.p, kid.len);
+    }
+    key->kid_len = kid.len;
+    *out = key;
+    return 0;
+}
+
+static int key_keep_secret(media_jwt_key_t *key, media_str_t material, media_err_t *ei)
 {
     /* libjwt reads a PEM as text: one more byte for the NUL */
     key->secret = OPENSSL_zalloc(material.len + 1);
     if (key->secret == NULL) {
-        return MEDIA_E_NOMEM;
+        return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
     }
     memcpy(key->secret, material.p, material.len);
     key->secret_len = material.len;
     return 0;
 }
 
-static int key_init_hmac(media_jwt_key_t *key, media_str_t material, media_err_t *ei)
+/* ---- secrets ---- */
+
+static int secret_check(const media_jwt_alg_row_t *row, media_str_t secret, media_err_t *ei)
 {
-    if (material.len > 0 && material.p[material.len - 1] == '\n') {
-        material.len--;
+    if (secret.len < row->hash_len) {
+        return media_err_set(ei, MEDIA_E_REJECT, "the secret is shorter than %zu bytes",
+                             row->hash_len);
     }
-    if (material.len < SECRET_MIN) {
-        return media_err_set(ei, MEDIA_E_REJECT, "the secret is shorter than %d bytes", SECRET_MIN);
-    }
-    if (memmem(material.p, material.len, "-----BEGIN", 10) != NULL) {
+    if (memmem(secret.p, secret.len, "-----BEGIN", 10) != NULL) {
         return media_err_set(ei, MEDIA_E_REJECT, "the secret of an HMAC key is a PEM text");
     }
-    char digest[] = "SHA256";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    key->mac = mac == NULL ? NULL : EVP_MAC_CTX_new(mac);
-    EVP_MAC_free(mac);
-    if (key->mac == NULL ||
-        EVP_MAC_init(key->mac, (const unsigned char *)material.p, material.len, params) != 1) {
-        return media_err_set(ei, MEDIA_E_NOMEM, "HMAC-SHA256 cannot be set up");
+    return 0;
+}
+
+/* The hash after its first block, which is the secret xor'ed with `pad` (RFC 2104). */
+static EVP_MD_CTX *hmac_half(const EVP_MD *md, const unsigned char *block, size_t len, int pad)
+{
+    unsigned char padded[HMAC_BLOCK_MAX];
+    for (size_t i = 0; i < len; i++) {
+        padded[i] = (unsigned char)(block[i] ^ pad);
     }
-    return key_keep_secret(key, material);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx != NULL &&
+        (EVP_DigestInit_ex2(ctx, md, NULL) != 1 || EVP_DigestUpdate(ctx, padded, len) != 1)) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
+    }
+    OPENSSL_cleanse(padded, sizeof(padded));
+    return ctx;
+}
+
+/* Both halves of an HMAC stand ready as EVP_MD contexts: duplicating an EVP_MAC_CTX costs twice as
+ * much as the whole check of a token this way. */
+static int key_init_mac(media_jwt_key_t *key, media_str_t secret, media_err_t *ei)
+{
+    unsigned char block[HMAC_BLOCK_MAX] = {0};
+    EVP_MD *md = EVP_MD_fetch(NULL, media_jwt_alg_row(key->alg)->hash, NULL);
+    size_t len = md == NULL ? 0 : (size_t)EVP_MD_get_block_size(md);
+    int ok = len > 0 && len <= sizeof(block);
+    if (ok && secret.len > len) {
+        ok = EVP_Digest(secret.p, secret.len, block, NULL, md, NULL) == 1;
+    } else if (ok) {
+        memcpy(block, secret.p, secret.len);
+    }
+    if (ok) {
+        key->inner = hmac_half(md, block, len, 0x36);
+        key->outer = hmac_half(md, block, len, 0x5c);
+    }
+    OPENSSL_cleanse(block, sizeof(block));
+    EVP_MD_free(md);
+    return key->inner != NULL && key->outer != NULL
+               ? 0
+               : media_err_set(ei, MEDIA_E_NOMEM, "the HMAC cannot be set up");
+}
+
+int media_jwt_key_from_secret(enum media_jwt_alg alg, media_str_t kid, media_str_t secret,
+                              media_jwt_key_t **out, media_err_t *ei)
+{
+    *out = NULL;
+    media_jwt_key_t *key = NULL;
+    int rc = secret_check(media_jwt_alg_row(alg), secret, ei);
+    if (rc == 0) {
+        rc = key_alloc(alg, kid, &key, ei);
+    }
+    if (rc == 0) {
+        rc = key_init_mac(key, secret, ei);
+    }
+    if (rc == 0) {
+        rc = key_keep_secret(key, secret, ei);
+    }
+    if (rc != 0) {
+        media_jwt_key_free(key);
+        return rc;
+    }
+    *out = key;
+    return 0;
+}
+
+/* ---- asymmetric keys ---- */
+
+static int pkey_check_rsa(const EVP_PKEY *pkey, media_err_t *ei)
+{
+    if (!EVP_PKEY_is_a(pkey, "RSA")) {
+        return media_err_set(ei, MEDIA_E_REJECT, "the key is not an RSA key");
+    }
+    int bits = EVP_PKEY_get_bits(pkey);
+    if (bits < MEDIA_JWT_RSA_BITS_MIN || bits > MEDIA_JWT_RSA_BITS_MAX) {
+        return media_err_set(ei, MEDIA_E_REJECT, "the RSA key has %d bits, not %d to %d", bits,
+                             MEDIA_JWT_RSA_BITS_MIN, MEDIA_JWT_RSA_BITS_MAX);
+    }
+    return 0;
+}
+
+static int pkey_check_curve(enum media_jwt_alg alg, const EVP_PKEY *pkey, media_err_t *ei)
+{
+    const media_jwt_curve_t *curve = media_jwt_curve_of(pkey);
+    if (curve != NULL && curve->alg == alg) {
+        return 0;
+    }
+    if (alg == MEDIA_JWT_EDDSA) {
+        return media_err_set(ei, MEDIA_E_REJECT, "the key is not an Ed25519 or Ed448 key");
+    }
+    for (curve = curves; curve->alg != alg; curve++) {
+    }
+    return media_err_set(ei, MEDIA_E_REJECT, "the key is not an EC key on the curve %s",
+                         curve->crv);
+}
+
+static int key_init_verify(media_jwt_key_t *key, EVP_PKEY *pkey, media_err_t *ei)
+{
+    const media_jwt_alg_row_t *row = media_jwt_alg_row(key->alg);
+    EVP_PKEY_CTX *pctx = NULL;
+    key->verify = EVP_MD_CTX_new();
+    int ok = key->verify != NULL &&
+             EVP_DigestVerifyInit_ex(key->verify, &pctx, row->hash, NULL, NULL, pkey, NULL) == 1;
+    if (ok && row->family == MEDIA_JWT_FAMILY_PSS) {
+        ok = EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+             EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_DIGEST) == 1;
+    }
+    if (!ok || EVP_PKEY_up_ref(pkey) != 1) {
+        return media_err_set(ei, MEDIA_E_NOMEM, "the verification cannot be set up");
+    }
+    key->pkey = pkey;
+    return 0;
+}
+
+int media_jwt_key_from_pkey(enum media_jwt_alg alg, media_str_t kid, EVP_PKEY *pkey,
+                            media_jwt_key_t **out, media_err_t *ei)
+{
+    *out = NULL;
+    media_jwt_key_t *key = NULL;
+    enum media_jwt_family family = media_jwt_alg_row(alg)->family;
+    int rc = family == MEDIA_JWT_FAMILY_RSA || family == MEDIA_JWT_FAMILY_PSS
+                 ? pkey_check_rsa(pkey, ei)
+                 : pkey_check_curve(alg, pkey, ei);
+    if (rc == 0) {
+        rc = key_alloc(alg, kid, &key, ei);
+    }
+    if (rc == 0) {
+        rc = key_init_verify(key, pkey, ei);
+    }
+    if (rc == 0 && kid.p == NULL) {
+        rc = media_jwk_thumbprint(key, key->kid);
+        key->kid_len = MEDIA_JWK_THUMBPRINT_LEN;
+    }
+    if (rc != 0) {
+        media_jwt_key_free(key);
+        return rc;
+    }
+    *out = key;
+    return 0;
 }
 
 /* Without this OpenSSL would ask for the pass phrase on the terminal. */
@@ -118,155 +302,53 @@ static EVP_PKEY *pem_read(media_str_t material, int *is_private)
     return pkey;
 }
 
-static int rsa_check(EVP_PKEY *pkey, media_err_t *ei)
+static int pkey_is_sound(EVP_PKEY *pkey)
 {
-    if (!EVP_PKEY_is_a(pkey, "RSA")) {
-        return media_err_set(ei, MEDIA_E_REJECT, "the key is not an RSA key");
-    }
-    int bits = EVP_PKEY_get_bits(pkey);
-    if (bits < RSA_BITS_MIN || bits > MEDIA_JWT_RSA_BITS_MAX) {
-        return media_err_set(ei, MEDIA_E_REJECT, "the RSA key has %d bits, not %d to %d", bits,
-                             RSA_BITS_MIN, MEDIA_JWT_RSA_BITS_MAX);
-    }
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pkey, NULL);
     int ok = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
     EVP_PKEY_CTX_free(ctx);
-    return ok ? 0 : media_err_set(ei, MEDIA_E_REJECT, "the RSA key is not sound");
+    return ok;
 }
 
-static int key_init_rsa(media_jwt_key_t *key, media_str_t material, media_err_t *ei)
+static int key_from_pem(enum media_jwt_alg alg, media_str_t kid, media_str_t material,
+                        media_jwt_key_t **out, media_err_t *ei)
 {
     int is_private = 0;
     EVP_PKEY *pkey = pem_read(material, &is_private);
     if (pkey == NULL) {
         return media_err_set(ei, MEDIA_E_REJECT, "not an unencrypted PEM public or private key");
     }
-    int rc = rsa_check(pkey, ei);
-    if (rc == 0) {
-        key->verify = EVP_MD_CTX_new();
-        if (key->verify == NULL ||
-            EVP_DigestVerifyInit(key->verify, NULL, EVP_sha256(), NULL, pkey) != 1) {
-            rc = media_err_set(ei, MEDIA_E_NOMEM, "RSA verification cannot be set up");
-        }
+    int rc = media_jwt_key_from_pkey(alg, kid, pkey, out, ei);
+    if (rc == 0 && !pkey_is_sound(pkey)) {
+        rc = media_err_set(ei, MEDIA_E_REJECT, "the key is not sound");
+    }
+    if (rc == 0 && is_private) {
+        rc = key_keep_secret(*out, material, ei);
     }
     EVP_PKEY_free(pkey);
-    if (rc == 0 && is_private) {
-        rc = key_keep_secret(key, material);
+    if (rc != 0) {
+        media_jwt_key_free(*out);
+        *out = NULL;
     }
     return rc;
-}
-
-/* What libjwt writes: members sorted, no spaces. */
-static int key_init_header(media_jwt_key_t *key)
-{
-    json_t *h = json_pack("{s:s, s:s}", "alg", alg_names[key->alg], "typ", "JWT");
-    if (h != NULL && key->kid_len > 0) {
-        json_object_set_new(h, "kid", json_stringn(key->kid, key->kid_len));
-    }
-    char *text = h == NULL ? NULL : json_dumps(h, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(h);
-    if (text == NULL) {
-        return MEDIA_E_NOMEM;
-    }
-    size_t len = strlen(text);
-    size_t cap = len * 4 / 3 + 4;
-    key->header = OPENSSL_malloc(cap);
-    ssize_t n =
-        key->header == NULL ? MEDIA_E_NOMEM : media_b64url_encode(text, len, key->header, cap);
-    free(text);
-    if (n < 0) {
-        return (int)n;
-    }
-    key->header_len = (size_t)n;
-    return 0;
-}
-
-static int key_init(media_jwt_key_t *key, media_str_t material, media_err_t *ei)
-{
-    switch (key->alg) {
-    case MEDIA_JWT_HS256:
-        return key_init_hmac(key, material, ei);
-    case MEDIA_JWT_RS256:
-        return key_init_rsa(key, material, ei);
-    default:
-        return media_err_set(ei, MEDIA_E_BUG, "no such algorithm");
-    }
 }
 
 int media_jwt_key_new(enum media_jwt_alg alg, media_str_t kid, media_str_t material,
                       media_jwt_key_t **out, media_err_t *ei)
 {
+    int rc;
     *out = NULL;
-    if (kid.len > MEDIA_JWT_KID_MAX || !media_utf8_valid(kid) ||
-        (kid.len > 0 && memchr(kid.p, '\0', kid.len) != NULL)) {
-        return media_err_set(ei, MEDIA_E_REJECT, "the kid is not UTF-8 of at most %d bytes",
-                             MEDIA_JWT_KID_MAX);
-    }
     if (material.len == 0 || material.len > MATERIAL_MAX) {
         return media_err_set(ei, MEDIA_E_REJECT, "the key is empty or longer than %d bytes",
                              MATERIAL_MAX);
     }
-    media_jwt_key_t *key = OPENSSL_zalloc(sizeof(*key));
-    if (key == NULL) {
-        return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
-    }
-    key->alg = alg;
-    if (kid.len > 0) {
-        memcpy(key->kid, kid.p, kid.len);
-    }
-    key->kid_len = kid.len;
     ERR_set_mark();
-    int rc = key_init(key, material, ei);
-    if (rc == 0) {
-        rc = key_init_header(key);
-    }
-    ERR_pop_to_mark();
-    if (rc != 0) {
-        media_jwt_key_free(key);
-        return rc;
-    }
-    *out = key;
-    return 0;
-}
-
-static char *libjwt_encode(const media_jwt_key_t *key, const json_t *claims)
-{
-    char *token = NULL;
-    jwt_t *jwt = NULL;
-    char *text = json_dumps(claims, JSON_COMPACT);
-    if (text != NULL && jwt_new(&jwt) == 0 && jwt_add_grants_json(jwt, text) == 0 &&
-        (key->kid_len == 0 || jwt_add_header(jwt, "kid", key->kid) == 0) &&
-        jwt_set_alg(jwt, libjwt_algs[key->alg], key->secret, (int)key->secret_len) == 0) {
-        token = jwt_encode_str(jwt);
-    }
-    jwt_free(jwt);
-    free(text);
-    return token;
-}
-
-ssize_t media_jwt_issue(const media_jwt_key_t *key, const json_t *claims, char *dst, size_t cap,
-                        media_err_t *ei)
-{
-    if (!media_jwt_key_can_issue(key)) {
-        return media_err_set(ei, MEDIA_E_BUG, "the key can verify only");
-    }
-    if (!json_is_object(claims)) {
-        return media_err_set(ei, MEDIA_E_BUG, "the claims are not an object");
-    }
-    ERR_set_mark();
-    char *token = libjwt_encode(key, claims);
-    ERR_pop_to_mark();
-    if (token == NULL) {
-        return media_err_set(ei, MEDIA_E_NOMEM, "the token cannot be made");
-    }
-    size_t len = strlen(token);
-    ssize_t rc = (ssize_t)len;
-    if (len >= cap || len > MEDIA_JWT_MAX_TOKEN) {
-        rc = media_err_set(ei, MEDIA_E_TOOBIG, "the token has %zu bytes", len);
+    if (media_jwt_alg_row(alg)->family == MEDIA_JWT_FAMILY_HMAC) {
+        material.len -= material.p[material.len - 1] == '\n';
+        rc = media_jwt_key_from_secret(alg, kid, material, out, ei);
     } else {
-        memcpy(dst, token, len + 1);
+        rc = key_from_pem(alg, kid, material, out, ei);
     }
-    OPENSSL_cleanse(token, len);
-    free(token);
+    ERR_pop_to_mark();
     return rc;
 }

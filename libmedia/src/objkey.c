@@ -4,6 +4,8 @@
 #include "media/objkey.h"
 #include "out.h"
 
+#define ORIGINAL "/original"
+
 static int out_uuid(out_t *o, media_str_t id)
 {
     char low[MEDIA_UUID_LEN];
@@ -34,29 +36,69 @@ int media_output_name_valid(media_str_t name)
     return 1;
 }
 
-ssize_t media_objkey_original(media_str_t media_id, char *dst, size_t cap)
+int media_objkey_prefix_valid(media_str_t s)
+{
+    size_t begin = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+
+        if (c == '/') {
+            size_t n = i - begin;
+
+            if (n == 0 || (n <= 2 && memcmp(s.p + begin, "..", n) == 0)) {
+                return 0;
+            }
+            begin = i + 1;
+        } else if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+                   (c == '\0' || strchr("!$&'()*+,-.:;=@_|~", c) == NULL)) {
+            return 0;
+        }
+    }
+    return begin == s.len && s.len <= MEDIA_OBJKEY_PREFIX_MAX;
+}
+
+/* "{prefix}media/{media}" */
+static int out_media(out_t *o, media_str_t prefix, media_str_t media_id)
+{
+    if (!media_objkey_prefix_valid(prefix)) {
+        return MEDIA_E_REJECT;
+    }
+    out_str(o, prefix);
+    out_cstr(o, "media/");
+    return out_uuid(o, media_id);
+}
+
+ssize_t media_objkey_original(media_str_t prefix, media_str_t media_id, char *dst, size_t cap)
 {
     out_t o = {dst, 0, cap};
 
-    out_cstr(&o, "media/");
-    if (out_uuid(&o, media_id) != 0) {
+    if (out_media(&o, prefix, media_id) != 0) {
         return MEDIA_E_REJECT;
     }
-    out_cstr(&o, "/original");
+    out_cstr(&o, ORIGINAL);
     return out_end(&o);
 }
 
-ssize_t media_objkey_output(media_str_t media_id, media_str_t job_id, int64_t fence,
-                            media_str_t name, char *dst, size_t cap)
+media_str_t media_objkey_prefix(media_str_t key)
+{
+    const size_t tail = strlen("media/") + MEDIA_UUID_LEN + strlen(ORIGINAL);
+
+    if (key.len < tail ||
+        memcmp(key.p + key.len - strlen(ORIGINAL), ORIGINAL, strlen(ORIGINAL)) != 0 ||
+        memcmp(key.p + key.len - tail, "media/", strlen("media/")) != 0) {
+        return MEDIA_STR("");
+    }
+    return (media_str_t){key.p, key.len - tail};
+}
+
+ssize_t media_objkey_output(media_str_t prefix, media_str_t media_id, media_str_t job_id,
+                            int64_t fence, media_str_t name, char *dst, size_t cap)
 {
     out_t o = {dst, 0, cap};
     char num[24];
 
-    if (fence < 0 || !media_output_name_valid(name)) {
-        return MEDIA_E_REJECT;
-    }
-    out_cstr(&o, "media/");
-    if (out_uuid(&o, media_id) != 0) {
+    if (fence < 0 || !media_output_name_valid(name) || out_media(&o, prefix, media_id) != 0) {
         return MEDIA_E_REJECT;
     }
     out_cstr(&o, "/");

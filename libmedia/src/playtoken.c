@@ -2,16 +2,16 @@
 
 #include <string.h>
 
-#include "media/json.h"
-
 ssize_t media_playtoken_issue(const media_jwt_key_t *key, const media_playtoken_t *t, char *dst,
                               size_t cap, media_err_t *ei)
 {
-    if (!media_uuid_valid(media_str(t->media_id)) || t->epoch < 0 || t->exp_s < 0) {
+    if (!media_uuid_valid(media_str(t->media_id)) || t->epoch < 0 || t->exp_s < 0 ||
+        (t->sid[0] != '\0' && !media_uuid_valid(media_str(t->sid)))) {
         return media_err_set(ei, MEDIA_E_BUG, "not the fields of a playback token");
     }
-    json_t *claims = json_pack("{s:s, s:s, s:I, s:I}", "aud", MEDIA_PLAY_AUD, "sub", t->media_id,
-                               "epoch", (json_int_t)t->epoch, "exp", (json_int_t)t->exp_s);
+    json_t *claims = json_pack("{s:s, s:s, s:I, s:I, s:s*}", "aud", MEDIA_PLAY_AUD, "sub",
+                               t->media_id, "epoch", (json_int_t)t->epoch, "exp",
+                               (json_int_t)t->exp_s, "sid", t->sid[0] != '\0' ? t->sid : NULL);
     if (claims == NULL) {
         return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
     }
@@ -39,12 +39,15 @@ int media_playtoken_verify(const media_jwt_key_t *key, media_str_t token, int64_
         return rc;
     }
     media_str_t sub = media_jwt_claim(&c, "sub");
+    media_str_t sid = media_jwt_claim(&c, "sid");
     if (!media_uuid_valid(sub) ||
-        media_json_int(c.claims, "epoch", 0, INT64_MAX, &out->epoch, NULL) != 0) {
+        (media_jsondoc_get(&c.doc, 0, MEDIA_STR("sid")) != 0 && !media_uuid_valid(sid)) ||
+        media_jwt_claim_int(&c, "epoch", 0, INT64_MAX, &out->epoch) != 0) {
         *why = MEDIA_JWT_CLAIMS;
         rc = media_err_set(ei, MEDIA_E_AUTH, "not the claims of a playback token");
     } else {
         memcpy(out->media_id, sub.p, sub.len);
+        memcpy(out->sid, sid.p, sid.len);
         out->exp_s = c.exp_s;
     }
     media_jwt_claims_free(&c);

@@ -11,46 +11,6 @@
 
 #define VALUE_MAX 1024 /* an object key, an upload id, an etag */
 
-/* Called at the end of every element, which is x->stack[x->depth]; raw is its text if it held
- * nothing else, p == NULL otherwise. Non-zero ends the walk. */
-typedef int (*close_pt)(void *data, const xml_t *x, media_str_t raw);
-
-static int walk(media_str_t body, size_t max, close_pt on_close, void *data)
-{
-    media_str_t raw = MEDIA_STR_NULL;
-    xml_t x;
-    int ev, rc;
-
-    if (body.len > max) {
-        return MEDIA_E_TOOBIG;
-    }
-    rc = xml_init(&x, body);
-    if (rc != 0) {
-        return rc;
-    }
-    while ((ev = xml_next(&x)) >= 0 && ev != XML_END) {
-        switch (ev) {
-        case XML_OPEN:
-            raw = MEDIA_STR("");
-            break;
-        case XML_TEXT:
-            if (xml_decode(x.text, NULL, 0) == MEDIA_E_REJECT) {
-                return MEDIA_E_REJECT;
-            }
-            raw = raw.p == NULL ? raw : x.text;
-            break;
-        default:
-            rc = on_close(data, &x, raw);
-            if (rc != 0) {
-                return rc;
-            }
-            raw = MEDIA_STR_NULL;
-            break;
-        }
-    }
-    return ev < 0 ? ev : 0;
-}
-
 static int is(media_str_t name, const char *want)
 {
     return media_str_eq(name, media_str(want));
@@ -119,7 +79,7 @@ static int answer_close(void *data, const xml_t *x, media_str_t raw)
 int media_s3_error_parse(media_str_t body, media_s3_error_t *out)
 {
     answer_t a = {.root = NULL};
-    int rc = walk(body, MEDIA_S3_BODY_MAX, answer_close, &a);
+    int rc = xml_walk(body, MEDIA_S3_BODY_MAX, answer_close, &a);
 
     memset(out, 0, sizeof(*out));
     if (rc != 0) {
@@ -179,7 +139,7 @@ static ssize_t answer_read(media_str_t body, answer_t *a, media_s3_error_t *e, m
     int rc;
 
     a->len = MEDIA_E_GONE;
-    rc = walk(body, MEDIA_S3_BODY_MAX, answer_close, a);
+    rc = xml_walk(body, MEDIA_S3_BODY_MAX, answer_close, a);
     if (rc == 0 && a->is_error) {
         if (e != NULL) {
             *e = a->error;
@@ -276,7 +236,7 @@ static int list_close(void *data, const xml_t *x, media_str_t raw)
 int media_s3_list_parse(media_str_t body, media_s3_each_pt each, void *data, media_err_t *ei)
 {
     list_t l = {.each = each, .data = data};
-    int rc = walk(body, MEDIA_S3_LIST_MAX, list_close, &l);
+    int rc = xml_walk(body, MEDIA_S3_LIST_MAX, list_close, &l);
 
     if (l.stopped) {
         return l.count;
@@ -307,8 +267,19 @@ static void out_xml(out_t *o, media_str_t s)
     }
 }
 
-ssize_t media_s3_complete_part(int part_number, media_str_t etag, char *dst, size_t cap)
+ssize_t media_s3_complete_part(int part_number, media_str_t etag, enum media_s3_sum_alg alg,
+                               const char *sum, char *dst, size_t cap)
 {
+    static const char *const open[] = {
+#define X(name, word, wire, kind, len) "<Checksum" wire ">",
+        MEDIA_S3_SUMS(X)
+#undef X
+    };
+    static const char *const close[] = {
+#define X(name, word, wire, kind, len) "</Checksum" wire ">",
+        MEDIA_S3_SUMS(X)
+#undef X
+    };
     out_t o = {dst, 0, cap};
     char num[16];
 
@@ -317,7 +288,13 @@ ssize_t media_s3_complete_part(int part_number, media_str_t etag, char *dst, siz
     out_cstr(&o, num);
     out_cstr(&o, "</PartNumber><ETag>\"");
     out_xml(&o, etag);
-    out_cstr(&o, "\"</ETag></Part>");
+    out_cstr(&o, "\"</ETag>");
+    if (alg != MEDIA_S3_SUM_NONE && sum != NULL && sum[0] != '\0') {
+        out_cstr(&o, open[alg]);
+        out_cstr(&o, sum);
+        out_cstr(&o, close[alg]);
+    }
+    out_cstr(&o, "</Part>");
     return out_end(&o);
 }
 

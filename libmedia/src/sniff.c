@@ -28,9 +28,12 @@ static const struct {
     {SIG("MM\0*"), NONE, MEDIA_FAMILY_IMAGE, "image/tiff"},
     {SIG("II+\0\x08\0\0\0"), NONE, MEDIA_FAMILY_IMAGE, "image/tiff"},
     {SIG("MM\0+\0\x08\0\0"), NONE, MEDIA_FAMILY_IMAGE, "image/tiff"},
+    {SIG("\0\0\0\x0cjP  \r\n\x87\n"), NONE, MEDIA_FAMILY_IMAGE, "image/jp2"},
+    {SIG("\0\0\0\x0cJXL \r\n\x87\n"), NONE, MEDIA_FAMILY_IMAGE, "image/jxl"},
     {SIG("RIFF"), "WEBP", 8, 4, MEDIA_FAMILY_IMAGE, "image/webp"},
     {SIG("RIFF"), "AVI ", 8, 4, MEDIA_FAMILY_VIDEO, "video/x-msvideo"},
     {SIG("RIFF"), "WAVE", 8, 4, MEDIA_FAMILY_AUDIO, "audio/wav"},
+    {SIG("RIFX"), "WAVE", 8, 4, MEDIA_FAMILY_AUDIO, "audio/wav"},
     {SIG("RF64"), "WAVE", 8, 4, MEDIA_FAMILY_AUDIO, "audio/wav"},
     {SIG("BW64"), "WAVE", 8, 4, MEDIA_FAMILY_AUDIO, "audio/wav"},
     {SIG("FORM"), "AIFF", 8, 4, MEDIA_FAMILY_AUDIO, "audio/aiff"},
@@ -88,9 +91,9 @@ static enum probe probe_bmp(media_str_t head, int last, media_sniff_t *out)
 
 int media_sniff(media_str_t head, int last, media_sniff_t *out)
 {
-    static const probe_pt probes[] = {probe_signatures, probe_ftyp,   probe_ebml, probe_ogg,
-                                      probe_id3,        probe_bmp,    probe_adts, probe_ac3,
-                                      probe_mpeg_audio, probe_mpeg_ts};
+    static const probe_pt probes[] = {probe_signatures, probe_ftyp,    probe_ebml,     probe_ogg,
+                                      probe_id3,        probe_bmp,     probe_adts,     probe_ac3,
+                                      probe_mpeg_audio, probe_mpeg_ts, probe_late_sync};
     media_sniff_t found;
 
     *out = (media_sniff_t){UNKNOWN_TYPE, MEDIA_FAMILY_UNKNOWN};
@@ -112,32 +115,78 @@ int media_sniff(media_str_t head, int last, media_sniff_t *out)
     return 0;
 }
 
-static enum media_family declared_family(media_str_t type)
-{
-    static const struct {
-        media_str_t prefix;
-        enum media_family family;
-    } tops[] = {{{"video/", 6}, MEDIA_FAMILY_VIDEO},
-                {{"audio/", 6}, MEDIA_FAMILY_AUDIO},
-                {{"image/", 6}, MEDIA_FAMILY_IMAGE}};
+/* What a declared type claims to be; an audio type that names a coding, not a container. */
+typedef struct {
+    enum media_family family;
+    int is_other; /* a family that nothing sniffed here belongs to */
+    int is_coded;
+} claim_t;
 
-    type = media_str_trim(type);
-    for (size_t i = 0; i < sizeof(tops) / sizeof(tops[0]); i++) {
-        if (type.len > tops[i].prefix.len &&
-            media_str_ieq((media_str_t){type.p, tops[i].prefix.len}, tops[i].prefix)) {
-            return tops[i].family;
-        }
-    }
-    return MEDIA_FAMILY_UNKNOWN;
+static int has_prefix(media_str_t s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return s.len >= n && media_str_ieq((media_str_t){s.p, n}, (media_str_t){prefix, n});
 }
 
-/* text/ claims nothing either: desktops call an MPEG-TS file (.ts) text/vnd.trolltech.linguist. */
+static int is_one_of(media_str_t type, const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        if (media_str_ieq(type, media_str(*names))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Of text, the types a person would mean: desktops call an MPEG-TS file (.ts) text/texmacs or
+ * text/vnd.trolltech.linguist. application/ claims nothing: it is what is said of any file. */
+static claim_t claim_of(media_str_t declared)
+{
+    static const char *const texts[] = {"text/plain", "text/html",     "text/css", "text/csv",
+                                        "text/xml",   "text/markdown", NULL};
+    static const char *const codings[] = {
+        "audio/mpeg", "audio/mp3",    "audio/x-mp3", "audio/x-mpeg",
+        "audio/wav",  "audio/wave",   "audio/x-wav", "audio/vnd.wave",
+        "audio/flac", "audio/x-flac", "audio/aiff",  "audio/x-aiff",
+        "audio/amr",  "audio/amr-wb", "audio/midi",  NULL};
+    const char *end = declared.len > 0 ? memchr(declared.p, ';', declared.len) : NULL;
+    media_str_t type =
+        end != NULL ? (media_str_t){declared.p, (size_t)(end - declared.p)} : declared;
+    claim_t claim = {MEDIA_FAMILY_UNKNOWN, 0, 0};
+
+    type = media_str_trim(type);
+    claim.family = has_prefix(type, "video/")   ? MEDIA_FAMILY_VIDEO
+                   : has_prefix(type, "audio/") ? MEDIA_FAMILY_AUDIO
+                   : has_prefix(type, "image/") ? MEDIA_FAMILY_IMAGE
+                                                : MEDIA_FAMILY_UNKNOWN;
+    claim.is_other = has_prefix(type, "font/") || has_prefix(type, "model/") ||
+                     has_prefix(type, "message/") || is_one_of(type, texts);
+    claim.is_coded = is_one_of(type, codings);
+    return claim;
+}
+
+/* Containers that carry sound alone as well, so that "audio/" and "video/" may both be true. */
+static int is_either(const char *content_type)
+{
+    static const char *const both[] = {
+        "video/mp4",  "audio/mp4",       "video/quicktime", "video/webm",  "video/x-matroska",
+        "video/ogg",  "audio/ogg",       "video/3gpp",      "video/3gpp2", "video/x-ms-asf",
+        "video/mp2t", "video/x-msvideo", "video/x-flv",     "video/mpeg",  NULL};
+
+    return is_one_of(media_str(content_type), both);
+}
+
 int media_sniff_lies(media_str_t declared, const media_sniff_t *found)
 {
-    enum media_family claim = declared_family(declared);
+    claim_t claim = claim_of(declared);
 
-    if (claim == MEDIA_FAMILY_UNKNOWN || found->family == MEDIA_FAMILY_UNKNOWN) {
+    if (found->family == MEDIA_FAMILY_UNKNOWN) {
         return 0;
     }
-    return (claim == MEDIA_FAMILY_IMAGE) != (found->family == MEDIA_FAMILY_IMAGE);
+    if (claim.family == MEDIA_FAMILY_UNKNOWN || claim.family == found->family) {
+        return claim.is_other;
+    }
+    return claim.family == MEDIA_FAMILY_IMAGE || found->family == MEDIA_FAMILY_IMAGE ||
+           claim.is_coded || !is_either(found->content_type);
 }

@@ -56,6 +56,9 @@ static enum probe brands(media_str_t box, int last, media_sniff_t *out)
     if (is_one_of(major, "heicheixheimheishevchevx")) {
         return probe_yes(out, MEDIA_FAMILY_IMAGE, "image/heic");
     }
+    if (is_fourcc(major, "crx ")) {
+        return probe_yes(out, MEDIA_FAMILY_IMAGE, "image/x-canon-cr3");
+    }
     if (is_one_of(major, "mif1mif2msf1miaf")) {
         return heif_brands((media_str_t){box.p, box.len < end ? box.len : end},
                            last || box.len >= end, out);

@@ -21,6 +21,7 @@ enum probe probe_mpeg_audio(media_str_t head, int last, media_sniff_t *out);
 enum probe probe_adts(media_str_t head, int last, media_sniff_t *out);
 enum probe probe_ac3(media_str_t head, int last, media_sniff_t *out);
 enum probe probe_id3(media_str_t head, int last, media_sniff_t *out);
+enum probe probe_late_sync(media_str_t head, int last, media_sniff_t *out);
 
 static inline enum probe probe_yes(media_sniff_t *out, enum media_family family, const char *type)
 {

@@ -4,6 +4,9 @@
 #include "sniff_probe.h"
 
 #define TS_PACKETS 4
+#define LATE_FRAMES 3 /* behind padding or a cut frame: one coincidence more to rule out */
+#define LATE_TS_PACKETS 8
+#define TEXT_LEN 8 /* a file that begins with so much plain text is no stream */
 
 static unsigned byte_at(media_str_t s, size_t i)
 {
@@ -213,4 +216,102 @@ enum probe probe_mpeg_ts(media_str_t head, int last, media_sniff_t *out)
         best = a == PROBE_AGAIN ? a : best;
     }
     return best;
+}
+
+/* Bytes of an ADTS frame, 0: this is no frame header. */
+static size_t adts_frame(media_str_t head)
+{
+    size_t size = (byte_at(head, 3) & 3) << 11 | byte_at(head, 4) << 3 | byte_at(head, 5) >> 5;
+
+    return (byte_at(head, 1) & 0xf6) == 0xf0 && (byte_at(head, 2) >> 2 & 15) <= 12 && size >= 7
+               ? size
+               : 0;
+}
+
+/* Frames of one kind, one behind the other, from here on. */
+static enum probe frame_chain(media_str_t s, int last, int is_adts)
+{
+    uint32_t first = 0, mask = is_adts ? 0xfffefdc0 : 0xfffe0c00;
+
+    for (int seen = 0; seen < LATE_FRAMES; seen++) {
+        size_t size;
+
+        if (s.len < 7) {
+            return last ? PROBE_NO : PROBE_AGAIN;
+        }
+        first = seen == 0 ? probe_be32(s.p) : first;
+        size = is_adts ? adts_frame(s) : mpeg_audio_frame(probe_be32(s.p));
+        if (size == 0 || (probe_be32(s.p) & mask) != (first & mask)) {
+            return PROBE_NO;
+        }
+        if (seen + 1 < LATE_FRAMES && s.len < size) {
+            return last ? PROBE_NO : PROBE_AGAIN;
+        }
+        s.p += size < s.len ? size : s.len;
+        s.len -= size < s.len ? size : s.len;
+    }
+    return PROBE_YES;
+}
+
+static enum probe ts_chain(media_str_t s, int last, size_t step)
+{
+    for (size_t i = 0; i < LATE_TS_PACKETS; i++) {
+        if (i * step >= s.len) {
+            return last ? PROBE_NO : PROBE_AGAIN;
+        }
+        if (s.p[i * step] != 0x47) {
+            return PROBE_NO;
+        }
+    }
+    return PROBE_YES;
+}
+
+/* What begins at one place, if anything does. */
+static enum probe late_sync_at(media_str_t s, int last, size_t at, media_sniff_t *out)
+{
+    static const size_t steps[] = {188, 192, 204};
+    enum probe best = PROBE_NO, a;
+
+    if (byte_at(s, 0) == 0xff) {
+        for (int is_adts = 0; is_adts < 2; is_adts++) {
+            a = frame_chain(s, last, is_adts);
+            if (a == PROBE_YES) {
+                return probe_yes(out, MEDIA_FAMILY_AUDIO, is_adts ? "audio/aac" : "audio/mpeg");
+            }
+            best = a == PROBE_AGAIN ? a : best;
+        }
+    }
+    for (size_t i = 0; byte_at(s, 0) == 0x47 && i < sizeof(steps) / sizeof(steps[0]); i++) {
+        a = at < steps[i] ? ts_chain(s, last, steps[i]) : PROBE_NO;
+        if (a == PROBE_YES) {
+            return probe_yes(out, MEDIA_FAMILY_VIDEO, "video/mp2t");
+        }
+        best = a == PROBE_AGAIN ? a : best;
+    }
+    return best;
+}
+
+/* A stream that was cut out of a longer one, or stands behind padding: the first place where one
+ * goes on decides. Of several candidates the first has to fail before the next one counts, so that
+ * the verdict does not hang on how much is in sight. */
+enum probe probe_late_sync(media_str_t head, int last, media_sniff_t *out)
+{
+    size_t text = 0;
+
+    while (text < head.len && text < TEXT_LEN &&
+           ((head.p[text] >= ' ' && head.p[text] <= '~') || memchr("\t\r\n", head.p[text], 3))) {
+        text++;
+    }
+    if (text == TEXT_LEN) {
+        return PROBE_NO;
+    }
+    for (size_t at = 0; at < head.len; at++) {
+        media_str_t s = {head.p + at, head.len - at};
+        enum probe a = late_sync_at(s, last, at, out);
+
+        if (a == PROBE_YES || (a == PROBE_AGAIN && !last)) {
+            return a;
+        }
+    }
+    return last ? PROBE_NO : PROBE_AGAIN;
 }

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-
 #include "media/err.h"
 
 media_str_t media_str(const char *cstr)
@@ -35,9 +33,26 @@ int media_str_ieq(media_str_t a, media_str_t b)
     return 1;
 }
 
+/* By words: it compares tokens per request, and CRYPTO_memcmp() goes byte by byte. */
 int media_str_eq_consttime(media_str_t a, media_str_t b)
 {
-    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.p, b.p, a.len) == 0);
+    uint64_t x = 0;
+    uint64_t y = 0;
+    uint64_t differ = 0;
+    size_t i = 0;
+    if (a.len != b.len) {
+        return 0;
+    }
+    for (; i + sizeof(x) <= a.len; i += sizeof(x)) {
+        memcpy(&x, a.p + i, sizeof(x));
+        memcpy(&y, b.p + i, sizeof(y));
+        differ |= x ^ y;
+        __asm__("" : "+r"(differ)); /* not to be left early */
+    }
+    for (; i < a.len; i++) {
+        differ |= (uint64_t)(uint8_t)(a.p[i] ^ b.p[i]);
+    }
+    return differ == 0;
 }
 
 media_str_t media_str_trim(media_str_t s)
@@ -117,28 +132,25 @@ ssize_t media_hex_decode(media_str_t s, void *dst, size_t cap)
 static const char b64_std[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char b64_url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Value + 1 of each digit of the URL alphabet, 0 elsewhere; a table, since every request decodes a
- * token. '+' and '/' are mapped to '-' and '_' by the caller. */
-static const uint8_t b64_values[256] = {
-    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
-    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
-    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
-    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
-    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
-    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
-    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
-};
+/* Value + 1 of each digit, 0 elsewhere; tables, since every request decodes a token. */
+#define B64_LETTERS_AND_DIGITS                                                                     \
+    ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8,        \
+    ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, \
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23,            \
+    ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,            \
+    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37,            \
+    ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44,            \
+    ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51,            \
+    ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58,            \
+    ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62,
 
-static int b64_value(char c, int url)
+static const uint8_t b64_std_values[256] = {B64_LETTERS_AND_DIGITS['+'] = 63, ['/'] = 64};
+static const uint8_t b64_url_values[256] = {B64_LETTERS_AND_DIGITS['-'] = 63, ['_'] = 64};
+
+/* Negative for what is no digit. */
+static inline int b64_value(char c, const uint8_t *values)
 {
-    if (!url) {
-        if (c == '-' || c == '_') {
-            return -1;
-        }
-        c = c == '+' ? '-' : c == '/' ? '_' : c;
-    }
-    return (int)b64_values[(uint8_t)c] - 1;
+    return (int)values[(uint8_t)c] - 1;
 }
 
 static ssize_t b64_encode(const uint8_t *s, size_t n, const char *digits, int pad, char *dst,
@@ -174,7 +186,7 @@ static ssize_t b64_encode(const uint8_t *s, size_t n, const char *digits, int pa
 }
 
 /* Strict: one text for every byte string, so bits left over in the last digit must be zero. */
-static ssize_t b64_decode(media_str_t s, int url, uint8_t *dst, size_t cap)
+static ssize_t b64_decode(media_str_t s, const uint8_t *values, uint8_t *dst, size_t cap)
 {
     size_t n = s.len / 4 * 3 + (s.len % 4 ? s.len % 4 - 1 : 0);
     if (s.len % 4 == 1) {
@@ -183,23 +195,32 @@ static ssize_t b64_decode(media_str_t s, int url, uint8_t *dst, size_t cap)
     if (n > cap) {
         return MEDIA_E_TOOBIG;
     }
-    uint32_t bits = 0;
-    int nbits = 0;
+    const char *p = s.p;
     uint8_t *d = dst;
-    for (size_t i = 0; i < s.len; i++) {
-        int v = b64_value(s.p[i], url);
-        if (v < 0) {
+    for (size_t left = s.len; left >= 4; left -= 4, p += 4) {
+        uint32_t v = (uint32_t)b64_value(p[0], values) << 18 |
+                     (uint32_t)b64_value(p[1], values) << 12 |
+                     (uint32_t)b64_value(p[2], values) << 6 | (uint32_t)b64_value(p[3], values);
+        if (v >> 24 != 0) { /* a negative value */
             return MEDIA_E_REJECT;
         }
-        bits = bits << 6 | (uint32_t)v;
-        nbits += 6;
-        if (nbits >= 8) {
-            nbits -= 8;
-            *d++ = (uint8_t)(bits >> nbits);
-        }
+        *d++ = (uint8_t)(v >> 16);
+        *d++ = (uint8_t)(v >> 8);
+        *d++ = (uint8_t)v;
     }
-    if ((bits & ((1u << nbits) - 1)) != 0) {
+    if (s.len % 4 == 0) {
+        return (ssize_t)n;
+    }
+    int v0 = b64_value(p[0], values);
+    int v1 = b64_value(p[1], values);
+    int v2 = s.len % 4 == 3 ? b64_value(p[2], values) : 0;
+    int unused = s.len % 4 == 3 ? v2 & 3 : v1 & 15;
+    if ((v0 | v1 | v2) < 0 || unused != 0) {
         return MEDIA_E_REJECT;
+    }
+    *d++ = (uint8_t)(v0 << 2 | v1 >> 4);
+    if (s.len % 4 == 3) {
+        *d = (uint8_t)(v1 << 4 | v2 >> 2);
     }
     return (ssize_t)n;
 }
@@ -222,12 +243,12 @@ ssize_t media_b64_decode(media_str_t s, void *dst, size_t cap)
     for (int i = 0; i < 2 && s.len > 0 && s.p[s.len - 1] == '='; i++) {
         s.len--;
     }
-    return b64_decode(s, 0, dst, cap);
+    return b64_decode(s, b64_std_values, dst, cap);
 }
 
 ssize_t media_b64url_decode(media_str_t s, void *dst, size_t cap)
 {
-    return b64_decode(s, 1, dst, cap);
+    return b64_decode(s, b64_url_values, dst, cap);
 }
 
 static int pct_unreserved(char c)
@@ -400,38 +421,81 @@ static int name3_index(const char *table, const char *p)
     return -1;
 }
 
-int media_http_date_parse(media_str_t s, int64_t *unix_s)
+#define TWO(s, i) (((s).p[i] - '0') * 10 + (s).p[(i) + 1] - '0')
+
+/* 'd' stands for a digit, 'w' for any byte, another byte for itself. */
+static int has_shape(media_str_t s, const char *shape)
 {
-    static const char shape[] = "www, dd mmm dddd dd:dd:dd GMT";
-    if (s.len != sizeof(shape) - 1) {
-        return MEDIA_E_REJECT;
-    }
-    for (size_t i = 0; i < s.len; i++) {
-        int digit = s.p[i] >= '0' && s.p[i] <= '9';
-        int any = shape[i] == 'w' || shape[i] == 'm';
-        if (shape[i] == 'd' ? !digit : !any && s.p[i] != shape[i]) {
-            return MEDIA_E_REJECT;
+    for (size_t i = 0; shape[i] != '\0'; i++) {
+        int digit = i < s.len && s.p[i] >= '0' && s.p[i] <= '9';
+
+        if (i >= s.len || (shape[i] == 'd' ? !digit : shape[i] != 'w' && s.p[i] != shape[i])) {
+            return 0;
         }
     }
-#define TWO(i) ((s.p[i] - '0') * 10 + s.p[(i) + 1] - '0')
-    civil_t c = {.year = TWO(12) * 100 + TWO(14),
-                 .month = name3_index(months, s.p + 8) + 1,
-                 .day = TWO(5),
-                 .hour = TWO(17),
-                 .minute = TWO(20),
-                 .second = TWO(23),
-                 .weekday = name3_index(weekdays, s.p)};
-#undef TWO
-    if (c.month == 0 || c.day == 0 || c.hour > 23 || c.minute > 59 || c.second > 60) {
+    return 1;
+}
+
+/* Unix seconds of a date that exists; its weekday is set. */
+static int civil_to_unix(civil_t *c, int64_t *unix_s)
+{
+    if (c->month <= 0 || c->month > 12 || c->day == 0 || c->hour > 23 || c->minute > 59 ||
+        c->second > 60) {
         return MEDIA_E_REJECT;
     }
-    int64_t days = days_from_civil(c.year, c.month, c.day);
+    int64_t days = days_from_civil(c->year, c->month, c->day);
     civil_t back = civil_from_unix(days * DAY_S);
-    if (back.day != c.day || back.month != c.month || back.weekday != c.weekday) {
+    if (back.day != c->day || back.month != c->month) {
         return MEDIA_E_REJECT;
     }
-    *unix_s = days * DAY_S + c.hour * 3600 + c.minute * 60 + c.second;
+    c->weekday = back.weekday;
+    *unix_s = days * DAY_S + c->hour * 3600 + c->minute * 60 + c->second;
     return 0;
+}
+
+int media_http_date_parse(media_str_t s, int64_t *unix_s)
+{
+    static const char shape[] = "www, dd www dddd dd:dd:dd GMT";
+    int64_t t;
+
+    if (s.len != sizeof(shape) - 1 || !has_shape(s, shape)) {
+        return MEDIA_E_REJECT;
+    }
+    civil_t c = {.year = TWO(s, 12) * 100 + TWO(s, 14),
+                 .month = name3_index(months, s.p + 8) + 1,
+                 .day = TWO(s, 5),
+                 .hour = TWO(s, 17),
+                 .minute = TWO(s, 20),
+                 .second = TWO(s, 23)};
+    if (civil_to_unix(&c, &t) != 0 || c.weekday != name3_index(weekdays, s.p)) {
+        return MEDIA_E_REJECT;
+    }
+    *unix_s = t;
+    return 0;
+}
+
+int media_rfc3339_parse(media_str_t s, int64_t *unix_s)
+{
+    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
+    size_t i = sizeof(shape) - 1;
+
+    if (!has_shape(s, shape)) {
+        return MEDIA_E_REJECT;
+    }
+    if (i < s.len && s.p[i] == '.') {
+        for (i++; i < s.len && s.p[i] >= '0' && s.p[i] <= '9'; i++) {
+        }
+    }
+    if (i + 1 != s.len || s.p[i] != 'Z' || s.p[i - 1] == '.') {
+        return MEDIA_E_REJECT;
+    }
+    civil_t c = {.year = TWO(s, 0) * 100 + TWO(s, 2),
+                 .month = TWO(s, 5),
+                 .day = TWO(s, 8),
+                 .hour = TWO(s, 11),
+                 .minute = TWO(s, 14),
+                 .second = TWO(s, 17)};
+    return civil_to_unix(&c, unix_s);
 }
 
 void media_uuid7(int64_t unix_ms, const uint8_t rnd[10], char dst[MEDIA_UUID_LEN + 1])
@@ -466,4 +530,28 @@ int media_uuid_valid(media_str_t s)
         }
     }
     return 1;
+}
+
+int media_uuid_parse(media_str_t s, uint8_t dst[16])
+{
+    char hex[32];
+    size_t n = 0;
+    if (!media_uuid_valid(s)) {
+        return MEDIA_E_REJECT;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] != '-') {
+            hex[n++] = s.p[i];
+        }
+    }
+    return media_hex_decode((media_str_t){hex, n}, dst, 16) == 16 ? 0 : MEDIA_E_REJECT;
+}
+
+int64_t media_uuid7_ms(const uint8_t id[16])
+{
+    int64_t ms = 0;
+    for (size_t i = 0; i < 6; i++) {
+        ms = ms << 8 | id[i];
+    }
+    return id[6] >> 4 == 7 ? ms : -1;
 }

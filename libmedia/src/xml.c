@@ -262,3 +262,39 @@ ssize_t xml_decode(media_str_t raw, char *dst, size_t cap)
     }
     return out_end(&o);
 }
+
+int xml_walk(media_str_t body, size_t max, xml_close_pt on_close, void *data)
+{
+    media_str_t raw = MEDIA_STR_NULL;
+    xml_t x;
+    int ev, rc;
+
+    if (body.len > max) {
+        return MEDIA_E_TOOBIG;
+    }
+    rc = xml_init(&x, body);
+    if (rc != 0) {
+        return rc;
+    }
+    while ((ev = xml_next(&x)) >= 0 && ev != XML_END) {
+        switch (ev) {
+        case XML_OPEN:
+            raw = MEDIA_STR("");
+            break;
+        case XML_TEXT:
+            if (xml_decode(x.text, NULL, 0) == MEDIA_E_REJECT) {
+                return MEDIA_E_REJECT;
+            }
+            raw = raw.p == NULL ? raw : x.text;
+            break;
+        default:
+            rc = on_close(data, &x, raw);
+            if (rc != 0) {
+                return rc;
+            }
+            raw = MEDIA_STR_NULL;
+            break;
+        }
+    }
+    return ev < 0 ? ev : 0;
+}

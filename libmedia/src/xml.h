@@ -32,4 +32,11 @@ int xml_next(xml_t *x);
  * for an unknown reference. With cap 0 it only checks (MEDIA_E_TOOBIG: fine). [any] */
 ssize_t xml_decode(media_str_t raw, char *dst, size_t cap);
 
+/* Called at the end of every element, which is x->stack[x->depth]; raw is its text if it held
+ * nothing else, p == NULL otherwise. Non-zero ends the walk. */
+typedef int (*xml_close_pt)(void *data, const xml_t *x, media_str_t raw);
+/* Goes through a whole document. 0, what on_close returned, MEDIA_E_REJECT, or MEDIA_E_TOOBIG above
+ * `max` bytes. [any] */
+int xml_walk(media_str_t body, size_t max, xml_close_pt on_close, void *data);
+
 #endif

@@ -97,7 +97,7 @@ static inline int test_verify(const media_jwt_key_t *key, media_str_t token,
     media_jwt_claims_t c;
     media_err_t ei = {""};
     int rc = media_jwt_verify(token, &policy, NOW, &c, why, &ei);
-    if ((rc == 0) != (c.claims != NULL) || (rc == MEDIA_E_AUTH) != (*why != MEDIA_JWT_OK) ||
+    if ((rc == 0) != (c.block != NULL) || (rc == MEDIA_E_AUTH) != (*why != MEDIA_JWT_OK) ||
         (rc != 0 && ei.text[0] == '\0') || ERR_peek_error() != 0) {
         CHECK(!"verify left its outputs in disagreement");
     }

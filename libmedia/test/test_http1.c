@@ -164,6 +164,21 @@ static void test_http1_interim_heads_are_skipped(void)
                   MEDIA_E_TOOBIG, "more than 8 interim responses");
 }
 
+static void test_http1_interim_heads_begin_no_response(void)
+{
+    static run_t r;
+
+    start(&r, 0);
+    CHECK_INT(media_http1_begun(&r.h), 0);
+    feed_text(&r, "HTTP/1.1 100 Continue\r\n\r\n", 1);
+    CHECK_INT(media_http1_begun(&r.h), 0);
+    feed_text(&r, "H", 1);
+    CHECK_INT(media_http1_begun(&r.h), 1);
+    feed_text(&r, "TTP/1.1 200 OK\r\n\r\n", 100);
+    CHECK_INT(r.rc, 0);
+    CHECK_INT(media_http1_begun(&r.h), 1);
+}
+
 static void test_http1_close_ends_a_body_without_length(void)
 {
     static run_t r;
@@ -328,6 +343,7 @@ int main(void)
     test_http1_interim_length_is_forgotten();
     test_http1_doubtful_connections_are_not_reused();
     test_http1_interim_heads_are_skipped();
+    test_http1_interim_heads_begin_no_response();
     test_http1_close_ends_a_body_without_length();
     test_http1_early_close_is_refused();
     test_http1_doubtful_framing_is_refused();

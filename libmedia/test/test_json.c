@@ -47,6 +47,7 @@ static void test_json_parse_refuses_what_is_no_clean_object(void)
     }
     check_reject(MEDIA_STR_NULL, MEDIA_E_REJECT);
     check_reject(MEDIA_STR("{}\0"), MEDIA_E_REJECT);
+    check_reject(MEDIA_STR("{\"a\":1\0}"), MEDIA_E_REJECT);
 }
 
 static void test_json_parse_depth_limit_is_32(void)

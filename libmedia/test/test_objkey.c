@@ -10,10 +10,10 @@ static void test_objkey_keys_have_their_shape(void)
 {
     char dst[MEDIA_OBJKEY_MAX];
 
-    CHECK_INT(media_objkey_original(MEDIA_STR(ID), dst, sizeof(dst)), 51);
+    CHECK_INT(media_objkey_original(MEDIA_STR(""), MEDIA_STR(ID), dst, sizeof(dst)), 51);
     CHECK_STR(dst, "media/" ID "/original");
-    CHECK(media_objkey_output(MEDIA_STR(ID), MEDIA_STR(JOB), 12, MEDIA_STR("audio.mp3"), dst,
-                              sizeof(dst)) > 0);
+    CHECK(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 12,
+                              MEDIA_STR("audio.mp3"), dst, sizeof(dst)) > 0);
     CHECK_STR(dst, "media/" ID "/" JOB "/12/audio.mp3");
 }
 
@@ -22,9 +22,9 @@ static void test_objkey_longest_output_fits(void)
     char dst[MEDIA_OBJKEY_MAX], name[MEDIA_OUTPUT_NAME_MAX + 2];
 
     memset(name, 'a', sizeof(name));
-    CHECK(media_objkey_output(MEDIA_STR(ID), MEDIA_STR(JOB), INT64_MAX,
+    CHECK(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), INT64_MAX,
                               (media_str_t){name, MEDIA_OUTPUT_NAME_MAX}, dst, sizeof(dst)) > 0);
-    CHECK_INT(media_objkey_output(MEDIA_STR(ID), MEDIA_STR(JOB), 1,
+    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 1,
                                   (media_str_t){name, MEDIA_OUTPUT_NAME_MAX + 1}, dst, sizeof(dst)),
               MEDIA_E_REJECT);
 }
@@ -33,8 +33,8 @@ static void test_objkey_ids_have_one_spelling(void)
 {
     char dst[MEDIA_OBJKEY_MAX];
 
-    CHECK(media_objkey_original(MEDIA_STR("018F6B1E-7C2A-7ABC-8DEF-0123456789AB"), dst,
-                                sizeof(dst)) > 0);
+    CHECK(media_objkey_original(MEDIA_STR(""), MEDIA_STR("018F6B1E-7C2A-7ABC-8DEF-0123456789AB"),
+                                dst, sizeof(dst)) > 0);
     CHECK_STR(dst, "media/" ID "/original");
 }
 
@@ -42,27 +42,28 @@ static void test_objkey_bad_input_is_rejected(void)
 {
     char dst[MEDIA_OBJKEY_MAX];
 
-    CHECK_INT(media_objkey_original(MEDIA_STR("../../etc/passwd"), dst, sizeof(dst)),
+    CHECK_INT(media_objkey_original(MEDIA_STR(""), MEDIA_STR("../../etc/passwd"), dst, sizeof(dst)),
               MEDIA_E_REJECT);
-    CHECK_INT(media_objkey_original(MEDIA_STR(""), dst, sizeof(dst)), MEDIA_E_REJECT);
-    CHECK_INT(
-        media_objkey_output(MEDIA_STR(ID), MEDIA_STR("x"), 1, MEDIA_STR("a"), dst, sizeof(dst)),
-        MEDIA_E_REJECT);
-    CHECK_INT(
-        media_objkey_output(MEDIA_STR(ID), MEDIA_STR(JOB), -1, MEDIA_STR("a"), dst, sizeof(dst)),
-        MEDIA_E_REJECT);
-    CHECK_INT(
-        media_objkey_output(MEDIA_STR(ID), MEDIA_STR(JOB), 1, MEDIA_STR("a/b"), dst, sizeof(dst)),
-        MEDIA_E_REJECT);
+    CHECK_INT(media_objkey_original(MEDIA_STR(""), MEDIA_STR(""), dst, sizeof(dst)),
+              MEDIA_E_REJECT);
+    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR("x"), 1, MEDIA_STR("a"),
+                                  dst, sizeof(dst)),
+              MEDIA_E_REJECT);
+    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), -1, MEDIA_STR("a"),
+                                  dst, sizeof(dst)),
+              MEDIA_E_REJECT);
+    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 1, MEDIA_STR("a/b"),
+                                  dst, sizeof(dst)),
+              MEDIA_E_REJECT);
 }
 
 static void test_objkey_small_buffer_is_toobig(void)
 {
     char dst[52];
 
-    CHECK_INT(media_objkey_original(MEDIA_STR(ID), dst, 51), MEDIA_E_TOOBIG);
-    CHECK_INT(media_objkey_original(MEDIA_STR(ID), dst, 52), 51);
-    CHECK_INT(media_objkey_original(MEDIA_STR(ID), dst, 0), MEDIA_E_TOOBIG);
+    CHECK_INT(media_objkey_original(MEDIA_STR(""), MEDIA_STR(ID), dst, 51), MEDIA_E_TOOBIG);
+    CHECK_INT(media_objkey_original(MEDIA_STR(""), MEDIA_STR(ID), dst, 52), 51);
+    CHECK_INT(media_objkey_original(MEDIA_STR(""), MEDIA_STR(ID), dst, 0), MEDIA_E_TOOBIG);
 }
 
 static void test_objkey_output_names(void)
@@ -80,8 +81,56 @@ static void test_objkey_output_names(void)
     CHECK(!media_output_name_valid((media_str_t){"a\0b", 3}));
 }
 
+static void test_objkey_prefix_goes_in_front(void)
+{
+    char dst[MEDIA_OBJKEY_MAX], longest[MEDIA_OBJKEY_PREFIX_MAX + 2];
+    media_str_t prefix = MEDIA_STR("tenants/a@b/"), key;
+
+    key.len = (size_t)media_objkey_original(prefix, MEDIA_STR(ID), dst, sizeof(dst));
+    key.p = dst;
+    CHECK_STR(dst, "tenants/a@b/media/" ID "/original");
+    CHECK(media_str_eq(media_objkey_prefix(key), prefix));
+    CHECK(media_objkey_output(prefix, MEDIA_STR(ID), MEDIA_STR(JOB), 1, MEDIA_STR("a"), dst,
+                              sizeof(dst)) > 0);
+    CHECK_STR(dst, "tenants/a@b/media/" ID "/" JOB "/1/a");
+    CHECK_INT(media_objkey_prefix(MEDIA_STR("media/" ID "/original")).len, 0);
+    CHECK_INT(media_objkey_prefix(MEDIA_STR("a/media/" ID "/other")).len, 0);
+    CHECK_INT(media_objkey_prefix(MEDIA_STR("")).len, 0);
+    memset(longest, 'p', sizeof(longest));
+    longest[MEDIA_OBJKEY_PREFIX_MAX - 1] = '/';
+    memset(dst, 'a', MEDIA_OUTPUT_NAME_MAX);
+    CHECK(
+        media_objkey_output((media_str_t){longest, MEDIA_OBJKEY_PREFIX_MAX}, MEDIA_STR(ID),
+                            MEDIA_STR(JOB), INT64_MAX,
+                            MEDIA_STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                      "aaaa"),
+                            dst, sizeof(dst)) > 0);
+    longest[MEDIA_OBJKEY_PREFIX_MAX] = '/';
+    CHECK(!media_objkey_prefix_valid((media_str_t){longest, MEDIA_OBJKEY_PREFIX_MAX + 1}));
+}
+
+static void test_objkey_prefixes(void)
+{
+    static const char *const good[] = {"", "a/", "tenants/auth0|12/", "a/b/c/", "...a/", ".a/"};
+    static const char *const bad[] = {"a",         "/",      "a//",  "../",  "a/../",
+                                      "./",        "a/./b/", "a b/", "a\\/", "a%2f/",
+                                      "\xc3\xa4/", "a/b",    "a\n/"};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        CHECK(media_objkey_prefix_valid(media_str(good[i])));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK(!media_objkey_prefix_valid(media_str(bad[i])));
+    }
+    CHECK(!media_objkey_prefix_valid((media_str_t){"a\0/", 3}));
+    CHECK_INT(media_objkey_original(MEDIA_STR("../"), MEDIA_STR(ID), (char[64]){0}, 64),
+              MEDIA_E_REJECT);
+}
+
 int main(void)
 {
+    test_objkey_prefix_goes_in_front();
+    test_objkey_prefixes();
     test_objkey_keys_have_their_shape();
     test_objkey_longest_output_fits();
     test_objkey_ids_have_one_spelling();

@@ -5,18 +5,24 @@
 
 static const media_s3_target_t target = {.host = {"127.0.0.1:9000", 14},
                                          .bucket = {"media", 5},
+                                         .sum = MEDIA_S3_SUM_SHA256,
                                          .cred = {.access_key = {"AK", 2},
                                                   .secret_key = {"secret-key-text", 15},
                                                   .region = {"us-east-1", 9},
                                                   .service = {"s3", 2}}};
 
-static void check_uri(media_s3_req_t req, const char *want)
+static void check_uri_of(const media_s3_target_t *t, media_s3_req_t req, const char *want)
 {
     char dst[4096];
-    ssize_t n = media_s3_uri(&target, &req, dst, sizeof(dst));
+    ssize_t n = media_s3_uri(t, &req, dst, sizeof(dst));
 
     CHECK(n > 0 && (size_t)n == strlen(dst));
     CHECK_STR(dst, want);
+}
+
+static void check_uri(media_s3_req_t req, const char *want)
+{
+    check_uri_of(&target, req, want);
 }
 
 static void test_s3req_uri_of_every_operation(void)
@@ -47,6 +53,29 @@ static void test_s3req_uri_of_every_operation(void)
     check_uri(r, "/media");
     r.op = MEDIA_S3_HEAD_BUCKET;
     check_uri(r, "/media");
+}
+
+static void test_s3req_virtual_host_has_no_bucket_in_its_path(void)
+{
+    media_s3_target_t t = target;
+    media_s3_req_t r = {.op = MEDIA_S3_GET, .key = MEDIA_STR("media/1/original")};
+    char host[64], dst[2048];
+
+    CHECK_INT(media_s3_host(MEDIA_STR("s3.example.org:9000"), MEDIA_STR("media"), host, 64), 25);
+    CHECK_STR(host, "media.s3.example.org:9000");
+    CHECK_INT(media_s3_host(MEDIA_STR("s3.example.org:9000"), MEDIA_STR("media"), host, 25),
+              MEDIA_E_TOOBIG);
+    t.host = media_str("media.s3.example.org:9000");
+    t.virtual_host = 1;
+    check_uri_of(&t, r, "/media/1/original");
+    CHECK(media_s3_head(&t, &r, dst, sizeof(dst)) > 0);
+    CHECK(strstr(dst, "GET /media/1/original HTTP/1.1\r\n"
+                      "host: media.s3.example.org:9000\r\n") == dst);
+    r.op = MEDIA_S3_LIST_MULTIPART;
+    check_uri_of(&t, r, "/?prefix=media%2F1%2Foriginal&uploads=");
+    r.key = MEDIA_STR("");
+    r.op = MEDIA_S3_HEAD_BUCKET;
+    check_uri_of(&t, r, "/");
 }
 
 static void test_s3req_key_is_encoded_once(void)
@@ -104,6 +133,142 @@ static void test_s3req_head_of_a_trailer_put_counts_the_frame(void)
     CHECK(strstr(dst, "\r\ncontent-length: 1100\r\n") != NULL);
 }
 
+/* 1 when the head of `op` has that line, and signs it. */
+static int states(const media_s3_target_t *t, enum media_s3_op op, const char *sum,
+                  const char *name, const char *value)
+{
+    media_s3_req_t r = {.op = op,
+                        .key = MEDIA_STR("k"),
+                        .upload_id = MEDIA_STR("u"),
+                        .part_number = 1,
+                        .sum = media_str(sum),
+                        .content_length = 0};
+    char dst[4096], line[256], in_list[128];
+    int found, is_signed;
+
+    if (op >= MEDIA_S3_CREATE_BUCKET) {
+        r.key = MEDIA_STR("");
+    }
+    CHECK(media_s3_head(t, &r, dst, sizeof(dst)) > 0);
+    (void)snprintf(line, sizeof(line), "\r\n%s: %s\r\n", name, value);
+    (void)snprintf(in_list, sizeof(in_list), ";%s", name);
+    found = strstr(dst, line) != NULL;
+    is_signed = strstr(dst, in_list) != NULL;
+    CHECK_INT(found, is_signed);
+    return found;
+}
+
+static void test_s3req_encryption_is_stated_where_objects_begin(void)
+{
+    media_s3_target_t t = target;
+
+    t.sse = MEDIA_S3_SSE_AES256;
+    for (int op = 0; op < MEDIA_S3_OP_COUNT; op++) {
+        int begins = op == MEDIA_S3_PUT || op == MEDIA_S3_CREATE_MULTIPART;
+
+        t.sse = MEDIA_S3_SSE_AES256;
+        CHECK_INT(states(&t, op, "", "x-amz-server-side-encryption", "AES256"), begins);
+        t.sse = MEDIA_S3_SSE_KMS;
+        t.sse_key = MEDIA_STR("arn:aws:kms:eu-west-1:1:key/2");
+        t.sse_bucket_key = 1;
+        CHECK_INT(states(&t, op, "", "x-amz-server-side-encryption", "aws:kms"), begins);
+        CHECK_INT(states(&t, op, "", "x-amz-server-side-encryption-aws-kms-key-id",
+                         "arn:aws:kms:eu-west-1:1:key/2"),
+                  begins);
+        CHECK_INT(states(&t, op, "", "x-amz-server-side-encryption-bucket-key-enabled", "true"),
+                  begins);
+    }
+    t.sse_key = MEDIA_STR("");
+    t.sse_bucket_key = 0;
+    CHECK(states(&t, MEDIA_S3_PUT, "", "x-amz-server-side-encryption", "aws:kms"));
+    CHECK(!states(&t, MEDIA_S3_PUT, "", "x-amz-server-side-encryption-aws-kms-key-id", ""));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_AES256, MEDIA_S3_PUT, MEDIA_STR("AES256")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_CREATE_MULTIPART, MEDIA_STR("")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_UPLOAD_PART, MEDIA_STR("aws:kms")));
+    CHECK(!media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_UPLOAD_PART, MEDIA_STR("")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_AES256, MEDIA_S3_COMPLETE_MULTIPART, MEDIA_STR("")));
+    CHECK(media_s3_sse_kept(MEDIA_S3_SSE_NONE, MEDIA_S3_PUT, MEDIA_STR("AES256")));
+    CHECK(!media_s3_sse_kept(MEDIA_S3_SSE_AES256, MEDIA_S3_PUT, MEDIA_STR("")));
+    CHECK(!media_s3_sse_kept(MEDIA_S3_SSE_KMS, MEDIA_S3_PUT, MEDIA_STR("AES256")));
+    CHECK_INT(media_s3_sse_parse(MEDIA_STR("AES256")), MEDIA_S3_SSE_AES256);
+    CHECK_INT(media_s3_sse_parse(MEDIA_STR("aws:kms")), MEDIA_S3_SSE_KMS);
+    CHECK_INT(media_s3_sse_parse(MEDIA_STR("")), -1);
+    CHECK_INT(media_s3_sse_parse(MEDIA_STR("aes256")), -1);
+}
+
+static void test_s3req_checksums_are_declared_then_carried(void)
+{
+    media_s3_target_t t = target;
+
+    CHECK(states(&t, MEDIA_S3_CREATE_MULTIPART, "", "x-amz-checksum-algorithm", "SHA256"));
+    CHECK(states(&t, MEDIA_S3_CREATE_MULTIPART, "", "x-amz-checksum-type", "COMPOSITE"));
+    CHECK(states(&t, MEDIA_S3_UPLOAD_PART, "ab=", "x-amz-checksum-sha256", "ab="));
+    CHECK(states(&t, MEDIA_S3_PUT, "ab=", "x-amz-checksum-sha256", "ab="));
+    CHECK(!states(&t, MEDIA_S3_PUT, "", "x-amz-checksum-algorithm", "SHA256"));
+    CHECK(!states(&t, MEDIA_S3_COMPLETE_MULTIPART, "ab=", "x-amz-checksum-sha256", "ab="));
+    CHECK(!states(&t, MEDIA_S3_GET, "ab=", "x-amz-checksum-sha256", "ab="));
+    t.sum = MEDIA_S3_SUM_CRC64NVME;
+    CHECK(states(&t, MEDIA_S3_CREATE_MULTIPART, "", "x-amz-checksum-algorithm", "CRC64NVME"));
+    CHECK(states(&t, MEDIA_S3_CREATE_MULTIPART, "", "x-amz-checksum-type", "FULL_OBJECT"));
+    CHECK(states(&t, MEDIA_S3_UPLOAD_PART, "ab=", "x-amz-checksum-crc64nvme", "ab="));
+    CHECK(states(&t, MEDIA_S3_PUT, "ab=", "x-amz-checksum-sha256", "ab="));
+    CHECK(states(&t, MEDIA_S3_COMPLETE_MULTIPART, "ab=", "x-amz-checksum-crc64nvme", "ab="));
+    CHECK(states(&t, MEDIA_S3_COMPLETE_MULTIPART, "ab=", "x-amz-checksum-type", "FULL_OBJECT"));
+    CHECK(!states(&t, MEDIA_S3_COMPLETE_MULTIPART, "", "x-amz-checksum-type", "FULL_OBJECT"));
+    t.sum = MEDIA_S3_SUM_NONE;
+    CHECK(!states(&t, MEDIA_S3_CREATE_MULTIPART, "", "x-amz-checksum-algorithm", ""));
+    CHECK(!states(&t, MEDIA_S3_UPLOAD_PART, "ab=", "x-amz-checksum-sha256", "ab="));
+    CHECK(!states(&t, MEDIA_S3_PUT, "ab=", "x-amz-checksum-sha256", "ab="));
+}
+
+static void test_s3req_trailer_of_a_part_is_the_targets(void)
+{
+    media_s3_target_t t = target;
+    char dst[2048];
+    media_s3_req_t r = {.op = MEDIA_S3_UPLOAD_PART,
+                        .key = MEDIA_STR("k"),
+                        .upload_id = MEDIA_STR("u"),
+                        .part_number = 1,
+                        .content_length = 0,
+                        .payload_hash = MEDIA_STR(MEDIA_PAYLOAD_TRAILER),
+                        .trailer_chunk = 256};
+
+    t.sum = MEDIA_S3_SUM_CRC64NVME;
+    CHECK(media_s3_head(&t, &r, dst, sizeof(dst)) > 0);
+    CHECK(strstr(dst, "\r\nx-amz-trailer: x-amz-checksum-crc64nvme\r\n") != NULL);
+    CHECK(strstr(dst, "\r\ncontent-length: 44\r\n") != NULL);
+    t.sum = MEDIA_S3_SUM_NONE;
+    CHECK_INT(media_s3_head(&t, &r, dst, sizeof(dst)), MEDIA_E_BUG);
+}
+
+/* The example of "Authenticating Requests: Using the Authorization Header" (PutObject). */
+static void test_s3req_headers_sign_as_amazon_does(void)
+{
+    media_s3_target_t t = {
+        .host = MEDIA_STR("examplebucket.s3.amazonaws.com"),
+        .bucket = MEDIA_STR("examplebucket"),
+        .virtual_host = 1,
+        .cred = {.access_key = MEDIA_STR("AKIAIOSFODNN7EXAMPLE"),
+                 .secret_key = MEDIA_STR("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+                 .region = MEDIA_STR("us-east-1"),
+                 .service = MEDIA_STR("s3")}};
+    media_s3_req_t r = {.op = MEDIA_S3_GET,
+                        .key = MEDIA_STR("test.txt"),
+                        .range = MEDIA_STR("bytes=0-9"),
+                        .content_length = -1,
+                        .now_s = 1369353600};
+    media_s3_headers_t hs;
+
+    CHECK_INT(media_s3_headers(&t, &r, &hs), 0);
+    CHECK_INT(hs.n, 5);
+    CHECK_STR(hs.h[4].name.p, "authorization");
+    CHECK_STR(
+        hs.h[4].value.p,
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+        "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, "
+        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
+}
+
 static void test_s3req_head_carries_the_session_token(void)
 {
     media_s3_target_t t = target;
@@ -114,6 +279,8 @@ static void test_s3req_head_carries_the_session_token(void)
     CHECK(media_s3_head(&t, &r, dst, sizeof(dst)) > 0);
     CHECK(strstr(dst, "\r\nx-amz-security-token: tok\r\n") != NULL);
     CHECK(strstr(dst, ";x-amz-security-token, ") != NULL);
+    CHECK(strstr(dst, "\r\nx-amz-checksum-mode: ENABLED\r\n") != NULL);
+    CHECK(strstr(dst, ";x-amz-checksum-mode;") != NULL);
     CHECK(strstr(dst, "content-length") == NULL);
     CHECK(strstr(dst, "secret-key-text") == NULL);
 }
@@ -165,6 +332,7 @@ static void test_s3req_wrong_calls_are_bugs(void)
     r = put, r.payload_hash = MEDIA_STR(MEDIA_PAYLOAD_TRAILER), check_bug(r);
     r = put, r.content_type = MEDIA_STR("a\r\nx-evil: 1"), check_bug(r);
     r = put, r.range = MEDIA_STR("bytes=0-1\n"), check_bug(r);
+    r = put, r.sum = MEDIA_STR("ab=\r\n"), check_bug(r);
 }
 
 static void test_s3req_bad_bucket_is_a_bug(void)
@@ -181,9 +349,10 @@ static void test_s3req_bad_bucket_is_a_bug(void)
 }
 
 /* The frame as a sender writes it, byte for byte. */
-static size_t frame(int64_t n, int chunk, char *dst, size_t cap)
+static size_t frame(enum media_s3_sum_alg alg, int64_t n, int chunk, char *dst, size_t cap)
 {
-    uint8_t sha[32] = {0};
+    const char *sum = alg == MEDIA_S3_SUM_SHA256 ? "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+                                                 : "AAAAAAAAAAA=";
     size_t len = 0;
 
     while (n > 0) {
@@ -193,7 +362,7 @@ static size_t frame(int64_t n, int chunk, char *dst, size_t cap)
         len += (size_t)k + 2;
         n -= k;
     }
-    return len + (size_t)media_s3_trailer_end(sha, dst + len, cap - len);
+    return len + (size_t)media_s3_trailer_end(alg, sum, dst + len, cap - len);
 }
 
 static void test_s3req_trailer_length_is_what_a_sender_writes(void)
@@ -204,23 +373,30 @@ static void test_s3req_trailer_length_is_what_a_sender_writes(void)
 
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         for (size_t j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j++) {
-            CHECK_INT(media_s3_trailer_length(sizes[j], chunks[i]),
-                      frame(sizes[j], chunks[i], dst, sizeof(dst)));
+            for (int alg = MEDIA_S3_SUM_SHA256; alg < MEDIA_S3_SUM_COUNT; alg++) {
+                CHECK_INT(media_s3_trailer_length(alg, sizes[j], chunks[i]),
+                          frame(alg, sizes[j], chunks[i], dst, sizeof(dst)));
+            }
         }
     }
-    CHECK_INT(media_s3_trailer_length(1, 0), MEDIA_E_BUG);
-    CHECK_INT(media_s3_trailer_length(-1, 1), MEDIA_E_BUG);
+    CHECK_INT(media_s3_trailer_length(MEDIA_S3_SUM_SHA256, 1, 0), MEDIA_E_BUG);
+    CHECK_INT(media_s3_trailer_length(MEDIA_S3_SUM_SHA256, -1, 1), MEDIA_E_BUG);
+    CHECK_INT(media_s3_trailer_length(MEDIA_S3_SUM_NONE, 1, 1), MEDIA_E_BUG);
 }
 
 static void test_s3req_trailer_end_is_exact(void)
 {
-    uint8_t sha[32] = {0xe3, 0xb0, 0xc4, 0x42};
+    const char *sha = "47DEQgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     char dst[MEDIA_S3_TRAILER_MAX];
 
-    CHECK_INT(media_s3_trailer_end(sha, dst, sizeof(dst)), 73);
+    CHECK_INT(media_s3_trailer_end(MEDIA_S3_SUM_SHA256, sha, dst, sizeof(dst)), 73);
     CHECK_STR(dst,
               "0\r\nx-amz-checksum-sha256:47DEQgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n");
-    CHECK_INT(media_s3_trailer_end(sha, dst, 73), MEDIA_E_TOOBIG);
+    CHECK_INT(media_s3_trailer_end(MEDIA_S3_SUM_SHA256, sha, dst, 73), MEDIA_E_TOOBIG);
+    CHECK_INT(media_s3_trailer_end(MEDIA_S3_SUM_CRC64NVME, "rosUhgp5mIg=", dst, sizeof(dst)), 44);
+    CHECK_STR(dst, "0\r\nx-amz-checksum-crc64nvme:rosUhgp5mIg=\r\n\r\n");
+    CHECK_INT(media_s3_trailer_end(MEDIA_S3_SUM_CRC64NVME, sha, dst, sizeof(dst)), MEDIA_E_BUG);
+    CHECK_INT(media_s3_trailer_end(MEDIA_S3_SUM_NONE, "", dst, sizeof(dst)), MEDIA_E_BUG);
 }
 
 static void test_s3req_sign_covers_host_and_amz_only(void)
@@ -240,14 +416,22 @@ static void test_s3req_sign_covers_host_and_amz_only(void)
     CHECK_STR(s.content_sha256, MEDIA_PAYLOAD_UNSIGNED);
     r.key = MEDIA_STR("");
     CHECK_INT(media_s3_sign(&target, &r, &s), MEDIA_E_BUG);
+    r.key = MEDIA_STR("k");
+    r.op = MEDIA_S3_PUT;
+    CHECK_INT(media_s3_sign(&target, &r, &s), MEDIA_E_BUG);
 }
 
 int main(void)
 {
     test_s3req_uri_of_every_operation();
+    test_s3req_virtual_host_has_no_bucket_in_its_path();
     test_s3req_key_is_encoded_once();
     test_s3req_head_of_a_get_is_exact();
     test_s3req_head_of_a_trailer_put_counts_the_frame();
+    test_s3req_encryption_is_stated_where_objects_begin();
+    test_s3req_checksums_are_declared_then_carried();
+    test_s3req_trailer_of_a_part_is_the_targets();
+    test_s3req_headers_sign_as_amazon_does();
     test_s3req_head_carries_the_session_token();
     test_s3req_small_buffers_are_toobig();
     test_s3req_wrong_calls_are_bugs();

@@ -282,11 +282,22 @@ static void test_s3resp_complete_part_is_exact(void)
 {
     char dst[128];
 
-    CHECK(media_s3_complete_part(7, MEDIA_STR("abc"), dst, sizeof(dst)) > 0);
+    CHECK(media_s3_complete_part(7, MEDIA_STR("abc"), MEDIA_S3_SUM_NONE, NULL, dst, sizeof(dst)) >
+          0);
     CHECK_STR(dst, "<Part><PartNumber>7</PartNumber><ETag>\"abc\"</ETag></Part>");
-    CHECK(media_s3_complete_part(1, MEDIA_STR("a<&>b"), dst, sizeof(dst)) > 0);
+    CHECK(media_s3_complete_part(1, MEDIA_STR("a<&>b"), MEDIA_S3_SUM_SHA256, "", dst, sizeof(dst)) >
+          0);
     CHECK_STR(dst, "<Part><PartNumber>1</PartNumber><ETag>\"a&lt;&amp;&gt;b\"</ETag></Part>");
-    CHECK_INT(media_s3_complete_part(7, MEDIA_STR("abc"), dst, 10), MEDIA_E_TOOBIG);
+    CHECK(media_s3_complete_part(1, MEDIA_STR("a"), MEDIA_S3_SUM_SHA256, "ab=", dst, sizeof(dst)) >
+          0);
+    CHECK_STR(dst, "<Part><PartNumber>1</PartNumber><ETag>\"a\"</ETag>"
+                   "<ChecksumSHA256>ab=</ChecksumSHA256></Part>");
+    CHECK(media_s3_complete_part(1, MEDIA_STR("a"), MEDIA_S3_SUM_CRC64NVME, "ab=", dst,
+                                 sizeof(dst)) > 0);
+    CHECK_STR(dst, "<Part><PartNumber>1</PartNumber><ETag>\"a\"</ETag>"
+                   "<ChecksumCRC64NVME>ab=</ChecksumCRC64NVME></Part>");
+    CHECK_INT(media_s3_complete_part(7, MEDIA_STR("abc"), MEDIA_S3_SUM_NONE, NULL, dst, 10),
+              MEDIA_E_TOOBIG);
 }
 
 static void check_etag(const char *header, const char *want)

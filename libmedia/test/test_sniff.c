@@ -51,6 +51,9 @@ static void test_sniff_signatures_are_known(void)
     SNIFF("BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0..", "image/bmp");
     SNIFF("RIFF\1\2\3\4WEBPVP8 ", "image/webp");
     SNIFF("RIFF\1\2\3\4WAVEfmt ", "audio/wav");
+    SNIFF("RIFX\1\2\3\4WAVEfmt ", "audio/wav");
+    SNIFF("\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14", "image/jp2");
+    SNIFF("\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14", "image/jxl");
     SNIFF("RF64\xff\xff\xff\xffWAVEds64", "audio/wav");
     SNIFF("RIFF\1\2\3\4AVI LIST", "video/x-msvideo");
     SNIFF("FORM\1\2\3\4AIFFCOMM", "audio/aiff");
@@ -262,6 +265,47 @@ static void test_sniff_text_is_unknown(void)
     SNIFF("PK\3\4", UNKNOWN);
 }
 
+/* `junk` zero bytes, then `count` frames of `size` bytes that begin with that header. */
+static void check_late(size_t junk, const char *header, size_t n, size_t size, size_t count,
+                       const char *want)
+{
+    static char b[MEDIA_SNIFF_LEN];
+    size_t end = junk + size * count;
+
+    memset(b, 0, sizeof(b));
+    for (size_t i = 0; i < count; i++) {
+        memcpy(b + junk + i * size, header, n);
+    }
+    check_sniff(b, end, want);
+}
+
+static void test_sniff_streams_behind_padding(void)
+{
+    static char b[MEDIA_SNIFF_LEN];
+
+    check_late(1, "\xff\xfb\x90\x00", 4, 417, 4, "audio/mpeg");
+    check_late(1000, "\xff\xfb\x90\x00", 4, 417, 4, "audio/mpeg");
+    check_late(2500, "\xff\xfb\x90\x00", 4, 417, 3, "audio/mpeg");
+    check_late(1000, "\xff\xfb\x90\x00", 4, 417, 2, UNKNOWN);
+    check_late(1000, "\xff\xfb\x90\x00", 4, 416, 4, UNKNOWN);
+    check_late(1000, "\xff\xf1\x50\x80\x10\x1f\xfc", 7, 128, 4, "audio/aac");
+    check_late(1000, "\xff\xf1\x50\x80\x10\x1f\xfc", 7, 128, 2, UNKNOWN);
+    check_late(100, "\x47", 1, 188, 9, "video/mp2t");
+    check_late(191, "\x47", 1, 192, 9, "video/mp2t");
+    check_late(100, "\x47", 1, 188, 7, UNKNOWN);
+    check_late(200, "\x47", 1, 188, 9, UNKNOWN); /* a packet sooner there was none */
+    /* a cut frame in front, with a header in it that leads nowhere */
+    memset(b, 0x5a, sizeof(b));
+    memcpy(b, "\xde\xad\xbe\xef\xff\xfb\x90\x00", 8);
+    for (size_t i = 0; i < 5; i++) {
+        memcpy(b + 300 + i * 417, "\xff\xfb\x90\x00", 4);
+    }
+    check_sniff(b, sizeof(b), "audio/mpeg");
+    /* text is no stream, whatever follows */
+    memcpy(b, "<html>\r\n", 8);
+    check_sniff(b, sizeof(b), UNKNOWN);
+}
+
 static void test_sniff_text_is_settled_early(void)
 {
     media_sniff_t s;
@@ -275,12 +319,28 @@ static void test_sniff_lies_cross_families(void)
 {
     static const media_sniff_t video = {"video/mp4", MEDIA_FAMILY_VIDEO};
     static const media_sniff_t image = {"image/png", MEDIA_FAMILY_IMAGE};
+    static const media_sniff_t mp3 = {"audio/mpeg", MEDIA_FAMILY_AUDIO};
+    static const media_sniff_t m4a = {"audio/mp4", MEDIA_FAMILY_AUDIO};
     static const media_sniff_t unknown = {UNKNOWN, MEDIA_FAMILY_UNKNOWN};
 
     CHECK(media_sniff_lies(MEDIA_STR("image/png"), &video));
     CHECK(media_sniff_lies(MEDIA_STR("IMAGE/JPEG; q=1"), &video));
     CHECK(media_sniff_lies(MEDIA_STR("video/mp4"), &image));
     CHECK(media_sniff_lies(MEDIA_STR(" audio/mpeg"), &image));
+    CHECK(media_sniff_lies(MEDIA_STR("audio/mpeg"), &video));
+    CHECK(media_sniff_lies(MEDIA_STR("Audio/WAV; codecs=1"), &video));
+    CHECK(media_sniff_lies(MEDIA_STR("video/mp4"), &mp3));
+    CHECK(media_sniff_lies(MEDIA_STR("text/plain; charset=utf-8"), &video));
+    CHECK(media_sniff_lies(MEDIA_STR("text/html"), &mp3));
+    CHECK(media_sniff_lies(MEDIA_STR("font/woff2"), &image));
+    CHECK(!media_sniff_lies(MEDIA_STR("audio/wav"), &mp3));
+    CHECK(!media_sniff_lies(MEDIA_STR("audio/x-m4a"), &video));
+    CHECK(!media_sniff_lies(MEDIA_STR("audio/aac"), &video));
+    CHECK(!media_sniff_lies(MEDIA_STR("video/mp4"), &m4a));
+    CHECK(!media_sniff_lies(MEDIA_STR("audio/mpeg"), &m4a));
+    CHECK(!media_sniff_lies(MEDIA_STR("text/plain"), &unknown));
+    CHECK(!media_sniff_lies(MEDIA_STR("text/texmacs"), &video));
+    CHECK(!media_sniff_lies(MEDIA_STR("application/pdf"), &video));
     CHECK(!media_sniff_lies(MEDIA_STR("image/jpeg"), &image));
     CHECK(!media_sniff_lies(MEDIA_STR("audio/mp4"), &video));
     CHECK(!media_sniff_lies(MEDIA_STR("video/x-matroska"), &video));
@@ -357,6 +417,7 @@ int main(void)
     test_sniff_audio_needs_two_frames();
     test_sniff_id3_shows_what_follows();
     test_sniff_transport_streams();
+    test_sniff_streams_behind_padding();
     test_sniff_text_is_unknown();
     test_sniff_text_is_settled_early();
     test_sniff_lies_cross_families();

@@ -254,6 +254,20 @@ static void test_str_uuid7_rfc9562_vector(void)
     CHECK_STR(id, "017f22e2-79b0-7fff-bfff-ffffffffffff");
 }
 
+static void test_str_uuid_parse_gives_bytes_and_time(void)
+{
+    static const uint8_t want[16] = {0x01, 0x7f, 0x22, 0xe2, 0x79, 0xb0, 0x7c, 0xc3,
+                                     0x98, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f};
+    uint8_t id[16];
+    CHECK_INT(media_uuid_parse(MEDIA_STR("017F22e2-79b0-7cc3-98c4-dc0c0c07398f"), id), 0);
+    CHECK(memcmp(id, want, sizeof(id)) == 0);
+    CHECK_INT(media_uuid7_ms(id), 1645557742000);
+    CHECK_INT(media_uuid_parse(MEDIA_STR("017f22e2-79b0-4cc3-98c4-dc0c0c07398f"), id), 0);
+    CHECK_INT(media_uuid7_ms(id), -1);
+    CHECK_INT(media_uuid_parse(MEDIA_STR("017f22e279b07cc398c4dc0c0c07398f"), id), MEDIA_E_REJECT);
+    CHECK_INT(media_uuid_parse(MEDIA_STR_NULL, id), MEDIA_E_REJECT);
+}
+
 static void test_str_uuid_valid(void)
 {
     CHECK(media_uuid_valid(MEDIA_STR("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")));
@@ -263,6 +277,37 @@ static void test_str_uuid_valid(void)
     CHECK(!media_uuid_valid(MEDIA_STR("017g22e2-79b0-7cc3-98c4-dc0c0c07398f")));
     CHECK(!media_uuid_valid(MEDIA_STR("{17f22e2-79b0-7cc3-98c4-dc0c0c07398}")));
     CHECK(!media_uuid_valid(MEDIA_STR_NULL));
+}
+
+static void test_str_rfc3339_parse_is_strict(void)
+{
+    static const char *const bad[] = {
+        "",
+        "2013-05-24",
+        "2013-05-24T00:00:00",
+        "2013-05-24T00:00:00.Z",
+        "2013-05-24T00:00:00+00:00",
+        "2013-05-24T00:00:00Zx",
+        "2013-05-24 00:00:00Z",
+        "2013-02-29T00:00:00Z",
+        "2013-00-01T00:00:00Z",
+        "2013-13-01T00:00:00Z",
+        "2013-01-00T00:00:00Z",
+        "2013-01-01T24:00:00Z",
+        "2013-01-01T00:60:00Z",
+        "+013-01-01T00:00:00Z",
+    };
+    char back[32];
+    int64_t t = 0;
+
+    CHECK_INT(media_rfc3339_parse(MEDIA_STR("2013-05-24T00:00:00Z"), &t), 0);
+    CHECK_INT(t, 1369353600);
+    CHECK_INT(media_rfc3339_parse(MEDIA_STR("2024-02-29T23:59:59.123456Z"), &t), 0);
+    CHECK(media_rfc3339(t * 1000, back, sizeof(back)) > 0);
+    CHECK_STR(back, "2024-02-29T23:59:59.000Z");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK_INT(media_rfc3339_parse(media_str(bad[i]), &t), MEDIA_E_REJECT);
+    }
 }
 
 int main(void)
@@ -280,6 +325,8 @@ int main(void)
     test_str_dates_at_the_edges();
     test_str_http_date_parse_refuses();
     test_str_uuid7_rfc9562_vector();
+    test_str_uuid_parse_gives_bytes_and_time();
     test_str_uuid_valid();
+    test_str_rfc3339_parse_is_strict();
     return test_report();
 }

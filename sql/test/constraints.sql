@@ -11,17 +11,19 @@ INSERT INTO test.good
   SELECT t.name, t.row || jsonb_build_object('created_at', now()) FROM (VALUES
   ('users', jsonb_build_object('id', media.uuid7(), 'email', 'bob@example.test', 'password_hash', '$y$', 'roles', '{user}'::text[])),
   ('sessions', jsonb_build_object('token_sha256', repeat('0a', 32), 'user_id', :'ann', 'family', media.uuid7(), 'expires_at', now())),
+  ('revocations', jsonb_build_object('subject', :'unknown', 'kind', 'user', 'ended_at', now(), 'xid', '7')),
   ('uploads', jsonb_build_object('id', media.uuid7(), 'owner_id', :'ann', 'object_key', 'u', 'name', 'u', 'reserved_bytes', 0,
      'heartbeat_at', now())),
+  ('upload_keys', jsonb_build_object('owner_id', :'ann', 'key', 'k', 'upload_id', media.uuid7(), 'expires_at', now())),
   ('media', jsonb_build_object('id', media.uuid7(), 'owner_id', :'ann', 'name', 'm', 'content_type', 'video/mp4', 'size_bytes', 0,
      'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'm', 'visibility', 'public', 'pipeline', 'one', 'params', '{}'::jsonb,
-     'state', 'ready', 'token_epoch', 1, 'revision', 1)),
-  ('jobs', jsonb_build_object('id', media.uuid7(), 'media_id', :'film', 'owner_id', :'ann', 'step', 's', 'ordinal', 0,
+     'state', 'ready', 'run', 1, 'token_epoch', 1, 'revision', 1)),
+  ('jobs', jsonb_build_object('id', media.uuid7(), 'media_id', :'film', 'owner_id', :'ann', 'run', 1, 'step', 's', 'ordinal', 0,
      'queue', 'long', 'depends_on', '{}'::text[], 'essential', true, 'state', 'queued', 'attempt', 0, 'max_attempts', 3, 'fence', 0,
      'priority', 0, 'params', '{}'::jsonb, 'progress', 0, 'not_before', now())),
   ('outputs', jsonb_build_object('media_id', :'film', 'name', 'o.mp3', 'job_id', :'job', 'kind', 'audio', 'content_type', 'audio/mpeg',
      'size_bytes', 0, 'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'o')),
-  ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now())),
+  ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now(), 'look_again', false)),
   ('outbox', jsonb_build_object('id', 1000000, 'queue', 'dead', 'job_id', :'job', 'message', '{}', 'retry_at', now())),
   ('job_moves', '{"old": "succeeded", "new": "queued"}'),
   ('pipelines', '{"name": "p", "description": "d", "main_step": "s"}'),
@@ -81,8 +83,8 @@ SELECT refuses('users_email_check', field('email', e)) FROM unnest(ARRAY['@b', '
   repeat('a', 251) || '@b.c']) e;
 SELECT takes('users', field('email', e)) FROM unnest(ARRAY['a@b', repeat('a', 250) || '@b.c', 'ä@b.c']) e;
 SELECT refuses('users_password_hash_check', field('password_hash', 'plain'));
-SELECT refuses('users_quota_bytes_check', '{"quota_bytes": -1}');
-SELECT takes('users', '{"quota_bytes": 0}');
+SELECT refuses('users_quota_bytes_check', '{"quota_bytes": -2}'), refuses('users_quota_uploads_check', '{"quota_uploads": -2}');
+SELECT takes('users', jsonb_build_object('quota_bytes', n, 'quota_uploads', n)) FROM unnest(ARRAY[-1, 0]) n;
 SELECT refuses('users_email', field('email', 'ANN@example.test'));
 SELECT refuses('users_pkey', field('email', 'x@y'), '{}');
 
@@ -91,6 +93,11 @@ SELECT refuses('sessions_token_sha256_check', field('token_sha256', t)) FROM unn
   repeat('a', 65), repeat('a', 64) || E'\n']) t;
 SELECT refuses('sessions_user_id_fkey', field('user_id', :'unknown'));
 SELECT refuses('sessions_pkey', '{}', '{}');
+
+-- revocations
+SELECT takes('revocations', field('kind', k)) FROM unnest('{session,user}'::text[]) k;
+SELECT refuses('revocations_kind_check', field('kind', 'media'));
+SELECT refuses('revocations_pkey', '{}', '{}');
 
 -- pipelines
 SELECT refuses('pipelines_name_check', field('name', n)) FROM unnest(ARRAY['', 'A', '1a', 'a b', 'a/b', repeat('a', 64)]) n;
@@ -110,6 +117,12 @@ SELECT refuses('uploads_reserved_bytes_check', '{"reserved_bytes": -1}');
 SELECT refuses('uploads_owner_id_fkey', field('owner_id', :'unknown'));
 SELECT refuses('uploads_pkey', field('object_key', 'other'), '{}');
 SELECT refuses('uploads_object_key_key', field('id', :'unknown'), '{}');
+SELECT refuses('upload_keys_key_check', field('key', k)) FROM unnest(ARRAY['', repeat('k', 256), repeat('ä', 128)]) k;
+SELECT takes('upload_keys', field('key', repeat('k', 255)));
+SELECT refuses('upload_keys_check', field('answer', '{}'));
+SELECT takes('upload_keys', jsonb_build_object('request', '{}'::jsonb, 'size_bytes', 0, 'sha256', '', 'answer', '{}'));
+SELECT refuses('upload_keys_owner_id_fkey', field('owner_id', :'unknown'));
+SELECT refuses('upload_keys_pkey', '{}', '{}');
 
 -- media
 SELECT refuses('media_name_check', field('name', n)) FROM unnest(ARRAY['', repeat('ä', 128)]) n;
@@ -138,8 +151,9 @@ SELECT refuses('jobs_check', jsonb_build_object('lease_until', now()));
 SELECT refuses('jobs_check1', '{"attempt": 4}');
 SELECT takes('jobs', '{"attempt": 3}');
 SELECT refuses('jobs_media_id_fkey', field('media_id', :'unknown'));
+SELECT refuses('jobs_pipeline_fkey', field('pipeline', 'no-such'));
 SELECT refuses('jobs_pkey', field('step', 'other'), '{}');
-SELECT refuses('jobs_media_id_step_ordinal_key', field('id', :'unknown'), '{}');
+SELECT refuses('jobs_media_id_run_step_ordinal_key', field('id', :'unknown'), '{}');
 SELECT refuses('job_moves_pkey', field('old', 'canceled'));
 SELECT throws_ok($$UPDATE media.jobs SET state = 'running' WHERE state = 'queued'$$, '23514', NULL, 'no running job without a lease');
 
@@ -173,11 +187,13 @@ SELECT set_eq('SELECT name FROM test.fired',
 -- all columns are NOT NULL but these
 SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                  WHERE c.relnamespace = 'media'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attnotnull$$,
-  ARRAY['users.quota_bytes', 'users.disabled_at', 'uploads.request_id', 'media.title', 'media.error_code', 'media.error_detail',
-        'media.probe', 'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.range', 'jobs.result', 'jobs.lease_until',
+  ARRAY['users.quota_bytes', 'users.quota_uploads', 'users.disabled_at', 'sessions.replaced_by', 'uploads.name', 'uploads.idempotency_key',
+        'uploads.request_id', 'upload_keys.request', 'upload_keys.size_bytes', 'upload_keys.sha256', 'upload_keys.answer', 'media.title',
+        'media.error_code', 'media.error_detail', 'media.probe',
+        'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.pipeline', 'jobs.range', 'jobs.result', 'jobs.lease_until',
         'jobs.worker', 'jobs.eta_seconds', 'jobs.error_code', 'jobs.error_detail', 'jobs.announced_at', 'jobs.started_at',
         'jobs.finished_at', 'outputs.width', 'outputs.height', 'outputs.duration', 'outputs.bitrate', 'objects.job_id',
-        'objects.fence', 'objects.s3_upload_id'], 'what may be null');
+        'objects.fence', 'objects.s3_upload_id', 'objects.strays_at'], 'what may be null');
 
 -- what a deletion takes along
 SELECT throws_ok(format('DELETE FROM media.users WHERE id = %L', :'ann'), '23503', NULL, 'an owner of media stays');
@@ -185,6 +201,7 @@ SELECT throws_ok($$DELETE FROM media.pipelines WHERE name = 'one'$$, '23503', NU
 SELECT lives_ok($$UPDATE media.pipelines SET name = 'uno' WHERE name = 'one'$$, 'a pipeline is renamed');
 SELECT is((SELECT pipeline FROM media.media WHERE id = :'film'), 'uno', 'its media follow');
 SELECT is((SELECT pipeline FROM media.pipeline_steps WHERE step = 'work'), 'uno', 'and its steps');
+SELECT is((SELECT pipeline FROM media.jobs WHERE id = :'job'), 'uno', 'and its jobs');
 SELECT put('outputs', '{}'), put('sessions', '{}') \gset _
 SELECT lives_ok(format('DELETE FROM media.media WHERE id = %L', :'film'), 'media go');
 SELECT is((SELECT count(*)::int FROM media.jobs), 0, 'with their jobs');
@@ -197,6 +214,6 @@ SELECT is_empty($$SELECT conrelid::regclass || '.' || conname FROM pg_constraint
    WHERE contype = 'f' AND connamespace = 'media'::regnamespace AND NOT EXISTS (
      SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indpred IS NULL
         AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)$$, 'every foreign key has an index');
-SELECT is((SELECT count(*)::int FROM pg_constraint WHERE contype = 'f' AND connamespace = 'media'::regnamespace), 8,
+SELECT is((SELECT count(*)::int FROM pg_constraint WHERE contype = 'f' AND connamespace = 'media'::regnamespace), 10,
   'as many foreign keys as thought');
 SELECT * FROM finish();

@@ -8,22 +8,21 @@ SELECT is(:'ann_code'::text, 'ok', 'user add');
 SELECT results_eq($$SELECT * FROM media.ctl_user_add('aNN@example.test', '$y$2', '{user}')$$, $$VALUES ('conflict', NULL::uuid)$$,
   'user add: taken, whatever the case');
 SELECT results_eq($$SELECT * FROM media.login_lookup('ANN@EXAMPLE.TEST')$$,
-  format($$VALUES (%L::uuid, '$y$1', '["user","admin"]', 'Ann@example.test')$$, :'ann_id'), 'login: whatever the case');
+  format($$VALUES (%L::uuid, '$y$1', '["user","admin"]', 'Ann@example.test', encode(sha256('$y$1'), 'hex'))$$, :'ann_id'), 'login: whatever the case');
 SELECT is_empty($$SELECT * FROM media.login_lookup('nobody@example.test')$$, 'login: unknown');
 SELECT is_empty($$SELECT * FROM media.login_lookup('ann@example.tes_')$$, 'login: no pattern');
-SELECT is((SELECT code FROM media.session_open(:'ann_id', repeat('ab', 32), media.uuid7(), 60)), 'ok', 'session');
-SELECT ok((SELECT expires_at BETWEEN now() + interval '59s' AND now() + interval '60s' FROM media.sessions), 'session: lives as long as asked');
+SELECT ok(login(:'ann_id', 'a') IS NOT NULL, 'session');
 SELECT is((SELECT code FROM media.ctl_user_passwd('ann@EXAMPLE.test', '$y$3')), 'ok', 'passwd');
 SELECT is((SELECT password_hash FROM media.users), '$y$3', 'passwd: is new');
 SELECT is((SELECT count(*)::int FROM media.sessions), 0, 'passwd: ends the sessions');
 SELECT is((SELECT code FROM media.ctl_user_passwd('nobody@example.test', '$y$3')), 'not_found', 'passwd: unknown');
-SELECT media.session_open(:'ann_id', repeat('ab', 32), media.uuid7(), 60) \gset _
+SELECT login(:'ann_id', 'a') \gset _
 SELECT media(:'ann_id') AS film \gset
 SELECT is((SELECT code FROM media.ctl_user_disable('ANN@example.test', true)), 'ok', 'disable');
 SELECT is((SELECT count(*)::int FROM media.sessions), 0, 'disable: ends the sessions');
 SELECT is_empty($$SELECT * FROM media.login_lookup('ann@example.test')$$, 'disable: no login');
-SELECT is((SELECT code FROM media.session_open(:'ann_id', repeat('ab', 32), media.uuid7(), 60)), 'credentials_invalid', 'disable: no session');
-SELECT is_empty(format('SELECT * FROM media.me(%L)', :'ann_id'), 'disable: no /me');
+SELECT is(login(:'ann_id', 'a'), NULL, 'disable: no session');
+SELECT is_empty(format('SELECT * FROM media.me(%L, NULL, NULL)', :'ann_id'), 'disable: no /me');
 SELECT disabled_at AS since FROM media.users \gset
 SELECT is((SELECT code FROM media.ctl_user_disable('ann@example.test', true)), 'ok', 'disable: again');
 SELECT is((SELECT disabled_at FROM media.users), :'since'::timestamptz, 'disable: since the first time');
@@ -32,6 +31,17 @@ SELECT results_eq('SELECT id, email, roles, disabled, media, bytes FROM media.ct
 SELECT is((SELECT code FROM media.ctl_user_disable('ann@example.test', false)), 'ok', 'enable');
 SELECT is((SELECT count(*)::int FROM media.login_lookup('ann@example.test')), 1, 'enable: login');
 SELECT is((SELECT code FROM media.ctl_user_disable('nobody@example.test', false)), 'not_found', 'enable: unknown');
+CREATE FUNCTION test.quota(p_bytes text, p_uploads text) RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' ', code, quota::jsonb ->> 'bytes', quota::jsonb ->> 'uploads', quota::jsonb ->> 'used', quota::jsonb ->> 'open')
+    FROM media.ctl_user_quota('ANN@example.test', p_bytes, p_uploads)
+$$;
+SELECT is(quota(NULL, NULL), 'ok default default 100 0', 'quota: shown');
+SELECT is(quota('1000', NULL), 'ok 1000 default 100 0', 'quota: bytes');
+SELECT is(quota(NULL, '3'), 'ok 1000 3 100 0', 'quota: uploads, the bytes stay');
+SELECT is(quota('-1', '-1'), 'ok none none 100 0', 'quota: none');
+SELECT is(quota('default', 'default'), 'ok default default 100 0', 'quota: as the gateway says');
+SELECT is((SELECT code FROM media.ctl_user_quota('nobody@example.test', NULL, NULL)), 'not_found', 'quota: unknown');
+SELECT throws_ok($$SELECT test.quota('-2', NULL)$$, '23514', NULL, 'quota: a number that means nothing');
 
 -- jobs: list, show
 SELECT job_id(:'film', 'work') AS job \gset

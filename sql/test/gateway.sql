@@ -60,8 +60,8 @@ SELECT is(done(job_id(:'line', 'z'), 'z.mp3'), 'ok', 'object: the main step');
 SELECT is((SELECT output FROM media.media_object(:'ann', :'line', '')), 'z.mp3', 'object: main output');
 
 -- playback
-CREATE FUNCTION test.play(p_id uuid, p_epoch int, p_output text) RETURNS text LANGUAGE sql AS $$
-  SELECT concat_ws(' ', code, object_key) FROM media.play_object(p_id, p_epoch, p_output)
+CREATE FUNCTION test.play(p_id uuid, p_epoch int, p_output text, p_sid uuid DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' ', code, object_key) FROM media.play_object(p_id, p_epoch, p_sid, p_output)
 $$;
 SELECT results_eq(format('SELECT * FROM media.media_epoch(%L, %L)', :'ann', :'film'), 'VALUES (1, 2.5::float8)', 'play: epoch and duration');
 SELECT results_eq(format('SELECT * FROM media.media_epoch(%L, %L)', :'ann', :'none'), 'VALUES (1, NULL::float8)', 'play: no duration');
@@ -73,6 +73,14 @@ SELECT is(play(:'film', 1, ''), 'not_found', 'play: tokens of an old epoch have 
 SELECT is(play(:'film', 2, ''), 'ok out-1', 'play: new ones are good');
 SELECT is((SELECT epoch FROM media.media_epoch(:'ann', :'film')), 2, 'play: the new epoch');
 SELECT is(play(:'unknown', 1, ''), 'not_found', 'play: no such media');
+
+SELECT login(:'ann', 'c') AS ends, login(:'ann', 'd') AS stays \gset
+SELECT media.session_close(:'ann', :'ends') \gset _
+SELECT is(play(:'film', 2, '', :'ends'), 'not_found', 'play: tokens made in a login end with it');
+SELECT is(play(:'film', 2, '', s), 'ok out-1', 'play: those of another do not') FROM unnest(ARRAY[:'stays'::uuid, NULL]) s;
+UPDATE media.users SET password_hash = '$y$other' WHERE id = :'ann';
+SELECT is(play(:'film', 2, '', :'stays'), 'not_found', 'play: they end when all logins of the owner do');
+SELECT is(play(:'film', 2, '', login(:'ann')), 'ok out-1', 'play: a later login is good');
 
 -- lists
 CREATE FUNCTION test.page(p_owner uuid, p_limit int DEFAULT 50, p_cursor text DEFAULT NULL, p_state text DEFAULT NULL, p_pipeline text DEFAULT NULL,
@@ -122,6 +130,39 @@ SELECT is(page(:'ann', p_cursor => c), '"bad_request: cursor: not one of ours"',
   FROM unnest(ARRAY['', 'x', '!', 'AAAAAAAAAAAAAAAAAAAAA', 'AAAAAAAAAAAAAAAAAAAAAAA', 'AAAAAAAAAAAAAAAAAAAAAAAA', repeat('A', 5000)]) c;
 SELECT is(names(page(:'ann', p_cursor => repeat('A', 22), p_sort => 'created_at')), 'n1 n2 n3 n4 n5 n6 n7', 'list: any id is a cursor');
 
+-- unlisted and public: for whoever has the id
+DELETE FROM media.media;
+SELECT media(:'ann') AS film \gset
+SELECT claim_job(job_id(:'film', 'work')) AS fence, job_id(:'film', 'work') AS job \gset
+SELECT media.job_object(:'job', :'fence', 'out-v') \gset _
+SELECT finish_job(:'job', jsonb_build_object('outputs', jsonb_build_array(output('out-v')), 'probe', '{"gps": 1}'::jsonb)) \gset _
+CREATE TABLE test.callers AS SELECT * FROM (VALUES ('nobody', NULL::uuid), ('bob', :'bob'::uuid)) t (name, id);
+CREATE FUNCTION test.seen(p_caller uuid, p_id uuid) RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' ', (SELECT 'yes' FROM media.media_get(p_caller, p_id)),
+    (SELECT string_agg(object(p_caller, p_id, o), ' ' ORDER BY n) FROM unnest('{main.mp3,"",none.mp3,original}'::text[]) WITH ORDINALITY x (o, n)))
+$$;
+SELECT is(seen(id, :'film'), concat_ws(' ', CASE name WHEN 'bob' THEN 'not_found not_found not_found not_found'
+  ELSE 'token_missing token_missing token_missing token_missing' END), 'private: nothing for ' || name) FROM callers;
+UPDATE media.media SET visibility = 'unlisted' WHERE id = :'film';
+SELECT is(seen(id, :'film'), 'yes ok out-v main.mp3 ok out-v main.mp3 not_found '
+  || CASE name WHEN 'bob' THEN 'not_found' ELSE 'token_missing' END, 'unlisted: outputs for ' || name || ', not the original') FROM callers;
+UPDATE media.media SET visibility = 'public' WHERE id = :'film';
+SELECT is(seen(id, :'film'), 'yes ok out-v main.mp3 ok out-v main.mp3 not_found '
+  || CASE name WHEN 'bob' THEN 'not_found' ELSE 'token_missing' END, 'public: the same for ' || name) FROM callers;
+SELECT is(seen(:'ann', :'film'), 'yes ok out-v main.mp3 ok out-v main.mp3 not_found ok original/' || :'film' || ' original',
+  'public: all for its owner');
+SELECT is((SELECT media::jsonb FROM media.media_get(c.id, :'film')),
+  (SELECT media::jsonb || '{"jobs": [], "params": {}, "probe": null, "error": null}' FROM media.media_get(:'ann', :'film')),
+  'public: what the file itself and the engine tell is not for ' || c.name) FROM callers c;
+SELECT is((SELECT media::jsonb #>> '{probe,gps}' FROM media.media_get(:'ann', :'film')), '1', 'public: but for its owner');
+SELECT is((SELECT count(*)::int FROM jsonb_array_elements((SELECT page::jsonb FROM media.media_list(:'bob', 50, NULL, NULL, NULL, NULL, NULL)) -> 'items')),
+  0, 'public: listed to nobody else');
+SELECT media(:'ann') AS bad \gset
+SELECT claim_job(job_id(:'bad', 'work')) AS f, fail_job(job_id(:'bad', 'work')) AS c \gset
+UPDATE media.media SET visibility = 'public' WHERE id = :'bad';
+SELECT is(object(id, :'bad', ''), 'failed', 'public: why it failed is not for ' || name) FROM callers;
+SELECT is_empty(format('SELECT * FROM media.media_epoch(%L, %L)', :'bob', :'film'), 'public: playback tokens are made by its owner');
+
 -- nobody sees what is another's
 DELETE FROM media.media;
 SELECT media(:'ann') AS film, media(:'bob') AS own \gset
@@ -139,11 +180,16 @@ SELECT page(:'ann', 1, p_sort => 'created_at') AS ann_page,
 SELECT ok(page(:'bob', p_cursor => :'ann_cursor', p_sort => s)::text NOT LIKE '%' || :'film' || '%',
   'nor with a cursor of ann, ' || s) FROM unnest(ARRAY['created_at', '-created_at']) s;
 SELECT is(me::jsonb, jsonb_build_object('id', :'bob', 'email', 'bob@example.test', 'roles', '["user"]'::jsonb,
-  'quota', '{"used": 100, "limit": 1000, "uploads": 0}'::jsonb), 'me: is about bob alone') FROM media.me(:'bob');
-SELECT is((SELECT me::jsonb -> 'quota' -> 'limit' FROM media.me(:'ann')), 'null'::jsonb, 'me: no limit');
-SELECT is_empty(format('SELECT * FROM media.me(%L)', :'unknown'), 'me: unknown');
+  'quota', '{"used": 100, "reserved": 0, "limit": 1000, "uploads": 0, "uploads_limit": 5}'::jsonb), 'me: is about bob alone')
+  FROM media.me(:'bob', 7, 5);
+SELECT is((SELECT me::jsonb -> 'quota' -> 'limit' FROM media.me(:'ann', NULL, NULL)), 'null'::jsonb, 'me: no limit');
+SELECT is((SELECT me::jsonb -> 'quota' -> 'limit' FROM media.me(:'ann', 7, NULL)), '7'::jsonb, 'me: that of the gateway');
+SELECT is_empty(format('SELECT * FROM media.me(%L, NULL, NULL)', :'unknown'), 'me: unknown');
 -- every function of the gateway that answers with media is in the list above
 SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'media'::regnamespace
-    AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_owner' = ANY (proargnames) AND proname <> 'upload_open'$$,
-  ARRAY['media_list', 'media_get', 'media_object', 'media_epoch'], 'no other function of the gateway takes an owner');
+    AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_owner' = ANY (proargnames) AND proname NOT LIKE 'upload%'$$,
+  '{media_list,media_epoch,media_patch,media_delete,media_cancel,media_retry,media_run}'::text[], 'no other function of the gateway takes an owner');
+SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'media'::regnamespace
+    AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_caller' = ANY (proargnames)$$,
+  '{media_get,media_object}'::text[], 'nor a caller');
 SELECT * FROM finish();

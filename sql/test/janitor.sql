@@ -136,6 +136,24 @@ SET enable_hashagg = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 UPDATE media.objects SET retry_at = now() WHERE state = 'doomed';
 SELECT is((SELECT count(*)::int FROM media.janitor_doomed(2)), 2, 'doomed: the limit holds');
 RESET ALL; SET search_path = tap, test;
+-- unknown uploads beside live objects
+DELETE FROM media.objects;
+INSERT INTO media.objects (object_key, media_id, state, strays_at)
+  SELECT 's' || n, :'film', 'live', now() - make_interval(secs => 10 - n) FROM generate_series(1, 3) n;
+INSERT INTO media.objects (object_key, media_id, state, strays_at) VALUES ('later', :'film', 'live', now() + interval '1s'),
+  ('none', :'film', 'live', NULL), ('open', :'film', 'pending', now()), ('doomed', :'film', 'doomed', now());
+CREATE FUNCTION test.strays(p_limit int) RETURNS text LANGUAGE sql AS $$
+  SELECT coalesce(string_agg(object_key, ' ' ORDER BY object_key), '-') FROM media.janitor_strays(p_limit)
+$$;
+SELECT tell('s1', 'BEGIN') \gset _
+SELECT is(ask('s1', 'SELECT test.strays(2)'), 's1 s2', 'strays: two');
+SELECT is(ask('s2', 'SELECT test.strays(2)'), 's3', 'strays: a second janitor gets the other; what is not live waits');
+SELECT tell('s1', 'COMMIT') \gset _
+SELECT is(strays(10), '-', 'strays: nothing in other hands');
+SELECT media.janitor_strays_gone('s1') \gset _
+UPDATE media.objects SET strays_at = now() - interval '1s' WHERE strays_at IS NOT NULL AND object_key LIKE 's_';
+SELECT is(strays(10), 's2 s3', 'strays: what was not done comes back');
+
 -- an object whose job is gone altogether
 DELETE FROM media.objects;
 SELECT media(:'ann') AS film \gset

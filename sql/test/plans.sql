@@ -5,10 +5,15 @@ SELECT no_plan();
 INSERT INTO media.users (email, password_hash) SELECT 'p' || n || '@example.test', '$y$' FROM generate_series(1, 500) n;
 INSERT INTO media.sessions (token_sha256, user_id, family, expires_at)
   SELECT encode(sha256(id::text::bytea), 'hex'), id, id, now() + interval '1h' FROM media.users;
+INSERT INTO media.revocations (subject, kind, ended_at, xid) SELECT id, 'session', now() - interval '1s' * n, n::text::xid8
+  FROM (SELECT media.uuid7() AS id, n FROM generate_series(1, 700) n) x;
+INSERT INTO media.upload_keys (owner_id, key, upload_id, expires_at) SELECT id, 'k' || n, media.uuid7(), now() + n * interval '1min'
+  FROM media.users, generate_series(0, 3) n;
 INSERT INTO media.uploads (id, owner_id, object_key, name) SELECT media.uuid7(), id, 'up/' || id, 'n' FROM media.users, generate_series(1, 1);
 INSERT INTO media.media (id, owner_id, name, content_type, size_bytes, sha256, etag, object_key, pipeline)
   SELECT media.uuid7(), id, 'n' || n, 't', 1, repeat('a', 64), 'e', 'key/' || id || n, 'one' FROM media.users, generate_series(1, 4) n;
-INSERT INTO media.jobs (media_id, owner_id, step, queue, state) SELECT id, owner_id, 'work', 'short', 'queued' FROM media.media;
+INSERT INTO media.jobs (media_id, owner_id, pipeline, step, queue, state)
+  SELECT id, owner_id, 'one', 'work', 'short', 'queued' FROM media.media;
 UPDATE media.jobs SET state = 'running', lease_until = now() + interval '1h', started_at = now(), attempt = 1 WHERE random() < 0.9;
 UPDATE media.jobs SET state = 'succeeded', lease_until = NULL WHERE state = 'running' AND random() < 0.9;
 INSERT INTO media.objects (object_key, media_id, state) SELECT object_key, id, 'live' FROM media.media;
@@ -19,7 +24,7 @@ INSERT INTO media.outputs (media_id, name, job_id, kind, content_type, size_byte
   SELECT media_id, 'main.mp3', id, 'audio', 't', 1, repeat('a', 64), 'e', 'out/' || id FROM media.jobs WHERE state = 'succeeded';
 INSERT INTO media.outbox (queue, job_id, message) SELECT 'short', id, '{}' FROM media.jobs;
 UPDATE media.uploads SET heartbeat_at = now() - interval '1h' WHERE id = (SELECT min(id::text)::uuid FROM media.uploads);
-ANALYZE;
+VACUUM ANALYZE;
 \setenv CALLS `printf '%s' "$TEST_LIB/calls.sql"`
 \set log `psql -X -q -d plans -U postgres -v ON_ERROR_STOP=1 -f "$CALLS" 2>&1; printf 'exit code %d' $?`
 SELECT ok(:'log' LIKE '%exit code 0', 'the calls went well');
@@ -63,13 +68,20 @@ SELECT ok(EXISTS (SELECT FROM scans WHERE index ~ ('^' || i || '$') AND query LI
   ('outbox_pkey', '%UPDATE outbox o SET retry_at%', 'janitor_outbox'),
   ('outbox_pkey', '%DELETE FROM outbox%', 'outbox_sent'),
   ('objects_unowned', 'UPDATE objects o SET retry_at%', 'janitor_doomed'),
+  ('objects_strays', '%UPDATE objects o SET strays_at%', 'janitor_strays'),
   ('jobs_lease', 'SELECT id FROM jobs WHERE state = ''running'' AND lease_until < now()%', 'janitor_leases'),
   ('jobs_announce', '%announced_at IS NULL%', 'janitor_announce'),
   ('uploads_heartbeat', 'DELETE FROM uploads u%', 'janitor_uploads'),
-  ('users_email', '%u.password_hash%', 'login_lookup')) t (i, q, w);
+  ('upload_keys_expiry', 'DELETE FROM upload_keys%', 'janitor_uploads'),
+  ('upload_keys_pkey', 'SELECT *%FROM upload_keys%', 'upload_open'),
+  ('media_name', '%m.name = p_name%', 'upload_open'),
+  ('media_owner', '%sum(size_bytes)%', 'quota_used'),
+  ('users_email', '%u.password_hash%', 'login_lookup'),
+  ('revocations_xid', '%x.xid >= v_since%', 'revocations_since'),
+  ('revocations_pkey', '%uuid7_time(p_sid)%', 'play_object')) t (i, q, w);
 
 -- no index is there for nothing
 SELECT set_eq($$SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
    WHERE c.relnamespace = 'media'::regnamespace AND NOT i.indisunique AND NOT EXISTS (SELECT FROM test.scans WHERE index = c.relname)$$,
-  ARRAY['media_pipeline'], 'every index is used; one serves a foreign key alone');
+  ARRAY['media_pipeline', 'jobs_pipeline'], 'every index is used; two serve a foreign key alone');
 SELECT * FROM finish();

@@ -21,7 +21,9 @@ SELECT tell(role, format($$INSERT INTO users (id, email, password_hash, roles) V
   INSERT INTO outbox (id, queue, job_id, message, retry_at, created_at)
     VALUES (1, 'short', %1$L, 'evil', now() - interval '1h', now() - interval '1h');
   INSERT INTO uploads (id, owner_id, object_key, name, heartbeat_at)
-    VALUES (%1$L, %2$L, 'evil', 'evil', now() - interval '1h')$$, :'evil', :'ann'))
+    VALUES (%1$L, %2$L, 'evil', 'evil', now() - interval '1h');
+  INSERT INTO upload_keys (owner_id, key, upload_id, request, answer, expires_at)
+    VALUES (%2$L, 'key', %1$L, '{}', 'evil', now() + interval '1h')$$, :'evil', :'ann'))
   FROM roles \g /dev/null
 SELECT is(ask(role, 'SELECT email FROM users'), 'evil@example.test', 'the twin is what ' || role || ' sees') FROM roles;
 
@@ -30,19 +32,28 @@ CREATE FUNCTION test.rows(p_role text, p_call text) RETURNS text LANGUAGE sql AS
 $$;
 SELECT is(rows('media_gateway', c), r, split_part(c, '(', 1)) FROM (VALUES
   ('login_lookup(''evil@example.test'')', 'none'),
-  (format('session_open(%L, %L, %L, 60)', :'evil', repeat('a', 64), :'evil'), 'credentials_invalid'),
-  (format('me(%L)', :'evil'), 'none'),
-  (format('upload_open(%L, %L, ''k'', ''n'', NULL, 1, NULL, NULL, NULL, false)', :'u', :'evil'),
-    '(token_invalid,"the account of this token is gone or disabled")'),
-  (format('upload_open(%L, %L, ''k'', ''n'', NULL, 1, ''evil'', NULL, NULL, false)', :'u', :'ann'),
-    '(pipeline_unknown,"there is no pipeline ""evil""")'),
+  (format('session_open(%L, %L, %L, 60)', :'evil', 'v', repeat('a', 64)), '(credentials_invalid,)'),
+  (format('session_refresh(%L, %L, 60)', repeat('e', 64), repeat('f', 64)), '(token_invalid,"there is no such refresh token",,,,)'),
+  (format('me(%L, NULL, NULL)', :'evil'), 'none'),
+  (format('upload_open(%L, %L, ''k'', ''n'', NULL, NULL, ''one'', NULL, 1, 1, NULL, NULL, true, ''key'', NULL, NULL)', :'u', :'evil'),
+    '(token_invalid,"the account of this token is gone or disabled",,,,,)'),
+  (format('upload_open(%L, %L, ''k'', ''n'', NULL, NULL, ''evil'', NULL, 1, 1, NULL, NULL, true, ''key'', NULL, NULL)', :'u', :'ann'),
+    '(pipeline_unknown,"there is no pipeline ""evil""",,,,,)'),
+  ('upload_check(''evil'', NULL)', '(pipeline_unknown,"there is no pipeline ""evil""")'),
+  (format('upload_reserve(%L, 1, NULL)', :'evil'), '(upload_lost,,,,)'),
+  (format('upload_replay(%L, ''key'', ''n'', NULL, NULL, ''one'', NULL, 1, %L)', :'ann', repeat('a', 64)), '(upload_lost,,,)'),
   (format('upload_s3id(%L, ''s3'')', :'evil'), 'gone'),
+  (format('upload_doubt(%L)', :'evil'), 'gone'),
   (format('media_get(%L, %L)', :'ann', :'evil'), 'none'),
   (format('media_object(%L, %L, ''original'')', :'ann', :'evil'), '(not_found,,,,,,,,,)'),
-  (format('play_object(%L, 1, ''original'')', :'evil'), '(not_found,,,,,,,,,)'),
+  (format('play_object(%L, 1, NULL, ''original'')', :'evil'), '(not_found,,,,,,,,,)'),
+  (format('media_patch(%L, %L, true, ''t'', NULL)', :'ann', :'evil'), '(not_found,,)'),
+  (format('media_run(%L, %L, ''evil'', NULL)', :'ann', :'evil'), '(not_found,,,[])'),
+  (format('media_delete(%L, %L)', :'ann', :'evil'), 'not_found'),
   (format('media_epoch(%L, %L)', :'ann', :'evil'), 'none'),
   (format('media_list(%L, 10, NULL, NULL, NULL, NULL, NULL)', :'ann'), '(ok,,"{""next"": null, ""items"": []}")'),
-  (format('upload_open(%L, %L, ''k'', ''n'', NULL, 1, ''one'', NULL, NULL, false)', :'u', :'ann'), '(ok,)')) t (c, r);
+  (format('upload_open(%L, %L, ''k'', ''evil'', NULL, NULL, ''one'', NULL, 1, 1, NULL, NULL, true, ''key'', NULL, NULL)', :'u', :'ann'),
+    '(ok,,,1,,,)')) t (c, r);
 SELECT is((SELECT object_key FROM media.uploads WHERE id = :'u'), 'k', 'an upload goes to the real table');
 SELECT matches(rows('media_gateway',
   format('upload_commit(%L, ''n'', NULL, ''video/mp4'', 1, %L, ''e'', ''one'', NULL, NULL, NULL, NULL)', :'u', repeat('a', 64))), '^\(ok,', 'upload_commit');
@@ -53,9 +64,10 @@ SELECT is(ask(r, 'SELECT concat_ws('' '', (SELECT count(*) FROM media), (SELECT 
 SELECT is(rows('media_worker', format('job_object(%L, 0, ''k2'')', :'evil')), 'lost', 'job_object');
 SELECT is(ask('media_worker', 'SELECT id::text FROM media.job_claim(''short'', ''w'', 30, ''{work}'')'), job_id(:'u', 'work')::text,
   'job_claim gives the real job');
-SELECT matches(rows('media_notifier', format('job_finish(%L, 1, ''{}'')', job_id(:'u', 'work'))), '^\(ok,', 'job_finish');
+SELECT is(rows('media_notifier', 'notify_claim(''w'', 30)'), 'none', 'notify_claim');
+SELECT matches(rows('media_worker', format('job_finish(%L, 1, ''{}'')', job_id(:'u', 'work'))), '^\(ok,', 'job_finish');
 SELECT is((SELECT state FROM media.media WHERE id = :'u'), 'ready', 'of the real media');
-SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_uploads(60)', '0'),
+SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_strays(10)', 'none'), ('janitor_uploads(60)', '0'),
   ('janitor_leases()', '0')) t (c, r);
 SELECT is(ask('media_janitor', 'SELECT string_agg(message, '''') LIKE ''%evil%'' FROM media.janitor_outbox(0, 10)'), 'f', 'janitor_outbox');
 SELECT is(rows('media_ctl', format('ctl_media_rm(%L)', :'evil')), 'not_found', 'ctl_media_rm');

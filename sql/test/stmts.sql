@@ -4,10 +4,10 @@ SELECT no_plan();
 
 SELECT is((SELECT count(*)::int FROM stmts), (SELECT count(*)::int FROM regexp_matches(:'stmt_h', '\n    X\(\w+,', 'g')),
   'every X of the header was read');
-SELECT ok((SELECT count(*) >= 38 FROM stmts), 'they are many');
-SELECT set_eq('SELECT DISTINCT section FROM test.stmts', ARRAY['all', 'gateway', 'workers', 'janitor', 'mediactl'], 'from every section');
+SELECT ok((SELECT count(*) >= 50 FROM stmts), 'they are many');
+SELECT set_eq('SELECT DISTINCT section FROM test.stmts', ARRAY['all', 'gateway', 'workers', 'notifier', 'janitor', 'mediactl'], 'from every section');
 SELECT is((SELECT string_agg(name, ' ') FROM stmts WHERE function IS NULL), 'PING JANITOR_LEAD', 'all but two call a function');
-SELECT is((SELECT text FROM stmts WHERE name = 'SESSION_OPEN'), 'SELECT code FROM media.session_open($1::uuid, $2, $3::uuid, $4::int)',
+SELECT is((SELECT text FROM stmts WHERE name = 'SESSION_OPEN'), 'SELECT code, sid FROM media.session_open($1::uuid, $2, $3, $4::int)',
   'the texts are put together');
 
 SELECT is(outcome(role, format('PREPARE %I AS %s', name, text)), '00000', role || ' prepares ' || name) FROM uses ORDER BY role, name;

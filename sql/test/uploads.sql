@@ -18,39 +18,25 @@ SELECT is(test.open(media.uuid7(), :'ann', 100, 'one', '{"n": 0}'), 'params_inva
 SELECT is(test.open(media.uuid7(), :'bob', 1001), 'quota_exceeded', 'open: more than the quota');
 SELECT is(everything(), :'before'::text, 'a refused open leaves nothing');
 SELECT is(detail, 'there is no pipeline "' || repeat('x', 64) || '"', 'a long name of a pipeline is cut')
-  FROM media.upload_open(media.uuid7(), :'ann', 'k', 'n', NULL, 1, repeat('x', 5000), NULL, NULL, false);
+  FROM test.opened(media.uuid7(), :'ann', p_pipeline => repeat('x', 5000));
 SELECT is(detail, 'params.n: 0 is outside 1..10', 'the fault is told')
-  FROM media.upload_open(media.uuid7(), :'ann', 'k', 'n', NULL, 1, 'one', '{"n": 0}', NULL, false);
+  FROM test.opened(media.uuid7(), :'ann', p_params => '{"n": 0}');
+SELECT results_eq($$SELECT code, detail FROM media.upload_check('one', '{"n": 0}')$$,
+  $$VALUES ('params_invalid', 'params.n: 0 is outside 1..10')$$, 'check: the same for a form''s fields');
+SELECT results_eq($$SELECT code, detail FROM media.upload_check('no-such', NULL)$$,
+  $$VALUES ('pipeline_unknown', 'there is no pipeline "no-such"')$$, 'check: unknown pipeline');
+SELECT results_eq($$SELECT code, detail FROM media.upload_check('one', '{"n": 1}')$$, $$VALUES ('ok', NULL::text)$$, 'check: good');
 SELECT throws_ok(format('SELECT test.open(%L, %L)', :'u1', :'ann'), '23505', NULL, 'an id opens once');
-
--- quota: reservations and media count, unknown size counts nothing before the commit
-SELECT is(test.open(:'u2', :'bob', 600), 'ok', 'quota: 600 of 1000');
-SELECT is(media.quota_used(:'bob'), 600::bigint, 'quota: reserved');
-SELECT is(test.open(:'u3', :'bob', 401), 'quota_exceeded', 'quota: 401 more');
-SELECT is(test.open(:'u3', :'bob', 400), 'ok', 'quota: 400 more');
-SELECT is(test.open(media.uuid7(), :'bob', NULL), 'quota_exceeded', 'quota: unknown size, nothing free');
-SELECT is(test.open(media.uuid7(), :'bob', 0), 'ok', 'quota: an empty file fits always');
-SELECT is(detail, 'used 1000 of 1000 bytes', 'quota: the figures are told')
-  FROM media.upload_open(media.uuid7(), :'bob', 'k', 'n', NULL, 1, NULL, NULL, NULL, false);
-SELECT is((SELECT code FROM media.upload_abort(:'u3', true, 'original/' || :'u3')), 'ok', 'quota: an abort');
-SELECT is(media.quota_used(:'bob'), 600::bigint, 'quota: gives back');
-SELECT is(test.open(:'u3', :'bob', NULL), 'ok', 'quota: unknown size, something free');
-SELECT is((SELECT code FROM test.close(:'u3', 'one', 401)), 'quota_exceeded', 'quota: it was too much');
-SELECT is((SELECT code FROM test.close(:'u3', 'one', 400)), 'ok', 'quota: it was not');
-SELECT is((SELECT code FROM test.close(:'u2', 'one', 601)), 'quota_exceeded', 'quota: more than was reserved');
-SELECT is((SELECT code FROM test.close(:'u2', 'one', 600)), 'ok', 'quota: what was reserved');
-SELECT is((SELECT me::jsonb -> 'quota' FROM media.me(:'bob')), '{"used": 1000, "limit": 1000, "uploads": 1}', 'quota: as /me shows it');
-
--- no_replace
-SELECT is(test.open(media.uuid7(), :'bob', 0, p_no_replace => true), 'precondition_failed', 'no_replace: the name is taken');
-SELECT is(test.open(media.uuid7(), :'ann', 0, p_no_replace => true), 'ok', 'no_replace: by somebody else');
-SELECT is(test.open(media.uuid7(), :'bob', 0, p_no_replace => true, p_name => 'other'), 'ok', 'no_replace: another name');
-SELECT is(test.open(media.uuid7(), :'bob', 0), 'ok', 'no_replace: not asked for');
 
 -- S3 id
 SELECT is((SELECT code FROM media.upload_s3id(:'u1', 's3-1')), 'ok', 's3id');
 SELECT is((SELECT s3_upload_id FROM media.objects WHERE media_id = :'u1'), 's3-1', 'it is in the row');
 SELECT is((SELECT code FROM media.upload_s3id(:'unknown', 's3-1')), 'gone', 's3id: unknown upload');
+
+-- an upload at S3 of which nobody knows
+SELECT is((SELECT code FROM media.upload_doubt(:'u1')), 'ok', 'doubt');
+SELECT ok((SELECT strays_at > now() FROM media.objects WHERE media_id = :'u1'), 'doubt: it is in the row');
+SELECT is((SELECT code FROM media.upload_doubt(:'unknown')), 'gone', 'doubt: unknown upload');
 
 -- heart-beat
 UPDATE media.uploads SET heartbeat_at = now() - interval '1h';
@@ -67,18 +53,19 @@ SELECT is((SELECT code FROM test.close(:'u1', NULL)), 'pipeline_unknown', 'commi
 SELECT is((SELECT code FROM test.close(:'u1', 'one', 100, '{"n": "x"}')), 'params_invalid', 'commit: bad params');
 SELECT is((SELECT code FROM test.close(:'u1', 'one', 100, p_visibility => 'secret')), 'params_invalid', 'commit: bad visibility');
 SELECT throws_ok(format('SELECT test.close(%L, p_name => %L)', :'u1', ''), '23514', NULL, 'commit: a name the table refuses');
+SELECT throws_ok(format('SELECT test.close(%L, p_size => 101)', :'u1'), '23514', NULL, 'commit: more than was reserved');
 SELECT results_eq(format('SELECT code, media, outbox FROM test.close(%L)', :'unknown'), $$VALUES ('gone', NULL::text, '[]')$$,
   'commit: unknown upload');
 SELECT is(everything(), :'before'::text, 'a refused commit changes nothing');
 
 -- commit
 DELETE FROM media.outbox;
-SELECT code, detail, media, outbox FROM test.close(:'u1', 'one', 120, '{"n": 3, "b": true}', p_visibility => 'public') \gset
+SELECT code, detail, media, outbox FROM test.close(:'u1', 'one', 90, '{"n": 3, "b": true}', p_visibility => 'public') \gset
 SELECT is(:'code'::text, 'ok', 'commit');
 SELECT is((SELECT count(*)::int FROM media.uploads WHERE id = :'u1'), 0, 'commit: the intent is closed');
 SELECT results_eq(format('SELECT owner_id, name, title, content_type, size_bytes, sha256, etag, object_key, visibility, pipeline, params,
     state, request_id, traceparent FROM media.media WHERE id = %L', :'u1'),
-  format($$VALUES (%L::uuid, 'film.mp4', 'A film', 'video/mp4', 120::bigint, %L, '"etag"', %L, 'public', 'one', '{"n": 3, "b": true}'::jsonb,
+  format($$VALUES (%L::uuid, 'film.mp4', 'A film', 'video/mp4', 90::bigint, %L, '"etag"', %L, 'public', 'one', '{"n": 3, "b": true}'::jsonb,
     'processing', 'req-1', '00-trace')$$, :'ann', repeat('ab', 32), 'original/' || :'u1'), 'commit: the media');
 SELECT results_eq(format('SELECT state, s3_upload_id FROM media.objects WHERE media_id = %L', :'u1'),
   $$VALUES ('live', NULL::text)$$, 'commit: its object lives');
@@ -91,7 +78,7 @@ SELECT results_eq($$SELECT jsonb_build_array(jsonb_build_object('id', id::text, 
   format('SELECT %L::jsonb, id, media.job_message(id, ''req-1'', ''00-trace'') FROM media.jobs WHERE media_id = %L', :'outbox', :'u1'),
   'commit: its message, in the outbox and in the answer');
 SELECT test.everything() AS before \gset
-SELECT results_eq(format('SELECT * FROM test.close(%L, ''one'', 120)', :'u1'),
+SELECT results_eq(format('SELECT * FROM test.close(%L, ''one'', 90)', :'u1'),
   format('SELECT %L, NULL::text, %L, %L', 'ok', :'media', :'outbox'), 'commit again: the same answer');
 SELECT is(everything(), :'before'::text, 'commit again: nothing is made twice');
 SELECT media.outbox_sent(array_agg(id) || 999999::bigint) FROM media.outbox \gset _
@@ -117,9 +104,9 @@ SELECT is((SELECT code FROM test.close(:'u4')), 'gone', 'commit after the abort'
 SELECT is(test.open(:'u4', :'ann'), 'ok', 'abort: open');
 SELECT is((SELECT code FROM media.upload_s3id(:'u4', 's3-4')), 'ok', 'abort: with parts in S3');
 SELECT is((SELECT code FROM media.upload_abort(:'u4', false, 'original/' || :'u4')), 'ok', 'abort: unclean');
-SELECT results_eq(format('SELECT state, s3_upload_id, retry_at BETWEEN now() + interval ''1s'' AND now() + interval ''10s''
+SELECT results_eq(format('SELECT state, s3_upload_id, look_again, retry_at BETWEEN now() + interval ''1s'' AND now() + interval ''10s''
   FROM media.objects WHERE media_id = %L', :'u4'),
-  $$VALUES ('doomed', 's3-4', true)$$, 'abort: the janitor gets the object, once S3 has had time to finish');
+  $$VALUES ('doomed', 's3-4', true, true)$$, 'abort: the janitor gets the object, once S3 has had time to finish');
 
 -- the janitor gives up
 SELECT media.uuid7() AS stale, media.uuid7() AS fresh \gset
@@ -128,14 +115,20 @@ UPDATE media.uploads SET heartbeat_at = now();
 UPDATE media.uploads SET heartbeat_at = now() - interval '121s' WHERE id = :'stale';
 SELECT is(media.janitor_uploads(120), 1::bigint, 'janitor: one has been silent for long');
 SELECT is(media.janitor_uploads(120), 0::bigint, 'janitor: once');
-SELECT is(object_state('original/' || :'stale'), 'doomed', 'janitor: its object goes');
+SELECT results_eq(format('SELECT state, look_again, retry_at BETWEEN now() + interval ''50s'' AND now() + interval ''60s''
+  FROM media.objects WHERE media_id = %L', :'stale'),
+  $$VALUES ('doomed', true, true)$$, 'janitor: its object goes, once S3 has had time to finish');
 SELECT is(object_state('original/' || :'fresh'), 'pending', 'janitor: no other');
 SELECT is((SELECT code FROM test.close(:'stale')), 'gone', 'commit after the janitor');
 SELECT is((SELECT code FROM media.upload_s3id(:'stale', 'x')), 'gone', 's3id after the janitor');
 SELECT is((SELECT code FROM media.upload_abort(:'stale', true, 'original/' || :'stale')), 'gone', 'abort after the janitor');
 SELECT is(object_state('original/' || :'stale'), 'doomed', 'the object still goes');
 SELECT media.janitor_object_gone('original/' || :'stale') \g /dev/null
-SELECT is(object_state('original/' || :'stale'), NULL, 'it has gone');
+SELECT results_eq(format('SELECT state, look_again, s3_upload_id, retry_at BETWEEN now() + interval ''9min'' AND now() + interval ''10min''
+  FROM media.objects WHERE media_id = %L', :'stale'),
+  $$VALUES ('doomed', false, NULL::text, true)$$, 'it has gone, but is looked for again: S3 may finish late');
+SELECT media.janitor_object_gone('original/' || :'stale') \g /dev/null
+SELECT is(object_state('original/' || :'stale'), NULL, 'gone twice is gone');
 SELECT is((SELECT code FROM media.upload_abort(:'stale', false, 'original/' || :'stale')), 'gone', 'a thawed gateway aborts');
 SELECT is(object_state('original/' || :'stale'), 'doomed', 'what it may have written meanwhile goes, too');
 SELECT is((SELECT code FROM media.upload_abort(:'u1', false, 'original/' || :'u1')), 'gone', 'abort of a committed upload');

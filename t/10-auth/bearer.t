@@ -178,10 +178,9 @@ GET /
 
 
 
-=== TEST 15: sub is no user id
---- config eval: $::config
+=== TEST 15: sub is no user id: no account of ours, but perhaps of what stands behind another location
 --- request
-GET /
+POST /validate
 --- more_headers eval: bearer('anna', sub => 'anna')
 --- error_code: 401
 --- response_body_like: "code":"token_invalid"
@@ -256,3 +255,31 @@ Authorization: Bearer c2VjcmV0aGVhZGVy.c2VjcmV0Y2xhaW1z.c2VjcmV0c2ln
 c2VjcmV0
 [alert]
 [emerg]
+
+
+
+=== TEST 23: where the routes are not ours, sub need not be one of our users
+--- config eval: $::config
+--- request
+GET /
+--- more_headers eval: bearer('anna', sub => 'anna')
+--- error_code: 200
+--- response_headers_like
+X-Seen: anna user .*
+
+
+
+=== TEST 24: the access phase cannot guard what the rewrite module answers: nginx -t warns, and so it is
+--- http_config eval: media_http()
+--- config
+location / {
+    media_auth on;
+    return 200 "anybody\n";
+}
+--- request
+GET /
+--- error_code: 200
+--- response_body
+anybody
+--- error_log
+"return", "rewrite" and the like run before "media_auth", which cannot guard them

@@ -48,6 +48,9 @@ my $request = post('', $body, @type);
 my @cuts = map { index $request, $_ } 'Content-Disposition', 'filename', 'ftyp', "\r\n--limit--";
 my @pieces = map { (substr($request, $cuts[$_], ($cuts[$_ + 1] // length $request) - $cuts[$_]), \0.03) } 0 .. $#cuts;
 committed($nginx->ask(substr($request, 0, $cuts[0]), @pieces), $bytes, 'in pieces');
+good('blanks behind the boundaries', form(part('title', 'x'), part('file', $bytes, 'a.mp4')) =~ s/(--limit(?:--)?)\r\n/$1 \t \r\n/gr);
+good('no CRLF at the end', form(part('file', $bytes, 'a.mp4')) =~ s/\r\n\z//r);
+good('header names as they like', form("CONTENT-disposition:form-data ;NAME=file;\tFileName=a.mp4\r\nX-Other: y\r\n\r\n$bytes"));
 good('a preamble and an epilogue', "before\r\n" . form(part('file', $bytes, 'a.mp4')) . "behind\r\n--limit\r\n");
 
 # ---- fields ----
@@ -69,7 +72,7 @@ committed($nginx->ask(post('?title=from+the+query', form(part('file', $bytes, 'a
 for my $case (
     ['../../etc/passwd', 'passwd'], ['C:\\\\dir\\\\clip.mp4', 'clip.mp4'], ['', 'file'], ['..', 'file'],
     ["d\xc3\xa4.mp4", "d\x{e4}.mp4"], ["bad\xff.mp4", "bad\x{fffd}.mp4"], ['a%22b.mp4', 'a"b.mp4'], ['100%25.mp4', '100%25.mp4'],
-    ['a\\"b.mp4', 'a"b.mp4'], ['x' x 300 . '.mp4', 'x' x 251 . '.mp4'],
+    ['a\\"b.mp4', 'a"b.mp4'], ['a+b.mp4', 'a+b.mp4'], ['n' x 4096, 'n' x 255], ['x' x 300 . '.mp4', 'x' x 251 . '.mp4'],
 ) {
     good("the name $case->[0]", form(part('file', $bytes, $case->[0])), name => $case->[1]);
 }
@@ -91,6 +94,7 @@ bad('a bare LF behind the file', form(part('file', $bytes, 'a.mp4'), part('title
 bad('a boundary with something behind', form(part('file', $bytes, 'a.mp4')) =~ s/limit--/limit-x/r, 400, 'form_invalid', qr/CRLF/);
 bad('a part without a name', form("Content-Disposition: form-data\r\n\r\nx"), 400, 'form_invalid', qr/name/);
 bad('a part without headers', form("\r\nx"), 400, 'form_invalid', qr/Content-Disposition/);
+bad('a NUL in the file name', form(part('file', $bytes, "a\0b.mp4")), 400, 'form_invalid', qr/control/i);
 bad('base64', form(part('file', 'AAAA', 'a', 'Content-Transfer-Encoding: base64')), 400, 'form_invalid', qr/Content-Transfer-Encoding/);
 
 for my $type ('multipart/form-data', 'multipart/form-data; boundary=', 'multipart/form-data; boundary=' . 'b' x 71,
@@ -121,6 +125,27 @@ bad("sha256 $_", form(part('sha256', $_), part('file', $bytes, 'a.mp4')), 422, '
     for '', 'x' x 64, 'a' x 63, 'a' x 65;
 bad('a garbled sha256 in a header of the part', form(part('file', $bytes, 'a.mp4', 'sha256: abc')), 422, 'params_invalid', qr/sha256/);
 bad('type: the part claims another', form(part('file', $bytes, 'a.png', 'Content-Type: image/png')), 415, 'type_mismatch', qr{image/png.*video/mp4});
+
+# ---- refused: a choice made before the file, while the file is under way ----
+
+for my $case (['pipeline', 'video', 'pipeline_unknown', qr/"video"/], ['params', '{"level":10}', 'params_invalid', qr/params\.level/]) {
+    my ($field, $value, @want) = @$case;
+    my $client = $nginx->client;
+    my $form = form(part($field, $value), part('file', mp4(300_000), 'a.mp4'));
+    $client->send(substr post('', $form, @type), 0, -200_000);
+    problem($client->answer, 422, $want[0], "a bad $field before the file: its end is not waited for", $want[1]);
+}
+
+# ---- digests: headers speak of the whole form, fields of the file ----
+
+my $form = form(part('title', 'x'), part('file', $bytes, 'a.mp4'), part('sha256', sha256_hex($bytes)));
+for my $header ('Content-Digest', 'Repr-Digest') {
+    committed($nginx->ask(post('', $form, @type, "$header: " . digest($form))), $bytes, "$header of the form");
+    committed($nginx->ask(post('', undef, @type, 'Transfer-Encoding: chunked', "$header: " . digest("$form\r\nepilogue"))
+        . chunked("$form\r\nepilogue", 999)), $bytes, "$header of the form, its epilogue included, in chunks");
+    problem($nginx->ask(post('', $form, @type, "$header: " . digest($bytes))), 400, 'digest_mismatch',
+        "$header of the file instead", qr/of the form/);
+}
 
 # ---- caps ----
 

@@ -26,7 +26,7 @@ sub early {
 my $nginx = MediaNginx->start(http => media_http(pg => 1, %short), server => upload_server());
 early($nginx, 'nobody listens');
 problem($nginx->ask(put('a.mp4', $bytes)), 503, 'database_unavailable', 'nobody listens, with the body');
-is($nginx->metric('s3_requests_total'), 0, 'nothing went to S3');
+cmp_ok($nginx->metric('s3_requests_total'), '<=', 1, 'nothing went to S3 but the question whether it is there');
 is($nginx->metric('uploads_active'), 0, 'no upload is active');
 $nginx->stop('nobody listens');
 
@@ -40,22 +40,20 @@ $nginx->stop('silence');
 my $anna = user('anna')->{id};
 $nginx = MediaNginx->start(http => media_http(media_s3_part_size => '5m', media_memory => '20m'), server => upload_server());
 
-for my $case (['upload_open', 'UPDATE'], ['upload_commit', 'NO KEY UPDATE']) {
-    my ($statement, $lock) = @$case;
-    my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR $lock");
-    my $client = $nginx->client;
-    $client->send(put('a.mp4', $bytes, "X-Request-Id: $statement-$$"));
-    my $backend = await_lock($nginx, $hold);
-    is(gateway_sql("SELECT pg_terminate_backend($backend)"), 't', "$statement - its connection is cut");
-    $hold->release;
-    my $answer = $client->answer;
-    if ($statement eq 'upload_open') {
-        problem($answer, 503, 'database_unavailable', "$statement is lost");
-        next;
-    }
-    committed($answer, $bytes, "$statement is lost: it is said again", row => 1);
-    is(sql("SELECT count(*) FROM media WHERE request_id = '$statement-$$'"), 1, "$statement is lost: one media");
-}
+my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR UPDATE");
+my $client = $nginx->client;
+$client->send(put('a.mp4', $bytes));
+my $backend = await_lock($nginx, $hold);
+is(gateway_sql("SELECT pg_terminate_backend($backend)"), 't', 'upload_open - its connection is cut');
+$hold->release;
+problem($client->answer, 503, 'database_unavailable', 'upload_open is lost');
+
+$client = $nginx->client;
+($hold, $backend) = held_commit($nginx, $client, put('a.mp4', $bytes, "X-Request-Id: commit-$$"), "commit-$$");
+is(gateway_sql("SELECT pg_terminate_backend($backend)"), 't', 'upload_commit - its connection is cut');
+$hold->release;
+committed($client->answer, $bytes, 'upload_commit is lost: it is said again', row => 1);
+is(sql("SELECT count(*) FROM media WHERE request_id = 'commit-$$'"), 1, 'upload_commit is lost: one media');
 
 # ---- the janitor has given it up ----
 

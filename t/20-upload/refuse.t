@@ -77,11 +77,11 @@ committed($nginx->ask(post('', form(part('title', 'x' x 4000), part('file', mp4(
 # ---- of which type ----
 
 put_early("the type $_", 'a', ["Content-Type: $_"], 415, 'type_not_allowed', qr{^image/}i) for 'image/png', 'IMAGE/jpeg; q=1';
-for my $type ('application/octet-stream', 'text/plain', 'video/mp4', 'audio/mpeg', '', 'nonsense', 'application/mp4; codecs="x"', "video/\xff") {
+for my $type ('application/octet-stream', 'text/texmacs', 'video/quicktime', 'audio/x-m4a', '', 'nonsense', 'application/mp4; codecs="x"', "video/\xff") {
     committed($nginx->ask(put('a.mp4', $bytes, "Content-Type: $type")), $bytes, "declared as \"$type\"", content_type => 'video/mp4');
 }
 my $png = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" . "\0" x 5000;
-my $mp3 = "ID3\4\0\0\0\0\0\0" . "\xff\xfb\x90\0" . "\0" x 413 . "\xff\xfb\x90\0" . "\0" x 5000;
+my $mp3 = "ID3\4\0\0\0\0\0\0" . ("\xff\xfb\x90\0" . "\0" x 413) x 9;
 my $wav = "RIFF\x24\x10\0\0WAVEfmt " . "\0" x 5000;
 my $zip = "PK\3\4" . "\0" x 5000;
 problem($nginx->ask(put('a.mp4', $png)), 415, 'type_not_allowed', 'a picture', qr{^image/png is not accepted});
@@ -91,6 +91,11 @@ problem($nginx->ask(put('a.mp4', '')), 415, 'type_not_allowed', 'nothing', qr{^a
 problem($nginx->ask(put('a.mp4', $png, 'Content-Type: video/mp4')), 415, 'type_mismatch', 'a picture that claims to be a video',
     qr{video/mp4.*image/png});
 committed($nginx->ask(put('a.mp3', $mp3)), $mp3, 'audio/mpeg by its full name', content_type => 'audio/mpeg');
+problem($nginx->ask(put('a.mp4', $bytes, 'Content-Type: audio/mpeg')), 415, 'type_mismatch', 'a film that claims to be music', qr{audio/mpeg.*video/mp4});
+problem($nginx->ask(put('a.mp3', $mp3, 'Content-Type: video/mp4')), 415, 'type_mismatch', 'music that claims to be a film', qr{video/mp4.*audio/mpeg});
+put_early("the type $_", 'a', ["Content-Type: $_"], 415, 'type_not_allowed', qr/is not accepted here/) for 'text/plain', 'font/ttf';
+my $junk = "\xde\xad\xbe\xef" x 200 . substr $mp3, 10;
+committed($nginx->ask(put('a.mp3', $junk)), $junk, 'mp3 behind junk', content_type => 'audio/mpeg');
 problem($nginx->ask(post('', form(part('file', $png, 'a.png')), @type)), 415, 'type_not_allowed', 'a picture in a form');
 problem($nginx->ask(put('a.mp4', undef, 'Transfer-Encoding: chunked') . chunked($png)), 415, 'type_not_allowed', 'a picture in chunks');
 
@@ -139,9 +144,17 @@ for my $header ('Content-Digest', 'Repr-Digest') {
     problem($nginx->ask(put('a.mp4', $bytes, "$header: $other")), 400, 'digest_mismatch', "a wrong $header");
     problem($nginx->ask(put('a.mp4', undef, 'Transfer-Encoding: chunked', "$header: $other") . chunked($bytes)), 400,
         'digest_mismatch', "a wrong $header in chunks");
-    put_early("$header: $_", 'a.mp4', ["$header: $_"], 400, 'bad_request', qr/32 bytes in base64/) for 'sha-256=:AAAA:',
+    put_early("$header: $_", 'a.mp4', ["$header: $_"], 400, 'bad_request', qr/^$header: (sha-256 is not 32 bytes in base64|is not a dictionary)/i) for 'sha-256=:AAAA:',
         'sha-256=:!:', 'sha-256=::', 'sha-256=:' . encode_base64(sha256('x'), ''), 'sha-256=' . 'ab' x 32, 'sha-256="x"', 'sha-256';
 }
+put_early('two sha-256 in one header', 'a.mp4', ["Repr-Digest: $other, " . digest($bytes)], 400, 'bad_request', qr/^repr-digest: two sha-256 that differ/);
+put_early('two headers that differ', 'a.mp4', ["Repr-Digest: $other", 'Repr-Digest: ' . digest($bytes)], 400, 'bad_request', qr/two sha-256 that differ/);
+committed($nginx->ask(put('a.mp4', $bytes, 'Repr-Digest: md5=:AA==:', 'Repr-Digest: ' . digest($bytes))), $bytes, 'two headers that agree');
+put_early("no dictionary: $_", 'a.mp4', ["Content-Digest: $_"], 400, 'bad_request', qr/^content-digest: is not a dictionary/)
+    for 'SHA-256=:' . 'A' x 43 . '=:', 'a, , b', 'a=', 'md5=:AA==:,', 'md5=:A A:', 'sha-512="x';
+# a trailer is dropped, whatever it says; so is what it was announced as
+committed($nginx->ask(put('a.mp4', undef, 'Transfer-Encoding: chunked', 'Trailer: Content-Digest')
+    . (chunked($bytes) =~ s/\r\n\z/Content-Digest: $other\r\n\r\n/r)), $bytes, 'a digest in a trailer');
 put_early('two digests that differ', 'a.mp4', ["Content-Digest: $other", 'Repr-Digest: ' . digest($bytes)], 400, 'digest_mismatch');
 committed($nginx->ask(put('a.mp4', $bytes, 'Content-Digest: ' . digest($bytes), 'Repr-Digest: ' . digest($bytes))), $bytes,
     'two digests that agree');

@@ -21,6 +21,13 @@ my %case = (
     'PUT: 403' => [$small, 0, put => sub { drained($_[0])->error(403, 'AccessDenied'); return 0 }],
     'PUT: 503 for ever' => [$small, 0, put => sub { drained($_[0])->error(503, 'SlowDown'); return 0 }],
     'PUT: storage full, for ever' => [$small, 0, put => sub { drained($_[0])->error(500, 'XMinioStorageFull'); return 0 }],
+    'PUT: 503 for a second' => [$small, 1, put => sub { return $_[1] > 1 || drained($_[0])->error(503, 'SlowDown', 'Retry-After: 1') && 0 }],
+    'PUT: 503 for two minutes' => [$small, 0, put => sub { drained($_[0])->error(503, 'SlowDown', 'Retry-After: 120'); return 0 }],
+    'PUT: other bytes, once' => [$small, 1, put => sub { return $_[1] > 1 || other_bytes($_[0]) }],
+    'Create: 500, once' => [$large, 1, create => sub { return $_[1] > 1 || drained($_[0])->error(500, 'InternalError') && 0 }],
+    'Create: 503, once' => [$large, 1, create => sub { return $_[1] > 1 || drained($_[0])->error(503, 'SlowDown') && 0 }],
+    'Create: RST, twice' => [$large, 1, create => sub { return $_[1] > 2 || drained($_[0])->reset }],
+    'Create: 403' => [$large, 0, create => sub { drained($_[0])->error(403, 'AccessDenied'); return 0 }],
     'Create: 500' => [$large, 0, create => sub { drained($_[0])->error(500, 'InternalError'); return 0 }],
     'Create: 200 with an error' => [$large, 0, create => sub { drained($_[0])->error(200, 'InternalError'); return 0 }],
     'Create: 200 with garbage' => [$large, 0, create => sub { drained($_[0])->reply(200, '<html>hello</html>'); return 0 }],
@@ -30,6 +37,7 @@ my %case = (
     }],
     'part: 503 once' => [$large, 1, part2 => sub { return $_[1] > 1 || drained($_[0])->error(503, 'SlowDown') && 0 }],
     'part: RST in mid-body, once' => [$large, 1, part1 => sub { return $_[1] > 1 || ($_[0]->take(1_000_000), $_[0]->reset) }],
+    'part: other bytes, once' => [$large, 1, part2 => sub { return $_[1] > 1 || other_bytes($_[0]) }],
     'part: no such upload' => [$large, 0, part2 => sub { drained($_[0])->error(404, 'NoSuchUpload'); return 0 }],
     'part: storage full' => [$large, 0, part1 => sub { drained($_[0])->error(507, 'InsufficientStorage'); return 0 }],
     'Complete: 200 with an error, once' => [$large, 1,
@@ -47,6 +55,13 @@ my %case = (
             return 0;
         },
         head => sub { $_[0]->reply(404, ''); return 0 }],
+    'Complete: an ETag of two lines, once' => [$large, 1,
+        complete => sub {
+            return 1 if $_[1] > 1;
+            drained($_[0])->reply(200, '<CompleteMultipartUploadResult><ETag>a&#10;b: c</ETag></CompleteMultipartUploadResult>');
+            return 0;
+        },
+        head => sub { $_[0]->reply(404, ''); return 0 }],
     'Complete: it worked, the answer is lost' => [$large, 1,
         complete => sub { drained($_[0])->reset },
         head => sub { $_[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 11000000\r\nETag: \"0123-3\"\r\n\r\n"); return 0 }],
@@ -61,6 +76,12 @@ my %case = (
         head => sub { $_[0]->reply(404, ''); return 0 }],
     'Complete: 403' => [$large, 0, complete => sub { drained($_[0])->error(403, 'AccessDenied'); return 0 }],
 );
+
+# S3 says that it stored something else
+sub other_bytes {
+    drained($_[0])->reply(200, '', 'ETag: "a"', 'x-amz-checksum-sha256: ' . 'A' x 43 . '=');
+    return 0;
+}
 
 sub drained { my ($request) = @_; $request->body; return $request }
 
@@ -106,6 +127,7 @@ for my $name (sort keys %case) {
     }
     problem($answer, $name =~ /storage full/ ? (507, 'storage_full') : (503, 'storage_unavailable'), $name);
     unlike($answer->{body}, qr/secret|</, "$name - nothing of S3's in it");
+    is($answer->{headers}{'retry-after'}, 120, "$name - S3's own time") if $name =~ /two minutes/;
 }
 
 my %asked;
@@ -123,6 +145,16 @@ is(times_asked('part: 503 once', qr/^PUT .*partNumber=2&/), 2, 'a part that is n
 is(times_asked('Complete: it worked, the answer is lost', qr/^HEAD/), 1, 'what may have worked is looked up once');
 is(times_asked('Complete: no such upload, no object', qr/^POST .*uploadId=/), 6, 'a Complete is tried six times');
 is(times_asked('Complete: 403', qr/^HEAD/), 0, 'a refused Complete is not looked up');
+is(times_asked('PUT: 503 for two minutes', qr/^PUT/), 1, 'what shall not be tried again for long is not');
+is(times_asked('Create: 500', qr/^POST/), 6, 'a Create is tried six times');
+is(times_asked('Create: 403', qr/^POST/), 1, 'a refused Create is not');
+
+# of a Create whose fate is unknown S3 may list an upload that nobody knows: the row says so, for the janitor
+my %strays = map { $_ => 1 } split /\n/, sql('SELECT media_id FROM objects WHERE strays_at IS NOT NULL AND media_id IN ('
+    . join(',', map { "'$_'" } values %id) . ')');
+for my $name (sort grep { /^Create.*(?:once|twice)/ } keys %case) {
+    is($strays{ $id{$name} } // 0, $name =~ /503/ ? 0 : 1, "$name - " . ($name =~ /503/ ? 'nothing was made' : 'there may be another one'));
+}
 
 # every multipart upload was on record before a part of it was sent, for the janitor to abort
 my @gone = map { "'$id{$_}'" } grep { !$case{$_}[1] && /^(?:part|Complete)/ } keys %case;

@@ -85,10 +85,8 @@ gone('HUP, idle', $old);
 
 # ---- HUP while the commit runs and its client is gone ----
 
-my $hold = hold("SELECT 1 FROM users WHERE id = '$anna' FOR NO KEY UPDATE");
 my $client = $nginx->client;
-$client->send(put('a.mp4', $bytes, "X-Request-Id: hup-$$"));
-await_lock($nginx, $hold);
+my ($hold) = held_commit($nginx, $client, put('a.mp4', $bytes, "X-Request-Id: hup-$$"), "hup-$$");
 $client->reset;
 $old = [$nginx->workers];
 hup($old);
@@ -116,6 +114,21 @@ $old = [$nginx->workers];
 hup($old);
 gone('HUP back', $old);
 is($nginx->ask(put('b.mp4', $bytes))->{status}, 201, 'HUP back - the first configuration again');
+
+# ---- HUP while a client always has more to send ----
+
+my $large = mp4(80_000_000);
+for my $case (['raw', put('a.mp4', $large)], ['in chunks', put('a.mp4', undef, 'Transfer-Encoding: chunked') . chunked($large)]) {
+    my ($name, $request) = @$case;
+    $client = $nginx->client;
+    $old = [$nginx->workers];
+    $client->send(substr $request, 0, 1_000_000);
+    $nginx->kill('HUP');
+    $client->send(substr $request, 1_000_000);
+    committed($client->answer, $large, "HUP while a client sends, $name");
+    $client->close;
+    gone("HUP while a client sends, $name", $old);
+}
 
 # ---- QUIT ----
 

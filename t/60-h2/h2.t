@@ -86,12 +86,23 @@ early('an unknown argument', 'PUT', '/upload/a.mp4?x=1', { %with, 'content-lengt
 early('an unknown pipeline', 'PUT', '/upload/a.mp4?pipeline=none', { %with }, 422, 'pipeline_unknown');
 early('a boundary that is none', 'POST', '/upload', { %with, 'content-type' => 'multipart/form-data' }, 400, 'form_invalid');
 
-my $id = $h2->request('PUT', '/upload/a.mp4', { %with, 'content-length' => 100 });
+# clients that find answer and RST_STREAM in one read would report the latter only
+my $id = $h2->request('PUT', '/upload/a.mp4?x=1', { %with, 'content-length' => length $bytes });
+my $early = $h2->answer($id);
+is("$early->{status} " . ($early->{reset} // 'open'), '400 open', 'an early answer - the stream stays for a moment');
+$nginx->await('RST_STREAM', sub { $h2->pull(0.1); defined $early->{reset} });
+is($early->{reset}, 0, 'an early answer - then it is reset without an error');
+
+# while the intent is being written nobody reads the body: it is nginx itself that ends the stream
+my $hold = hold("SELECT 1 FROM users WHERE id = '" . user('anna')->{id} . "' FOR UPDATE");
+$id = $h2->request('PUT', '/upload/a.mp4', { %with, 'content-length' => 100 });
 $h2->body($id, mp4(99));
 is($h2->answer($id)->{status}, 400, 'a body shorter than its length');
 $id = $h2->request('PUT', '/upload/a.mp4', { %with, 'content-length' => 100 });
 $h2->body($id, mp4(101));
 is($h2->answer($id)->{status}, 400, 'a body longer than its length');
+$hold->release;
+$nginx->await('both are let go', sub { $nginx->metric('uploads_active') == 0 });
 $id = $h2->request('PUT', '/upload/a.mp4', { %with, 'content-length' => 100 }, 1);
 is($h2->answer($id)->{status}, 400, 'no body in spite of a length');
 $id = $h2->request('PUT', '/upload/a.mp4', \%with, 1);

@@ -26,13 +26,15 @@ my %running;
 
 # ---- the process ----
 
-# http, server, main: configuration text; workers; listen: more of the listen directive
+# http, server, main: configuration text; workers; listen: more of the listen directive. With TEST_NGINX_USE_HUP it
+# starts with another configuration, and what is tested comes by a reload.
 sub start {
     my ($class, %conf) = @_;
     my $dir = File::Temp->newdir(CLEANUP => 1);
     chmod 0755, $dir;
     my $self = bless { dir => $dir, port => $ENV{TEST_NGINX_PORT} // 1984, log => "$dir/error.log" }, $class;
-    $self->configure(%conf);
+    my $hup = $ENV{TEST_NGINX_USE_HUP};
+    $self->configure(%conf, $hup ? (main => '', http => '', server => 'return 204;') : ());
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         open STDOUT, '>', "$dir/out" or die $!;
@@ -45,7 +47,22 @@ sub start {
         die 'nginx did not start: ' . $self->log_text . slurp("$dir/out") if waitpid($pid, WNOHANG) == $pid;
         return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
     });
+    $self->hup(%conf) if $hup;
     return $self;
+}
+
+# Another configuration, or the same, by a reload: back when the old workers are gone
+sub hup {
+    my ($self, %conf) = @_;
+    my %old = map { $_ => 1 } $self->workers;
+    $self->configure(%conf) if %conf;
+    $self->kill('HUP');
+    $self->await('new workers alone', sub {
+        die 'nginx did not reload: ' . $self->log_text if $self->log_text =~ /\[emerg\]/;
+        my @now = $self->workers;
+        return @now && !grep { $old{$_} } @now;
+    });
+    return;
 }
 
 sub binary { return $ENV{TEST_NGINX_BINARY} // 'nginx' }
@@ -81,8 +98,13 @@ sub conf_text {
 
 sub kill { my ($self, $signal) = @_; return CORE::kill($signal, $self->{pid}) }
 
-# The worker processes by now
+# The worker processes by now; the children, with those that keep the cache
 sub workers {
+    my ($self) = @_;
+    return grep { (eval { slurp("/proc/$_/cmdline") } // '') =~ /worker process/ } $self->children;
+}
+
+sub children {
     my ($self) = @_;
     my $children = eval { slurp("/proc/$self->{pid}/task/$self->{pid}/children") } // '';
     return split ' ', $children;
@@ -95,15 +117,16 @@ sub sockets {
     return scalar grep { (readlink // '') =~ /^socket:/ } glob "/proc/$worker/fd/*";
 }
 
-# Ends it in order and judges its log
+# Ends it in order and judges its log; lines that match may be there
 sub stop {
-    my ($self, $name) = @_;
+    my ($self, $name, $may) = @_;
     $name //= 'nginx';
     $self->kill('QUIT');
     Test::More::ok(eval { $self->await('it exits', sub { $self->gone }); 1 }, "$name - stops in order")
         || $self->destroy;
-    my @bad = grep { /\[(?:alert|emerg)\]|exited on signal|exited with code [1-9]|Sanitizer|runtime error:/ }
+    my @bad = grep { /\[(?:alert|crit|emerg)\]|exited on signal|exited with code [1-9]|Sanitizer|runtime error:/ }
         split /\n/, $self->log_text . slurp("$self->{dir}/out");
+    @bad = grep { !/$may/ } @bad if $may;
     Test::More::is(join("\n", @bad), '', "$name - a clean log");
     return;
 }
@@ -117,7 +140,7 @@ sub gone {
 
 sub destroy {
     my ($self) = @_;
-    CORE::kill('KILL', $self->workers, $self->{pid});
+    CORE::kill('KILL', $self->children, $self->{pid});
     waitpid $self->{pid}, 0;
     delete $running{ $self->{pid} };
     return;
@@ -147,12 +170,16 @@ sub await {
 sub metric {
     my ($self, $name) = @_;
     my $answer = $self->ask(http('GET /metrics', "Connection: close\n"));
-    return $answer->{body} =~ /^ngx_media_$name (\d+)$/m ? $1 : undef;
+    return $answer->{body} =~ /^ngx_media_\Q$name\E (\d+)$/m ? $1 : undef;
 }
 
 # ---- clients ----
 
-sub client { my ($self, $port) = @_; return MediaNginx::Client->new($port // $self->{port}) }
+# of another port, from another address of this host
+sub client {
+    my ($self, $port, $address) = @_;
+    return MediaNginx::Client->new($port // $self->{port}, $address);
+}
 
 # One request on a connection of its own
 sub ask {
@@ -181,8 +208,9 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(time);
 
 sub new {
-    my ($class, $port) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die "connect: $!";
+    my ($class, $port, $address) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port,
+        $address ? (LocalAddr => $address) : ()) or die "connect: $!";
     $socket->blocking(0);
     return bless { socket => $socket, in => '' }, $class;
 }

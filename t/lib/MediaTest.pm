@@ -8,7 +8,8 @@ package MediaTest;
 #   use MediaTest;
 #
 # A block without http_config, main_config and config gets the shipped
-# configuration. Every block without one gets no_error_log [alert] [emerg].
+# configuration. Every block without one gets no_error_log [alert] [crit]
+# [emerg].
 
 use v5.30;
 use warnings;
@@ -23,7 +24,8 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64 encode_base64url);
 use Test::Nginx::Socket ();
 
-our @EXPORT = qw(in_sections user token bearer sign sql media s3_put http secret_file file_of media_main media_http media_server);
+our @EXPORT = qw(in_sections user token bearer sign sql media s3_ask s3_curl s3_put http secret_file file_of media_main media_http
+    media_server media_routes);
 
 # Makes functions (name => code) known to the eval filter of sections, which runs in a package of its own.
 sub in_sections {
@@ -52,7 +54,7 @@ Test::Nginx::Socket::add_block_preprocessor(sub {
     $block->set_value(http_config => media_http()) unless defined $block->http_config;
     $block->set_value(config => media_server()) unless defined $block->config;
     if (!defined $block->no_error_log && !defined $block->error_log && !defined $block->must_die) {
-        $block->set_value(no_error_log => "[alert]\n[emerg]\n");
+        $block->set_value(no_error_log => "[alert]\n[crit]\n[emerg]\n");
     }
 });
 
@@ -68,9 +70,14 @@ sub media_main {
         'thread_pool media_login threads=4;', @_, '';
 }
 
-# http{}; name => value replaces or adds a directive, undef takes it out
+# http{}; name => value replaces or adds a directive, undef takes it out; cache, rate, download_key: values of
+# those $media_ variables; cache_size
 sub media_http {
     my %given = @_;
+    my $cache = delete $given{cache} // 'media_objects';
+    my $cache_size = delete $given{cache_size} // '256m';
+    my $rate = delete $given{rate} // 0;
+    my $download_key = delete $given{download_key} // '';
     my $s3 = delete $given{s3} // $ENV{AWS_ENDPOINT_URL};
     my $pg = delete $given{pg} // $ENV{PGPORT};
     my ($host) = $s3 =~ m{^https?://([^/]+)};
@@ -85,13 +92,26 @@ sub media_http {
     );
     return join "\n",
         (map { "$_ $directive{$_};" } grep { defined $directive{$_} } sort keys %directive),
-        'map "" $media_s3_scheme { default http; }',
-        'map "" $media_s3_tls_name { default localhost; }',
-        "upstream media_s3 { server $host; keepalive 8; }", '';
+        "upstream media_s3 { server $host; keepalive 8; }",
+        "proxy_cache_path cache levels=1:2 keys_zone=media_objects:1m max_size=$cache_size use_temp_path=off;",
+        qq(map "" \$media_cache { default $cache; }),
+        qq(map "" \$media_rate { default $rate; }),
+        qq(map "" \$media_download_key { default "$download_key"; }),
+        "include $root/conf/media-download.conf;", '';
 }
 
 # server{}: the shipped routes; the arguments are more lines of it
 sub media_server { return join "\n", "include $root/conf/media.conf;", @_, '' }
+
+# The same with other values of some of its directives, each where it stands first
+sub media_routes {
+    my %given = @_;
+    my $text = slurp("$root/conf/media.conf");
+    for my $name (sort keys %given) {
+        $text =~ s/^(\s*\Q$name\E) [^;]*;/$1 $given{$name};/m or die "no $name in media.conf";
+    }
+    return "$text\n";
+}
 
 # ---- the outside ----
 
@@ -125,14 +145,25 @@ sub sql {
     return $text;
 }
 
+# A request for an object by the test's own keys; more arguments are options of curl
+sub s3_curl {
+    my ($key, @options) = @_;
+    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
+    return s3_ask("$ENV{AWS_ENDPOINT_URL}/$bucket/$key", @options);
+}
+
+sub s3_ask {
+    my ($url, @options) = @_;
+    my $region = $ENV{AWS_REGION} // 'us-east-1';
+    return run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
+        qw(curl -sS -K - --max-time 60 -H), 'x-amz-content-sha256: UNSIGNED-PAYLOAD', '--aws-sigv4', "aws:amz:$region:s3",
+        @options, $url);
+}
+
 sub s3_put {
     my ($key, $bytes) = @_;
     my $file = file_of($bytes);
-    my $region = $ENV{AWS_REGION} // 'us-east-1';
-    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
-    my $head = run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
-        qw(curl -sS -f -K - -D - -o /dev/null --max-time 20 --aws-sigv4), "aws:amz:$region:s3",
-        '-T', $file->filename, "$ENV{AWS_ENDPOINT_URL}/$bucket/$key");
+    my $head = s3_curl($key, qw(-f -D - -o /dev/null -T), $file->filename);
     return $head =~ /^etag: "([^"]+)"/mi ? $1 : die "no ETag: $head";
 }
 
@@ -196,8 +227,8 @@ sub media {
         . " pipeline, state, error_code, error_detail) VALUES ('$id', '$owner', '$name', '"
         . ($m{type} // 'video/mp4') . "', $original->{columns}, 'audio', '$state', $error);\n"
         . "INSERT INTO objects (object_key, media_id, state) VALUES ('$original->{key}', '$id', 'live');\n"
-        . "INSERT INTO jobs (id, media_id, owner_id, step, queue, depends_on)"
-        . " VALUES ('$job', '$id', '$owner', 'audio', 'long', '{never}');\n";
+        . "INSERT INTO jobs (id, media_id, owner_id, pipeline, step, queue, depends_on)"
+        . " VALUES ('$job', '$id', '$owner', 'audio', 'audio', 'long', '{never}');\n";
     for my $output (sort keys %{ $m{outputs} // {} }) {
         my ($type, $bytes) = @{ $m{outputs}{$output} };
         my $o = object("media/$id/$job/1/$output", $bytes);

@@ -89,7 +89,7 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
 
     source.size = job->object_key[0] != '\0' ? job->size : 0;
     c.outputs = json_array();
-    c.s3 = wk_s3_new(ctx->conf);
+    c.s3 = ctx->s3 != NULL ? wk_s3_like(ctx->s3) : wk_s3_new(ctx->conf);
     if (start == NULL || c.outputs == NULL || c.s3 == NULL) {
         (void)wk_fmt(out->code, sizeof(out->code), "worker_memory");
         (void)wk_fmt(out->detail, sizeof(out->detail), "The worker is out of memory.");

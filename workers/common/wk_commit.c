@@ -76,7 +76,7 @@ static int commit_query(wk_runner_t *r, const wk_job_t *job, enum wk_end end,
                      : strdup("{}");
         params[2] = result;
         rc = result == NULL ? MEDIA_E_NOMEM
-                            : wk_lease_query(r, MEDIA_STMT_JOB_FINISH, params, res, ei);
+                            : wk_lease_query(r, wk_stmt(r, MEDIA_STMT_JOB_FINISH), params, res, ei);
         free(result);
         return rc;
     case WK_RETRY:
@@ -84,9 +84,9 @@ static int commit_query(wk_runner_t *r, const wk_job_t *job, enum wk_end end,
         params[2] = end == WK_RETRY ? "t" : "f";
         params[3] = out->code;
         params[4] = out->detail;
-        return wk_lease_query(r, MEDIA_STMT_JOB_FAIL, params, res, ei);
+        return wk_lease_query(r, wk_stmt(r, MEDIA_STMT_JOB_FAIL), params, res, ei);
     case WK_RELEASE:
-        return wk_lease_query(r, MEDIA_STMT_JOB_RELEASE, params, res, ei);
+        return wk_lease_query(r, wk_stmt(r, MEDIA_STMT_JOB_RELEASE), params, res, ei);
     case WK_LOST:
         break;
     }

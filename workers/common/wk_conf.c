@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "media/log.h"
+#include "media/s3cred.h"
+#include "media/s3req.h"
 
 enum conf_type { CONF_STR, CONF_INT, CONF_SWITCH };
 
@@ -59,6 +61,26 @@ static const char *check_smtp_url(const char *v)
 static const char *check_level(const char *v)
 {
     return media_log_level_parse(media_str(v)) < 0 ? "debug, info, warn or error" : NULL;
+}
+
+static const char *check_source(const char *v)
+{
+    return media_s3_source_parse(media_str(v)) < 0 ? "env, file, web_identity, ecs or imds" : NULL;
+}
+
+static const char *check_addressing(const char *v)
+{
+    return strcmp(v, "path") == 0 || strcmp(v, "virtual") == 0 ? NULL : "path or virtual";
+}
+
+static const char *check_checksum(const char *v)
+{
+    return media_s3_sum_parse(media_str(v)) < 0 ? "sha256, crc64nvme or none" : NULL;
+}
+
+static const char *check_sse(const char *v)
+{
+    return media_s3_sse_parse(media_str(v)) < 0 ? "AES256 or aws:kms" : NULL;
 }
 
 static const char *check_addr(const char *v)
@@ -122,6 +144,20 @@ static const conf_entry_t conf_table[] = {
     STR_ENTRY("AWS_SESSION_TOKEN", NULL, s3_session_token, NULL, NULL, "S3 session token"),
     STR_ENTRY("AWS_REGION", "s3-region", s3_region, "us-east-1", check_line, "S3 region"),
     STR_ENTRY("MEDIA_S3_BUCKET", "s3-bucket", s3_bucket, "media", check_line, "S3 bucket"),
+    STR_ENTRY("MEDIA_S3_CREDENTIALS", "s3-credentials", s3_credentials, NULL, check_source,
+              "env, file, web_identity, ecs or imds; default: what the environment has"),
+    STR_ENTRY("MEDIA_S3_ADDRESSING", "s3-addressing", s3_addressing, "path", check_addressing,
+              "path or virtual (the bucket in the host name)"),
+    STR_ENTRY("MEDIA_S3_CHECKSUM", "s3-checksum", s3_checksum, "sha256", check_checksum,
+              "what S3 checks and keeps: sha256, crc64nvme or none"),
+    STR_ENTRY("MEDIA_S3_SSE", "s3-sse", s3_sse, NULL, check_sse,
+              "encryption at rest: AES256 or aws:kms"),
+    STR_ENTRY("MEDIA_S3_SSE_KEY", "s3-sse-key", s3_sse_key, NULL, check_line,
+              "with aws:kms: the id of its key"),
+    INT_ENTRY("MEDIA_S3_SSE_BUCKET_KEY", "s3-sse-bucket-key", s3_sse_bucket_key, "0", 0, 1,
+              "with aws:kms: 1 for a key per bucket"),
+    STR_ENTRY("AWS_CA_BUNDLE", "s3-ca", s3_ca, NULL, check_path,
+              "PEM file of the CAs that S3 and STS are trusted by"),
     STR_ENTRY("AMQP_URL", NULL, amqp_url, NULL, check_amqp_url, "RabbitMQ"),
     STR_ENTRY("MEDIA_LOG_LEVEL", "log-level", log_level, "info", check_level,
               "debug, info, warn or error"),

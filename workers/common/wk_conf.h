@@ -13,6 +13,13 @@ typedef struct {
     const char *s3_session_token;
     const char *s3_region;
     const char *s3_bucket;
+    const char *s3_credentials; /* a word of MEDIA_S3_SOURCES; NULL: what the environment has */
+    const char *s3_addressing;  /* path, virtual */
+    const char *s3_checksum;    /* a word of MEDIA_S3_SUMS */
+    const char *s3_sse;         /* a word of MEDIA_S3_SSES; NULL: as the bucket says */
+    const char *s3_sse_key;
+    int s3_sse_bucket_key;
+    const char *s3_ca;    /* PEM file; NULL: the system's */
     const char *amqp_url; /* never logged */
     const char *log_level;
     const char *health_addr;

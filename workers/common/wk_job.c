@@ -24,6 +24,27 @@
 #define QUERY_PAUSE_MS 250
 #define UPLOAD_PATIENCE_MS 30000 /* an object store that restarts is waited for */
 
+enum media_stmt wk_stmt(const wk_runner_t *r, enum media_stmt stmt)
+{
+    if (r->engine->queue != MEDIA_QUEUE_NOTIFY) {
+        return stmt;
+    }
+    switch (stmt) {
+    case MEDIA_STMT_JOB_CLAIM:
+        return MEDIA_STMT_NOTIFY_CLAIM;
+    case MEDIA_STMT_JOB_HEARTBEAT:
+        return MEDIA_STMT_NOTIFY_HEARTBEAT;
+    case MEDIA_STMT_JOB_FINISH:
+        return MEDIA_STMT_NOTIFY_FINISH;
+    case MEDIA_STMT_JOB_FAIL:
+        return MEDIA_STMT_NOTIFY_FAIL;
+    case MEDIA_STMT_JOB_RELEASE:
+        return MEDIA_STMT_NOTIFY_RELEASE;
+    default:
+        return stmt;
+    }
+}
+
 /* ---- lease ---- */
 
 void wk_lease_start(wk_runner_t *r, int64_t claimed_ms)
@@ -61,7 +82,7 @@ static void beat_database(wk_runner_t *r, const wk_job_t *job, double eta_s, int
     media_err_t ei = {""};
     const char *code;
 
-    if (wk_pg_query(r->ctx.pg, MEDIA_STMT_JOB_HEARTBEAT, params, &res, &ei) == 0) {
+    if (wk_pg_query(r->ctx.pg, wk_stmt(r, MEDIA_STMT_JOB_HEARTBEAT), params, &res, &ei) == 0) {
         code = wk_pg_value(res, 0, 0);
         if (code != NULL && strcmp(code, "ok") == 0) {
             r->lease_until_ms = now_ms + (int64_t)r->ctx.conf->lease_s * 1000;
@@ -195,13 +216,15 @@ int wk_job_claim(wk_runner_t *r, wk_job_t *job)
     const wk_conf_t *conf = r->ctx.conf;
     const char *params[] = {media_queue_name(r->engine->queue), conf->worker_name,
                             wk_fmt(lease, sizeof(lease), "%d", conf->lease_s), r->engine->steps};
+    enum media_stmt stmt = wk_stmt(r, MEDIA_STMT_JOB_CLAIM);
     int64_t now_ms = wk_mono_ms();
     wk_pg_result_t *res = NULL;
     media_err_t ei = {""};
     int rc;
 
     memset(job, 0, sizeof(*job));
-    rc = wk_pg_query(r->ctx.pg, MEDIA_STMT_JOB_CLAIM, params, &res, &ei);
+    rc = wk_pg_query(r->ctx.pg, stmt, stmt == MEDIA_STMT_NOTIFY_CLAIM ? params + 1 : params, &res,
+                     &ei);
     wk_health_dep(r->ctx.health, WK_DEP_POSTGRES, rc == 0);
     if (rc == MEDIA_E_REJECT) {
         /* schema not migrated yet, or a missing right: an operator's matter, not a reason to die */
@@ -334,7 +357,8 @@ int wk_job_output(wk_ctx_t *ctx, const wk_job_t *job, int fd, int64_t size, json
                             key};
     int rc = MEDIA_E_RETRY;
 
-    if (media_objkey_output(media_str(job->media_id), media_str(job->id), job->fence,
+    if (media_objkey_output(media_objkey_prefix(media_str(job->object_key)),
+                            media_str(job->media_id), media_str(job->id), job->fence,
                             media_str(name), key, sizeof(key)) < 0) {
         (void)media_err_set(ei, rc, "not a valid output name");
         goto done;

@@ -4,6 +4,7 @@
 #define WK_RUN_H
 
 #include <jansson.h>
+#include "media/objkey.h"
 #include "wk_amqp.h"
 #include "wk_conf.h"
 #include "wk_health.h"
@@ -16,9 +17,9 @@ typedef struct {
     char step[64];
     int attempt, max_attempts;
     int64_t fence;
-    json_t *params;       /* owned by the runtime */
-    json_t *range;        /* may be NULL */
-    char object_key[256]; /* the input; empty when the step has none */
+    json_t *params;                    /* owned by the runtime */
+    json_t *range;                     /* may be NULL */
+    char object_key[MEDIA_OBJKEY_MAX]; /* the input; empty when the step has none */
     int64_t size;
     char *name; /* the client's file name, cleaned */
     char content_type[128];

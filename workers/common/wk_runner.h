@@ -23,6 +23,9 @@ static inline wk_runner_t *wk_runner(wk_ctx_t *ctx)
     return (wk_runner_t *)ctx;
 }
 
+/* A JOB statement as this worker's role may say it: the notifier has its own, fixed to its queue,
+ * with the same parameters and columns (its claim: without queue and steps). */
+enum media_stmt wk_stmt(const wk_runner_t *r, enum media_stmt stmt);
 /* Starts the lease of a job whose claim was sent at claimed_ms. */
 void wk_lease_start(wk_runner_t *r, int64_t claimed_ms);
 /* 1 once the stop signal has come; notes when. */

@@ -13,50 +13,88 @@
 #define S3_PUT_MAX (64ll << 20) /* larger files go in parts */
 #define S3_PART_SIZE (16ll << 20)
 #define S3_PARTS_MAX 10000
-#define S3_COMPLETE_MAX (2u << 20) /* S3_PARTS_MAX times one part's XML */
+#define S3_COMPLETE_MAX (4u << 20) /* S3_PARTS_MAX times one part's XML */
 #define S3_SWEEPS_MAX 16
 
 /* "http://host:port/" -> base without the slash, host as it goes into the Host header. */
 static int endpoint_parse(wk_s3_t *s, const char *endpoint)
 {
-    size_t len = strlen(endpoint);
+    size_t len = strlen(endpoint), scheme;
     const char *host = strstr(endpoint, "://");
+    media_str_t name;
 
     while (len > 0 && endpoint[len - 1] == '/') {
         len--;
     }
-    if (host == NULL || len >= sizeof(s->base)) {
+    if (host == NULL || len + strlen(s->conf->s3_bucket) + 2 > sizeof(s->base)) {
         return MEDIA_E_REJECT;
     }
+    scheme = (size_t)(host + 3 - endpoint);
+    name = (media_str_t){endpoint + scheme, len - scheme};
     memcpy(s->base, endpoint, len);
     s->base[len] = '\0';
-    s->target.host = media_str(s->base + (host + 3 - endpoint));
+    if (s->target.virtual_host) {
+        if (media_s3_host(name, s->target.bucket, s->base + scheme, sizeof(s->base) - scheme) < 0) {
+            return MEDIA_E_REJECT;
+        }
+        /* the gateway connects to the endpoint's addresses, so do we */
+        (void)wk_fmt(s->connect_to, sizeof(s->connect_to), "::%.*s", (int)name.len, name.p);
+        s->connect_list = curl_slist_append(NULL, s->connect_to);
+    }
+    s->target.host = media_str(s->base + scheme);
     /* curl would leave a default port out of the Host header it is asked to send as given, but the
      * signature must cover what the server sees: we always send ours */
-    return s->target.host.len > 0 ? 0 : MEDIA_E_REJECT;
+    return name.len > 0 && (!s->target.virtual_host || s->connect_list != NULL) ? 0
+                                                                                : MEDIA_E_REJECT;
 }
 
-wk_s3_t *wk_s3_new(const wk_conf_t *conf)
+/* The dialect of the store. What wk_conf_load() did not fill (in tests) has its default. */
+static void dialect(media_s3_target_t *t, const wk_conf_t *conf)
+{
+    int sum = conf->s3_checksum != NULL ? media_s3_sum_parse(media_str(conf->s3_checksum))
+                                        : MEDIA_S3_SUM_SHA256;
+    int sse = conf->s3_sse != NULL ? media_s3_sse_parse(media_str(conf->s3_sse)) : 0;
+
+    t->bucket = media_str(conf->s3_bucket);
+    t->virtual_host = conf->s3_addressing != NULL && strcmp(conf->s3_addressing, "virtual") == 0;
+    t->sum = (enum media_s3_sum_alg)sum;
+    t->sse = (enum media_s3_sse)sse;
+    t->sse_key = media_str(conf->s3_sse_key);
+    t->sse_bucket_key = conf->s3_sse_bucket_key;
+    t->cred.region = media_str(conf->s3_region);
+    t->cred.service = MEDIA_STR("s3");
+}
+
+/* Takes cred over. */
+static wk_s3_t *new_with(const wk_conf_t *conf, wk_cred_t *cred)
 {
     wk_s3_t *s = calloc(1, sizeof(*s));
 
-    if (s == NULL) {
+    if (s == NULL || cred == NULL) {
+        free(s);
+        wk_cred_unref(cred);
         return NULL;
     }
     s->conf = conf;
+    s->cred = cred;
+    dialect(&s->target, conf);
     s->curl = curl_easy_init();
     if (s->curl == NULL || endpoint_parse(s, conf->s3_endpoint != NULL ? conf->s3_endpoint
                                                                        : "http://127.0.0.1:9000")) {
         wk_s3_free(s);
         return NULL;
     }
-    s->target.bucket = media_str(conf->s3_bucket);
-    s->target.cred.access_key = media_str(conf->s3_access_key);
-    s->target.cred.secret_key = media_str(conf->s3_secret_key);
-    s->target.cred.session_token = media_str(conf->s3_session_token);
-    s->target.cred.region = media_str(conf->s3_region);
-    s->target.cred.service = MEDIA_STR("s3");
     return s;
+}
+
+wk_s3_t *wk_s3_new(const wk_conf_t *conf)
+{
+    return new_with(conf, wk_cred_new(conf));
+}
+
+wk_s3_t *wk_s3_like(const wk_s3_t *other)
+{
+    return new_with(other->conf, wk_cred_ref(other->cred));
 }
 
 void wk_s3_free(wk_s3_t *s)
@@ -65,6 +103,8 @@ void wk_s3_free(wk_s3_t *s)
         if (s->curl != NULL) {
             curl_easy_cleanup(s->curl);
         }
+        curl_slist_free_all(s->connect_list);
+        wk_cred_unref(s->cred);
         free(s);
     }
 }
@@ -103,8 +143,16 @@ ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, vo
     return rc;
 }
 
-/* Hex SHA-256 of a window of fd. */
-static int window_sha256(int fd, int64_t off, int64_t len, char hex[65])
+/* What is said of a body before it is sent. */
+typedef struct {
+    char sha256[65]; /* hex */
+    char sum[MEDIA_S3_SUM_TEXT];
+    uint64_t crc;
+} window_sums_t;
+
+/* The sums of a window of fd, `alg` besides SHA-256. */
+static int window_sums(int fd, int64_t off, int64_t len, enum media_s3_sum_alg alg,
+                       window_sums_t *out)
 {
     static const size_t chunk = 256 * 1024;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -112,6 +160,7 @@ static int window_sha256(int fd, int64_t off, int64_t len, char hex[65])
     unsigned char digest[32];
     int rc = MEDIA_E_NOMEM;
 
+    memset(out, 0, sizeof(*out));
     if (md == NULL || buf == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1) {
         goto done;
     }
@@ -124,28 +173,37 @@ static int window_sha256(int fd, int64_t off, int64_t len, char hex[65])
         if (EVP_DigestUpdate(md, buf, (size_t)n) != 1) {
             goto done;
         }
+        if (alg == MEDIA_S3_SUM_CRC64NVME) {
+            out->crc = media_crc64nvme(out->crc, buf, (size_t)n);
+        }
         off += n;
         len -= n;
     }
-    if (EVP_DigestFinal_ex(md, digest, NULL) == 1) {
-        rc = media_hex_encode(digest, sizeof(digest), hex, 65) > 0 ? 0 : MEDIA_E_BUG;
+    if (EVP_DigestFinal_ex(md, digest, NULL) != 1) {
+        goto done;
     }
+    (void)media_hex_encode(digest, sizeof(digest), out->sha256, sizeof(out->sha256));
+    if (alg == MEDIA_S3_SUM_SHA256) {
+        media_s3_sum_sha256_text(digest, out->sum);
+    } else if (alg == MEDIA_S3_SUM_CRC64NVME) {
+        media_s3_sum_crc_text(out->crc, out->sum);
+    }
+    rc = 0;
 done:
     EVP_MD_CTX_free(md);
     free(buf);
     return rc;
 }
 
-/* Sends a window of fd by the prepared call. */
+/* Sends a window of fd by the prepared call; its sums are left in `sums`. */
 static int send_window(wk_s3_t *s, wk_s3_call_t *c, int fd, int64_t off, int64_t len,
-                       media_err_t *ei)
+                       window_sums_t *sums, media_err_t *ei)
 {
-    char hash[65];
-
-    if (window_sha256(fd, off, len, hash) != 0) {
+    if (window_sums(fd, off, len, media_s3_op_sum(&s->target, c->req.op), sums) != 0) {
         return media_err_set(ei, MEDIA_E_RETRY, "the temporary file cannot be read");
     }
-    c->req.payload_hash = media_str(hash);
+    c->req.payload_hash = media_str(sums->sha256);
+    c->req.sum = media_str(sums->sum);
     c->req.content_length = len;
     c->fd = fd;
     c->body_off = off;
@@ -157,11 +215,12 @@ static int put_whole(wk_s3_t *s, const char *key, const char *content_type, int 
                      char *etag_out, size_t etag_cap, media_err_t *ei)
 {
     wk_s3_call_t c;
+    window_sums_t sums;
     int rc;
 
     wk_s3_call_init(&c, MEDIA_S3_PUT, key);
     c.req.content_type = media_str(content_type);
-    rc = send_window(s, &c, fd, 0, size, ei);
+    rc = send_window(s, &c, fd, 0, size, &sums, ei);
     if (rc == 0) {
         (void)wk_fmt(etag_out, etag_cap, "%s", c.etag);
     }
@@ -188,21 +247,32 @@ static int multipart_create(wk_s3_t *s, const char *key, const char *content_typ
     return rc;
 }
 
-static int multipart_part(wk_s3_t *s, const char *key, const char *id, int part, int fd,
-                          int64_t off, int64_t len, media_buf_t *xml, media_err_t *ei)
+/* The parts sent so far, as Complete lists them. */
+typedef struct {
+    const char *key;
+    const char *id;
+    media_buf_t xml;
+    uint64_t crc; /* of all parts in a row, if the target has CRC64NVME */
+} parts_t;
+
+static int multipart_part(wk_s3_t *s, parts_t *p, int part, int fd, int64_t off, int64_t len,
+                          media_err_t *ei)
 {
+    enum media_s3_sum_alg alg = s->target.sum;
+    window_sums_t sums;
     wk_s3_call_t c;
-    char text[256];
+    char text[320];
     ssize_t n;
     int rc;
 
-    wk_s3_call_init(&c, MEDIA_S3_UPLOAD_PART, key);
-    c.req.upload_id = media_str(id);
+    wk_s3_call_init(&c, MEDIA_S3_UPLOAD_PART, p->key);
+    c.req.upload_id = media_str(p->id);
     c.req.part_number = part;
-    rc = send_window(s, &c, fd, off, len, ei);
+    rc = send_window(s, &c, fd, off, len, &sums, ei);
     if (rc == 0) {
-        n = media_s3_complete_part(part, media_str(c.etag), text, sizeof(text));
-        if (n < 0 || media_buf_add(xml, text, (size_t)n) != 0) {
+        p->crc = media_crc64nvme_combine(p->crc, sums.crc, len);
+        n = media_s3_complete_part(part, media_str(c.etag), alg, sums.sum, text, sizeof(text));
+        if (n < 0 || media_buf_add(&p->xml, text, (size_t)n) != 0) {
             rc = media_err_set(ei, MEDIA_E_RETRY, "object store: no usable etag of a part");
         }
     }
@@ -225,20 +295,25 @@ static int object_stands(wk_s3_t *s, const char *key, char *etag_out, size_t eta
     return rc;
 }
 
-static int multipart_complete(wk_s3_t *s, const char *key, const char *id, const media_buf_t *xml,
-                              char *etag_out, size_t etag_cap, media_err_t *ei)
+static int multipart_complete(wk_s3_t *s, const parts_t *p, char *etag_out, size_t etag_cap,
+                              media_err_t *ei)
 {
+    const media_buf_t *xml = &p->xml;
     wk_s3_call_t c;
     unsigned char digest[32];
-    char hash[65];
+    char hash[65], sum[MEDIA_S3_SUM_TEXT];
     int rc;
 
     if (EVP_Digest(xml->p, xml->len, digest, NULL, EVP_sha256(), NULL) != 1) {
         return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
     }
     (void)media_hex_encode(digest, sizeof(digest), hash, sizeof(hash));
-    wk_s3_call_init(&c, MEDIA_S3_COMPLETE_MULTIPART, key);
-    c.req.upload_id = media_str(id);
+    wk_s3_call_init(&c, MEDIA_S3_COMPLETE_MULTIPART, p->key);
+    c.req.upload_id = media_str(p->id);
+    if (s->target.sum == MEDIA_S3_SUM_CRC64NVME) {
+        media_s3_sum_crc_text(p->crc, sum);
+        c.req.sum = media_str(sum);
+    }
     c.req.payload_hash = media_str(hash);
     c.req.content_length = (int64_t)xml->len;
     c.mem = xml->p;
@@ -250,7 +325,7 @@ static int multipart_complete(wk_s3_t *s, const char *key, const char *id, const
     }
     if ((rc == MEDIA_E_GONE || rc == MEDIA_E_RETRY) && s->tick_rc == 0) {
         /* the key is used by this attempt only: if something stands there, it is ours */
-        rc = object_stands(s, key, etag_out, etag_cap) == 0 ? 0 : MEDIA_E_RETRY;
+        rc = object_stands(s, p->key, etag_out, etag_cap) == 0 ? 0 : MEDIA_E_RETRY;
     }
     wk_s3_call_free(&c);
     return rc;
@@ -262,7 +337,7 @@ static int put_parts(wk_s3_t *s, const char *key, const char *content_type, int 
 {
     int64_t part_size = S3_PART_SIZE;
     char id[1024];
-    media_buf_t xml;
+    parts_t p = {.key = key, .id = id};
     int rc;
 
     while (size / part_size >= S3_PARTS_MAX) {
@@ -272,25 +347,25 @@ static int put_parts(wk_s3_t *s, const char *key, const char *content_type, int 
     if (rc != 0) {
         return rc;
     }
-    media_buf_init(&xml, S3_COMPLETE_MAX);
-    (void)media_buf_cstr(&xml, MEDIA_S3_COMPLETE_OPEN);
+    media_buf_init(&p.xml, S3_COMPLETE_MAX);
+    (void)media_buf_cstr(&p.xml, MEDIA_S3_COMPLETE_OPEN);
     if (on_upload_id != NULL) {
         rc = on_upload_id(data, key, id);
     }
     for (int64_t off = 0, part = 1; rc == 0 && off < size; off += part_size, part++) {
         int64_t len = size - off < part_size ? size - off : part_size;
-        rc = multipart_part(s, key, id, (int)part, fd, off, len, &xml, ei);
+        rc = multipart_part(s, &p, (int)part, fd, off, len, ei);
     }
     if (rc == 0) {
-        rc = media_buf_cstr(&xml, MEDIA_S3_COMPLETE_CLOSE);
+        rc = media_buf_cstr(&p.xml, MEDIA_S3_COMPLETE_CLOSE);
     }
     if (rc == 0) {
-        rc = multipart_complete(s, key, id, &xml, etag_out, etag_cap, ei);
+        rc = multipart_complete(s, &p, etag_out, etag_cap, ei);
     }
     if (rc != 0 && s->tick_rc == 0) {
         (void)wk_s3_abort(s, key, id, NULL); /* else the janitor does it */
     }
-    media_buf_free(&xml);
+    media_buf_free(&p.xml);
     return rc;
 }
 

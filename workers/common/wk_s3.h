@@ -11,6 +11,8 @@ typedef struct wk_s3_s wk_s3_t;
 
 /* conf is borrowed. NULL when out of memory. [thread] */
 wk_s3_t *wk_s3_new(const wk_conf_t *conf);
+/* Another handle to the same store, with the same credentials. */
+wk_s3_t *wk_s3_like(const wk_s3_t *other);
 void wk_s3_free(wk_s3_t *s);
 
 /* From now on `tick` (NULL: none) is called at least once a second while a request runs or waits

@@ -113,31 +113,47 @@ static size_t on_answer(char *p, size_t size, size_t n, void *data)
     return len;
 }
 
+/* The value of a header line if it is `name`'s, else p == NULL. */
+static media_str_t header_value(media_str_t line, const char *name)
+{
+    size_t n = strlen(name);
+
+    if (line.len <= n || line.p[n] != ':' ||
+        !media_str_ieq((media_str_t){line.p, n}, media_str(name))) {
+        return MEDIA_STR_NULL;
+    }
+    line = (media_str_t){line.p + n + 1, line.len - n - 1};
+    while (line.len > 0 && (line.p[line.len - 1] == '\r' || line.p[line.len - 1] == '\n')) {
+        line.len--;
+    }
+    return media_str_trim(line);
+}
+
+static void keep(char *dst, size_t cap, media_str_t value)
+{
+    if (value.p != NULL && value.len < cap) {
+        memcpy(dst, value.p, value.len);
+        dst[value.len] = '\0';
+    }
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *data)
 {
     wk_s3_call_t *c = data;
     media_str_t line = {p, size * n};
-    media_str_t value;
+    media_str_t etag = header_value(line, "etag");
 
-    if (line.len > 5 && media_str_ieq((media_str_t){p, 5}, MEDIA_STR("etag:"))) {
-        value = (media_str_t){p + 5, line.len - 5};
-        while (value.len > 0 &&
-               (value.p[value.len - 1] == '\r' || value.p[value.len - 1] == '\n')) {
-            value.len--;
-        }
-        value = media_s3_etag(media_str_trim(value));
-        if (value.len < sizeof(c->etag)) {
-            memcpy(c->etag, value.p, value.len);
-            c->etag[value.len] = '\0';
-        }
+    if (etag.p != NULL) {
+        keep(c->etag, sizeof(c->etag), media_s3_etag(etag));
     }
+    keep(c->sse, sizeof(c->sse), header_value(line, MEDIA_S3_SSE_HEADER));
     return line.len;
 }
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *name, media_str_t value,
                                      int *failed)
 {
-    char line[4096];
+    char line[MEDIA_S3_CRED_TOKEN_MAX + 64];
     struct curl_slist *more;
 
     if (*failed) {
@@ -160,25 +176,15 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
 static struct curl_slist *call_headers(wk_s3_t *s, wk_s3_call_t *c)
 {
     struct curl_slist *list = NULL;
-    media_s3_signed_t sig;
+    media_s3_headers_t hs;
     int failed = 0;
 
     c->req.now_s = wk_now_ms() / 1000;
-    if (media_s3_sign(&s->target, &c->req, &sig) != 0) {
+    if (media_s3_headers(&s->target, &c->req, &hs) != 0) {
         return NULL;
     }
-    list = add_header(list, "Host", s->target.host, &failed);
-    list = add_header(list, "x-amz-date", media_str(sig.date), &failed);
-    list = add_header(list, "x-amz-content-sha256", media_str(sig.content_sha256), &failed);
-    list = add_header(list, "Authorization", media_str(sig.authorization), &failed);
-    if (s->target.cred.session_token.len > 0) {
-        list = add_header(list, "x-amz-security-token", s->target.cred.session_token, &failed);
-    }
-    if (c->req.content_type.len > 0) {
-        list = add_header(list, "Content-Type", c->req.content_type, &failed);
-    }
-    if (c->req.range.len > 0) {
-        list = add_header(list, "Range", c->req.range, &failed);
+    for (size_t i = 0; i < hs.n; i++) {
+        list = add_header(list, hs.h[i].name.p, hs.h[i].value, &failed);
     }
     /* S3 refuses on the head alone too rarely to pay a round trip for each body */
     list = failed ? list : curl_slist_append(list, "Expect:");
@@ -250,6 +256,12 @@ static void call_options(wk_s3_t *s, wk_s3_call_t *c)
     (void)curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
     (void)curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(h, CURLOPT_HEADERDATA, c);
+    if (s->connect_list != NULL) {
+        (void)curl_easy_setopt(h, CURLOPT_CONNECT_TO, s->connect_list);
+    }
+    if (s->conf->s3_ca != NULL) {
+        (void)curl_easy_setopt(h, CURLOPT_CAINFO, s->conf->s3_ca);
+    }
     call_options_method(s, c);
 }
 
@@ -265,24 +277,19 @@ static int call_verdict(wk_s3_call_t *c, media_err_t *ei)
     if (rc != 0) {
         return media_err_set(ei, rc, "object store: %ld %s", c->status, c->error.code);
     }
+    if (!media_s3_sse_kept(c->s3->target.sse, c->req.op, media_str(c->sse))) {
+        return media_err_set(ei, MEDIA_E_REJECT, "object store: it does not encrypt as asked");
+    }
     return 0;
 }
 
-static int call_once(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
+static int call_perform(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
 {
     char url[sizeof(s->base) + S3_URI_MAX];
     size_t base_len = strlen(s->base);
     struct curl_slist *headers = NULL;
     CURLcode code;
     int rc = MEDIA_E_BUG;
-
-    media_buf_reset(&c->answer);
-    c->dst_len = 0;
-    c->status = 0;
-    c->sent = 0;
-    c->etag[0] = '\0';
-    curl_easy_reset(s->curl);
-    call_options(s, c);
 
     memcpy(url, s->base, base_len);
     if (media_s3_uri(&s->target, &c->req, url + base_len, S3_URI_MAX) < 0) {
@@ -309,6 +316,29 @@ static int call_once(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
     }
 done:
     curl_slist_free_all(headers);
+    return rc;
+}
+
+static int call_once(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
+{
+    media_s3_cred_t cred;
+    int rc;
+
+    media_buf_reset(&c->answer);
+    c->dst_len = 0;
+    c->status = 0;
+    c->sent = 0;
+    c->etag[0] = '\0';
+    c->sse[0] = '\0';
+    curl_easy_reset(s->curl);
+    call_options(s, c);
+
+    rc = wk_cred_get(s->cred, &cred, ei);
+    if (rc == 0) {
+        media_s3_cred_view(&cred, &s->target.cred);
+        rc = call_perform(s, c, ei);
+        media_s3_cred_clear(&cred);
+    }
     return rc;
 }
 

@@ -5,13 +5,17 @@
 #include <curl/curl.h>
 
 #include "media/buf.h"
+#include "wk_cred.h"
 #include "wk_s3.h"
 
 struct wk_s3_s {
     const wk_conf_t *conf;
     CURL *curl;
-    char base[300]; /* "http://127.0.0.1:9000" */
+    char base[600];       /* "http://127.0.0.1:9000", "https://media.s3.example.org" */
+    char connect_to[300]; /* "::s3.example.org:": where virtual hosts are; empty: base */
+    struct curl_slist *connect_list;
     media_s3_target_t target;
+    wk_cred_t *cred;
     wk_s3_tick_pt tick;
     void *tick_data;
     int64_t ticked_ms; /* monotonic */
@@ -34,6 +38,7 @@ typedef struct {
     media_buf_t answer; /* XML */
     long status;
     char etag[128];
+    char sse[16]; /* what the answer says of encryption */
     media_s3_error_t error;
 
     int64_t sent; /* of the body, in this try */

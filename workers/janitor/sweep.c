@@ -13,9 +13,9 @@
 #define SWEEP_LOST_S "300" /* a message nobody acted on this long is sent again */
 
 static const char *const task_names[SWEEP_TASK_COUNT] = {
-    [SWEEP_LEAD] = "lead",         [SWEEP_LEASES] = "leases", [SWEEP_UPLOADS] = "uploads",
-    [SWEEP_ANNOUNCE] = "announce", [SWEEP_OUTBOX] = "outbox", [SWEEP_DOOMED] = "doomed",
-    [SWEEP_SESSIONS] = "sessions"};
+    [SWEEP_LEAD] = "lead",         [SWEEP_LEASES] = "leases",    [SWEEP_UPLOADS] = "uploads",
+    [SWEEP_ANNOUNCE] = "announce", [SWEEP_OUTBOX] = "outbox",    [SWEEP_DOOMED] = "doomed",
+    [SWEEP_STRAYS] = "strays",     [SWEEP_SESSIONS] = "sessions"};
 
 int sweep_stopping(const sweep_t *s)
 {
@@ -223,6 +223,39 @@ static void sweep_doomed(sweep_t *s)
     }
 }
 
+/* Aborts what S3 lists beside one live object. 0 when its row says so. */
+static int abort_strays(sweep_t *s, const char *key)
+{
+    media_err_t ei = {""};
+    wk_pg_result_t *res = NULL;
+    int rc = wk_s3_abort_listed(s->s3, key, &ei);
+
+    wk_health_dep(s->health, WK_DEP_S3, rc != MEDIA_E_RETRY);
+    if (rc != 0) {
+        task_failed(s, SWEEP_STRAYS, ei.text, 0);
+        return rc;
+    }
+    rc = run_query(s, SWEEP_STRAYS, MEDIA_STMT_JANITOR_STRAYS_GONE, &key, &res);
+    wk_pg_result_free(res);
+    return rc;
+}
+
+/* Uploads that S3 may have begun without telling, of files that were stored all the same. */
+static void sweep_strays(sweep_t *s)
+{
+    char text[16];
+    const char *params[] = {wk_fmt(text, sizeof(text), "%d", SWEEP_DOOMED_BATCH)};
+    wk_pg_result_t *rows = NULL;
+    int rc = run_query(s, SWEEP_STRAYS, MEDIA_STMT_JANITOR_STRAYS, params, &rows);
+
+    for (int i = 0; rc == 0 && i < wk_pg_rows(rows) && !sweep_stopping(s); i++) {
+        if (abort_strays(s, wk_pg_value(rows, i, 0)) == MEDIA_E_RETRY) {
+            break;
+        }
+    }
+    wk_pg_result_free(rows);
+}
+
 /* 1 if this replica is the one that does what need not be done twice. */
 static int is_leader(sweep_t *s)
 {
@@ -258,6 +291,9 @@ int sweep_run(sweep_t *s)
     }
     if (!sweep_stopping(s)) {
         sweep_doomed(s);
+    }
+    if (!sweep_stopping(s)) {
+        sweep_strays(s);
     }
     for (int t = 0; t < SWEEP_TASK_COUNT; t++) {
         if (s->told[t] && !s->failed[t]) {

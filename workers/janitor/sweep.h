@@ -16,6 +16,7 @@ enum sweep_task {
     SWEEP_ANNOUNCE,
     SWEEP_OUTBOX,
     SWEEP_DOOMED,
+    SWEEP_STRAYS,
     SWEEP_SESSIONS,
     SWEEP_TASK_COUNT
 };

@@ -4,6 +4,8 @@
 
 #include <crypt.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,11 +291,90 @@ static int user_list(ctl_t *ctl, int argc, char **argv)
     return rc;
 }
 
+/* A limit as the database takes it: "default", a number, or -1 for "none". */
+static int quota_value(const char *option, const char *text, int with_unit, char *dst, size_t cap)
+{
+    static const char units[] = "kmgt";
+    const char *unit;
+    size_t digits = strspn(text, "0123456789");
+    ptrdiff_t power;
+    int64_t n;
+
+    if (strcmp(text, "default") == 0 || strcmp(text, "none") == 0) {
+        (void)snprintf(dst, cap, "%s", text[0] == 'n' ? "-1" : text);
+        return CTL_OK;
+    }
+    if (digits == 0 || media_str_to_i64((media_str_t){text, digits}, &n) != 0) {
+        return ctl_usage("%s: \"%.60s\" is no number, none or default", option, text);
+    }
+    if (with_unit && text[digits] != '\0' && text[digits + 1] == '\0' &&
+        (unit = strchr(units, text[digits] | 0x20)) != NULL) {
+        for (power = unit - units + 1; power > 0 && n <= INT64_MAX / 1024; power--) {
+            n *= 1024;
+        }
+        digits += power == 0;
+    }
+    if (text[digits] != '\0' || n > (with_unit ? INT64_MAX : INT32_MAX)) {
+        return ctl_usage("%s: \"%.60s\" is no such number", option, text);
+    }
+    (void)snprintf(dst, cap, "%" PRId64, n);
+    return CTL_OK;
+}
+
+static int user_quota(ctl_t *ctl, int argc, char **argv)
+{
+    char bytes[32], uploads[32], what[300];
+    const char *params[3] = {NULL, NULL, NULL};
+    wk_pg_result_t *res = NULL;
+    int rc = CTL_OK;
+
+    for (int i = 0; i < argc && rc == CTL_OK; i++) {
+        const char *value;
+        int is_bytes = ctl_option(argc, argv, &i, "--bytes", &value);
+        int is_uploads = is_bytes == 0 ? ctl_option(argc, argv, &i, "--uploads", &value) : 0;
+
+        if (is_bytes < 0 || is_uploads < 0) {
+            return CTL_USAGE;
+        }
+        if (is_bytes > 0) {
+            rc = quota_value("--bytes", value, 1, bytes, sizeof(bytes));
+            params[1] = bytes;
+        } else if (is_uploads > 0) {
+            rc = quota_value("--uploads", value, 0, uploads, sizeof(uploads));
+            params[2] = uploads;
+        } else if (argv[i][0] == '-' || params[0] != NULL) {
+            return ctl_usage("user quota: unknown argument \"%.60s\"", argv[i]);
+        } else {
+            params[0] = argv[i];
+            rc = email_check(argv[i]);
+        }
+    }
+    if (rc == CTL_OK && params[0] == NULL) {
+        return ctl_usage("user quota: an e-mail address is missing");
+    }
+    if (rc == CTL_OK) {
+        rc = ctl_query(ctl, MEDIA_STMT_CTL_USER_QUOTA, params, &res);
+    }
+    if (rc == CTL_OK) {
+        (void)snprintf(what, sizeof(what), "user %s", params[0]);
+        rc = ctl_result_code(ctl, res, what, NULL);
+    }
+    if (rc == CTL_OK) {
+        rc = ctl_print_object(ctl, wk_pg_value(res, 0, 1));
+    }
+    wk_pg_result_free(res);
+    return rc;
+}
+
 int ctl_user(ctl_t *ctl, int argc, char **argv)
 {
-    static const ctl_verb_t verbs[] = {{"add", user_add},         {"passwd", user_passwd},
-                                       {"disable", user_disable}, {"enable", user_enable},
-                                       {"list", user_list},       {NULL, NULL}};
+    static const ctl_verb_t verbs[] = {{"add", user_add},
+                                       {"passwd", user_passwd},
+                                       {"disable", user_disable},
+                                       {"enable", user_enable},
+                                       {"quota", user_quota},
+                                       {"list", user_list},
+                                       {NULL, NULL}};
 
     return ctl_dispatch(ctl, "user: ", verbs, argc, argv);
 }

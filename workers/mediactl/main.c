@@ -14,6 +14,7 @@ static const char help[] =
     "  user add EMAIL [--role R]... --password-stdin  make an account (role: user)\n"
     "  user passwd EMAIL --password-stdin             new password, ends all sessions\n"
     "  user disable EMAIL | user enable EMAIL\n"
+    "  user quota EMAIL [--bytes N[k|m|g|t]|none|default] [--uploads N|none|default]\n"
     "  user list\n"
     "  job list [--state S] [--limit N]               newest first, 50 by default\n"
     "  job show ID | job retry ID | job cancel ID\n"

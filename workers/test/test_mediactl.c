@@ -190,6 +190,43 @@ static void test_user_changes_and_list(void)
     json_decref(list);
 }
 
+#define QUOTAS                                                                                     \
+    "SELECT concat_ws(' ', quota_bytes, quota_uploads) FROM media.users WHERE email ~ '^a'"
+
+static void test_user_quota_sets_and_shows(void)
+{
+    static const char *const bad[][2] = {
+        {"--bytes", "x"},        {"--bytes", ""},     {"--bytes", "1x"},
+        {"--bytes", "1kk"},      {"--bytes", "-2"},   {"--bytes", "9223372036854775808"},
+        {"--bytes", "8388608t"}, {"--uploads", "1k"}, {"--uploads", "2147483648"}};
+
+    CHECK_INT(CTL("user", "quota", "a@example.com"), 0);
+    CHECK_STR(scratch_sql(QUOTAS), "");
+    CHECK(out_has("bytes    default\n"));
+    CHECK_INT(CTL("user", "quota", "A@example.com", "--bytes", "10G", "--uploads=4"), 0);
+    CHECK_STR(scratch_sql(QUOTAS), "10737418240 4");
+    CHECK(out_has("bytes    10737418240\n") && out_has("uploads  4\n"));
+    CHECK_INT(CTL("user", "quota", "a@example.com", "--bytes", "0"), 0);
+    CHECK_STR(scratch_sql(QUOTAS), "0 4");
+    CHECK_INT(CTL("user", "quota", "a@example.com", "--bytes=8388607t"), 0);
+    CHECK_STR(scratch_sql(QUOTAS), "9223370937343148032 4");
+    CHECK_INT(CTL("user", "quota", "--uploads", "none", "a@example.com", "--bytes", "none"), 0);
+    CHECK_STR(scratch_sql(QUOTAS), "-1 -1");
+    CHECK_INT(CTL("user", "quota", "a@example.com", "--json"), 0);
+    CHECK(out_has("\"none\""));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK_INT(CTL("user", "quota", "a@example.com", bad[i][0], bad[i][1]), 2);
+    }
+    CHECK_INT(CTL("user", "quota", "a@example.com", "--bytes"), 2);
+    CHECK_INT(CTL("user", "quota", "a@example.com", "b@example.com"), 2);
+    CHECK_INT(CTL("user", "quota", "--bytes", "1"), 2);
+    CHECK_INT(CTL("user", "quota", "a"), 2);
+    CHECK_STR(scratch_sql(QUOTAS), "-1 -1");
+    CHECK_INT(CTL("user", "quota", "a@example.com", "--bytes=default", "--uploads=default"), 0);
+    CHECK_STR(scratch_sql(QUOTAS), "");
+    CHECK_INT(CTL("user", "quota", "nobody@example.com"), 3);
+}
+
 /* A media of user a with one queued job; their ids. */
 static void make_media(char media[40], char job[40])
 {
@@ -307,6 +344,7 @@ int main(void)
     test_user_add_makes_a_yescrypt_account();
     test_user_add_refuses_bad_arguments();
     test_user_changes_and_list();
+    test_user_quota_sets_and_shows();
     test_job_commands();
     test_media_commands();
     test_usage_and_no_database();

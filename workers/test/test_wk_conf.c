@@ -135,6 +135,11 @@ static void test_wk_conf_bad_values_exit_2_and_are_named(void)
         {"MEDIA_MAIL_FROM=a@b\r\nBcc: x@y", "one plain address"},
         {"MEDIA_PUBLIC_URL=ftp://x", "http://host:port"},
         {"AWS_ENDPOINT_URL=minio:9000", "AWS_ENDPOINT_URL: the value is not valid"},
+        {"MEDIA_S3_CREDENTIALS=ec2", "env, file, web_identity, ecs or imds"},
+        {"MEDIA_S3_ADDRESSING=host", "path or virtual"},
+        {"MEDIA_S3_CHECKSUM=md5", "sha256, crc64nvme or none"},
+        {"MEDIA_S3_SSE=aes", "AES256 or aws:kms"},
+        {"AWS_CA_BUNDLE=ca.pem", "an absolute path"},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -27,8 +27,8 @@ static void claim(wk_job_t *job)
 
     (void)wk_fmt(id, sizeof(id), MEDIA_ID, (unsigned)++n);
     CHECK_STR(scratch_sql("SELECT code FROM media.upload_open('%s', (SELECT id FROM media.users), "
-                          "'media/%s/original', 'Film.mp4', 'video/mp4', 100, 'audio', NULL, "
-                          "'req-7', false)",
+                          "'media/%s/original', 'Film.mp4', NULL, NULL, 'audio', NULL, 100, 100, "
+                          "NULL, 'req-7', false, NULL, NULL, NULL)",
                           id, id),
               "ok");
     CHECK_STR(
@@ -230,7 +230,7 @@ static void test_wk_job_output_is_registered_and_stored(void)
     int fd = memfd_create("out", MFD_CLOEXEC);
     media_err_t ei = {""};
     const char *key;
-    char back[8];
+    char back[8], prefix[64];
     wk_job_t job;
 
     if (conf.s3_endpoint == NULL) {
@@ -239,6 +239,8 @@ static void test_wk_job_output_is_registered_and_stored(void)
         return;
     }
     claim(&job);
+    (void)wk_fmt(job.object_key, sizeof(job.object_key), "of/%s/media/%s/original", "anna",
+                 job.media_id);
     CHECK_INT(write(fd, "sound", 5), 5);
     CHECK_INT(
         wk_job_output(&runner.ctx, &job, fd, 5,
@@ -247,6 +249,8 @@ static void test_wk_job_output_is_registered_and_stored(void)
         0);
     o = json_array_get(outputs, 0);
     key = json_string_value(json_object_get(o, "object_key"));
+    (void)wk_fmt(prefix, sizeof(prefix), "of/anna/media/%s/", job.media_id);
+    CHECK(strncmp(key, prefix, strlen(prefix)) == 0); /* outputs lie where their original lies */
     CHECK_INT(json_integer_value(json_object_get(o, "size")), 5);
     CHECK(strlen(json_string_value(json_object_get(o, "etag"))) >= 32);
     CHECK_STR(json_string_value(json_object_get(o, "sha256")),

@@ -339,18 +339,13 @@ static void real_roundtrip(const char *key, int64_t size)
 
 static void test_wk_s3_real_server(void)
 {
-    const char *bucket = getenv("MEDIA_S3_BUCKET");
-    const char *region = getenv("AWS_REGION");
-    wk_conf_t real = {.s3_endpoint = getenv("AWS_ENDPOINT_URL"),
-                      .s3_access_key = getenv("AWS_ACCESS_KEY_ID"),
-                      .s3_secret_key = getenv("AWS_SECRET_ACCESS_KEY"),
-                      .s3_session_token = getenv("AWS_SESSION_TOKEN"),
-                      .s3_region = region != NULL ? region : "us-east-1",
-                      .s3_bucket = bucket != NULL ? bucket : "media"};
+    char prog[] = "test", *argv[] = {prog, NULL};
     char key[64], etag[80];
+    wk_conf_t real;
     int fd;
 
-    if (real.s3_endpoint == NULL || real.s3_access_key == NULL) {
+    wk_conf_load(&real, "test", 1, argv);
+    if (real.s3_endpoint == NULL) {
         printf("no AWS_ENDPOINT_URL: real server not tested\n");
         return;
     }
@@ -366,6 +361,9 @@ static void test_wk_s3_real_server(void)
     CHECK_INT(wk_s3_abort(s3, key, "no-such-upload", &ei), 0);
     (void)close(fd);
     wk_s3_free(s3);
+    if (real.s3_access_key == NULL) {
+        return; /* whatever the environment names signed all this */
+    }
     real.s3_secret_key = "wrong";
     s3 = wk_s3_new(&real);
     CHECK_INT(wk_s3_ready(s3, &ei), MEDIA_E_AUTH);

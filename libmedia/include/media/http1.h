@@ -41,6 +41,8 @@ void media_http1_init(media_http1_t *h, int head_request);
  * run per call: call again while bytes are left and !done; len 0 when none). [any] */
 ssize_t media_http1_feed(media_http1_t *h, const char *p, size_t n, media_str_t *body,
                          media_err_t *ei);
+/* 1 once the final response has begun: whole interim (1xx) heads do not count. [any] */
+int media_http1_begun(const media_http1_t *h);
 /* The peer closed: 0 if that ends the response properly, else MEDIA_E_REJECT. [any] */
 int media_http1_eof(media_http1_t *h, media_err_t *ei);
 /* The first header of that name (case-insensitive), empty p==NULL when absent. Borrowed. [any] */

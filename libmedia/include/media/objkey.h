@@ -1,23 +1,30 @@
 /* Names of objects in the bucket: the only place that makes or reads them. Keys contain ids only,
  * never a client's file name.
- *   media/{media}/original               the uploaded file
- *   media/{media}/{job}/{fence}/{name}   an output of one attempt of one job; a zombie of an older
- *                                        attempt writes under another fence and overwrites nothing
- */
+ *   {prefix}media/{media}/original               the uploaded file
+ *   {prefix}media/{media}/{job}/{fence}/{name}   an output of one attempt of one job; a zombie of
+ * an older attempt writes under another fence and overwrites nothing The prefix is the gateway's to
+ * choose, per upload; outputs take that of their original. Whoever reads goes by the key in the
+ * row, never by these rules. */
 #ifndef MEDIA_OBJKEY_H
 #define MEDIA_OBJKEY_H
 
 #include "media/err.h"
 #include "media/str.h"
 
-#define MEDIA_OBJKEY_MAX 256
+#define MEDIA_OBJKEY_MAX 512
+#define MEDIA_OBJKEY_PREFIX_MAX 256
 #define MEDIA_OUTPUT_NAME_MAX 64
 
 /* Return the length, NUL-terminated in dst, or MEDIA_E_REJECT (an id that is no UUID, a name
- * outside [a-z0-9._-] or starting with '.') / MEDIA_E_TOOBIG. [any] */
-ssize_t media_objkey_original(media_str_t media_id, char *dst, size_t cap);
-ssize_t media_objkey_output(media_str_t media_id, media_str_t job_id, int64_t fence,
-                            media_str_t name, char *dst, size_t cap);
+ * outside [a-z0-9._-] or starting with '.', a bad prefix) / MEDIA_E_TOOBIG. [any] */
+ssize_t media_objkey_original(media_str_t prefix, media_str_t media_id, char *dst, size_t cap);
+ssize_t media_objkey_output(media_str_t prefix, media_str_t media_id, media_str_t job_id,
+                            int64_t fence, media_str_t name, char *dst, size_t cap);
+/* The prefix in the key of an original: a view; empty too when it is no such key. [any] */
+media_str_t media_objkey_prefix(media_str_t original_key);
+/* 1 if `s` may be a prefix: empty, or segments that each end in '/' and are neither empty nor "."
+ * nor "..", of characters that S3 servers on any file system take. [any] */
+int media_objkey_prefix_valid(media_str_t s);
 /* 1 if `name` may name an output. [any] */
 int media_output_name_valid(media_str_t name);
 

@@ -11,11 +11,12 @@
     X(DIGEST_MISMATCH, 400, "digest_mismatch", "The body does not match its digest")               \
     X(FORM_INVALID, 400, "form_invalid", "The form cannot be read")                                \
     X(SECOND_FILE, 400, "second_file", "One upload carries one file")                              \
+    X(SEVERAL_TOKENS, 400, "several_tokens", "More than one token")                                \
     X(TOKEN_MISSING, 401, "token_missing", "Authentication required")                              \
     X(TOKEN_INVALID, 401, "token_invalid", "The token is not valid")                               \
     X(TOKEN_EXPIRED, 401, "token_expired", "The token has expired")                                \
     X(CREDENTIALS_INVALID, 401, "credentials_invalid", "Wrong e-mail or password")                 \
-    X(INSUFFICIENT_SCOPE, 403, "insufficient_scope", "A role is missing")                          \
+    X(INSUFFICIENT_SCOPE, 403, "insufficient_scope", "The token does not allow this")              \
     X(NOT_FOUND, 404, "not_found", "Not found")                                                    \
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "Method not allowed")                         \
     X(CLIENT_TIMEOUT, 408, "request_timeout", "The body came too slowly")                          \
@@ -37,6 +38,7 @@
     X(INTERNAL, 500, "internal", "Internal error")                                                 \
     X(STORAGE_UNAVAILABLE, 503, "storage_unavailable", "The object store is not available")        \
     X(DATABASE_UNAVAILABLE, 503, "database_unavailable", "The database is not available")          \
+    X(KEYS_UNAVAILABLE, 503, "keys_unavailable", "The keys to check the token are not available")  \
     X(OVERLOADED, 503, "overloaded", "No memory for another upload")                               \
     X(UPLOAD_LOST, 503, "upload_lost", "The upload was given up, send it again")                   \
     X(STORAGE_FULL, 507, "storage_full", "The object store is full")

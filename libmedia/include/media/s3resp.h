@@ -4,7 +4,7 @@
 #define MEDIA_S3RESP_H
 
 #include "media/err.h"
-#include "media/str.h"
+#include "media/s3sum.h"
 
 #define MEDIA_S3_BODY_MAX 65536         /* larger answers are refused */
 #define MEDIA_S3_LIST_MAX (1024 * 1024) /* a listing of 1000 entries, S3's page */
@@ -38,11 +38,13 @@ typedef int (*media_s3_each_pt)(void *data, media_str_t key, media_str_t upload_
 int media_s3_list_parse(media_str_t body, media_s3_each_pt each, void *data, media_err_t *ei);
 
 /* Appends-free builder of the CompleteMultipartUpload body: the text for one part, and the frame.
- * Part etags are given without quotes. Returns the length or MEDIA_E_TOOBIG. [any] */
+ * Part etags are given without quotes; `sum` is the checksum of the part in base64 (NULL or empty:
+ * none). Returns the length or MEDIA_E_TOOBIG. [any] */
 #define MEDIA_S3_COMPLETE_OPEN                                                                     \
     "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
 #define MEDIA_S3_COMPLETE_CLOSE "</CompleteMultipartUpload>"
-ssize_t media_s3_complete_part(int part_number, media_str_t etag, char *dst, size_t cap);
+ssize_t media_s3_complete_part(int part_number, media_str_t etag, enum media_s3_sum_alg alg,
+                               const char *sum, char *dst, size_t cap);
 /* "\"abc\"" -> abc (a view); weak or unquoted values pass as they are. [any] */
 media_str_t media_s3_etag(media_str_t header);
 

@@ -23,13 +23,14 @@ typedef struct {
 /* Looks at up to MEDIA_SNIFF_LEN bytes; `last` says that the file ends here. MEDIA_E_AGAIN while
  * more bytes could change the verdict, else 0. Knows MP4/MOV/M4A/3GP/HEIC/AVIF (ftyp brands;
  * moov/mdat first), Matroska/WebM, AVI, WAV, WebP, MPEG-TS (188/192/204), MPEG-PS, FLV, ASF, Ogg
- * (video or audio), FLAC, MP3 (ID3 or two frame syncs), ADTS AAC, AIFF, AMR, JPEG, PNG, GIF, BMP,
- * TIFF. An audio-only MP4 brand (M4A) is audio; isom stays video. [any] */
+ * (video or audio), FLAC, MP3 (ID3 or frame syncs, also behind padding), ADTS AAC, AIFF, AMR, JPEG,
+ * JPEG 2000, JPEG XL, PNG, GIF, BMP, TIFF. An audio-only MP4 brand (M4A) is audio; isom stays
+ * video. [any] */
 int media_sniff(media_str_t head, int last, media_sniff_t *out);
 
-/* 1 if a declared Content-Type contradicts the sniffed one: another top-level family (video vs
- * audio is no contradiction: containers carry both). Absent, application/ and unknown declarations
- * claim nothing. [any] */
+/* 1 if a declared Content-Type contradicts the sniffed one: another top-level family. Sound alone
+ * in a container that could carry pictures may be called either; but audio/mpeg for a film is a
+ * lie. Absent, application/ and unknown declarations claim nothing. [any] */
 int media_sniff_lies(media_str_t declared, const media_sniff_t *found);
 
 #endif

@@ -13,19 +13,56 @@
     /* -> 1 */                                                                                     \
     X(PING, 0, "SELECT 1")                                                                         \
     /* ---- gateway ---- */                                                                        \
-    /* email -> id, password_hash, roles (JSON array), email; no row: unknown or disabled */       \
-    X(LOGIN_LOOKUP, 1, "SELECT id, password_hash, roles, email FROM media.login_lookup($1)")       \
-    /* user id, sha256 hex of the refresh token, family uuid, ttl seconds -> code */               \
-    X(SESSION_OPEN, 4, "SELECT code FROM media.session_open($1::uuid, $2, $3::uuid, $4::int)")     \
-    /* user id -> JSON {id,email,roles,quota:{used,limit,uploads}}; no row: gone */                \
-    X(ME, 1, "SELECT me FROM media.me($1::uuid)")                                                  \
-    /* id, owner, object key, name, declared type|null, declared size|null, pipeline|null,         \
-     * params JSON|null, request id|null, no_replace t|f -> code, detail */                        \
-    X(UPLOAD_OPEN, 10,                                                                             \
-      "SELECT code, detail FROM media.upload_open($1::uuid, $2::uuid, $3, $4, $5, $6::bigint, "    \
-      "$7, $8::jsonb, $9, $10::boolean)")                                                          \
+    /* email -> id, password_hash, roles (JSON array), email, version (of the password); no row:   \
+     * unknown or disabled */                                                                      \
+    X(LOGIN_LOOKUP, 1,                                                                             \
+      "SELECT id, password_hash, roles, email, version FROM media.login_lookup($1)")               \
+    /* user id, version, sha256 hex of the refresh token|null, ttl seconds -> code (ok,            \
+     * credentials_invalid), sid */                                                                \
+    X(SESSION_OPEN, 4, "SELECT code, sid FROM media.session_open($1::uuid, $2, $3, $4::int)")      \
+    /* sha256 hex of the refresh token, of the new one, ttl seconds -> code (ok, token_invalid,    \
+     * token_expired), detail, sid (with token_invalid: of the login that was ended), id, email,   \
+     * roles. Idempotent for the same two. */                                                      \
+    X(SESSION_REFRESH, 3,                                                                          \
+      "SELECT code, detail, sid, id, email, roles FROM media.session_refresh($1, $2, $3::int)")    \
+    /* user id, sid -> code */                                                                     \
+    X(SESSION_CLOSE, 2, "SELECT code FROM media.session_close($1::uuid, $2::uuid)")                \
+    /* mark of the last answer|null, limit -> mark, life_s (how long a revocation matters), kind   \
+     * (session, user), subject, ended_ms (unix milliseconds); one row without a subject when      \
+     * there is none */                                                                            \
+    X(REVOCATIONS, 2,                                                                              \
+      "SELECT mark, life_s, kind, subject, ended_ms FROM media.revocations_since($1, $2::int)")    \
+    /* user id, media_quota's bytes|null and uploads|null -> JSON {id,email,roles,quota:{used,     \
+     * reserved,limit,uploads,uploads_limit}}; no row: gone */                                     \
+    X(ME, 3, "SELECT me FROM media.me($1::uuid, $2::bigint, $3::int)")                             \
+    /* id, owner, object key, name|null (a form: fields come later), title|null, visibility|null,  \
+     * pipeline, params JSON|null, least size, most size|null, sha256 hex|null, request id|null,   \
+     * no_replace t|f, idempotency key|null, media_quota's bytes|null and uploads|null             \
+     * -> code, detail, members (JSON of the problem|null), reserved bytes, media_id, size, media. \
+     *    ok: go on; replayed: answer with media; replay: hash the file, whose size must be that,  \
+     *    then UPLOAD_REPLAY */                                                                    \
+    X(UPLOAD_OPEN, 16,                                                                             \
+      "SELECT code, detail, members, reserved, media_id, size, media FROM media.upload_open("      \
+      "$1::uuid, $2::uuid, $3, $4, $5, $6, $7, $8::jsonb, $9::bigint, $10::bigint, $11, $12, "     \
+      "$13::boolean, $14, $15::bigint, $16::int)")                                                 \
+    /* pipeline, params JSON|null -> code, detail */                                               \
+    X(UPLOAD_CHECK, 2, "SELECT code, detail FROM media.upload_check($1, $2::jsonb)")               \
+    /* id, bytes received, media_quota's bytes|null -> code (ok, quota_exceeded, upload_lost),     \
+     * detail, members, reserved bytes, is_last (t: the quota ends there) */                       \
+    X(UPLOAD_RESERVE, 3,                                                                           \
+      "SELECT code, detail, members, reserved, is_last FROM media.upload_reserve($1::uuid, "       \
+      "$2::bigint, $3::bigint)")                                                                   \
+    /* owner, idempotency key, name, title|null, visibility|null, pipeline, params JSON|null,      \
+     * size, sha256 hex -> code (ok, idempotency_key_reused, upload_lost), detail, media_id,       \
+     * media */                                                                                    \
+    X(UPLOAD_REPLAY, 9,                                                                            \
+      "SELECT code, detail, media_id, media FROM media.upload_replay($1::uuid, $2, $3, $4, $5, "   \
+      "$6, $7::jsonb, $8::bigint, $9)")                                                            \
     /* id, S3 upload id -> code ('ok', or 'gone' when the janitor has given the upload up) */      \
     X(UPLOAD_S3ID, 2, "SELECT code FROM media.upload_s3id($1::uuid, $2)")                          \
+    /* id: S3 may have a multipart upload of it whose id nobody knows; the janitor looks for such  \
+     * ones even when the file is live -> code ('ok', 'gone') */                                   \
+    X(UPLOAD_DOUBT, 1, "SELECT code FROM media.upload_doubt($1::uuid)")                            \
     /* array of ids "{a,b}" -> id of each that is no longer open */                                \
     X(UPLOAD_HEARTBEAT, 1, "SELECT id FROM media.upload_heartbeat($1::uuid[])")                    \
     /* id, name, title|null, content type, size, sha256 hex, etag, pipeline|null, params           \
@@ -44,20 +81,37 @@
      * -> code, detail, page (JSON {"items":[...],"next":cursor|null}) */                          \
     X(MEDIA_LIST, 7,                                                                               \
       "SELECT code, detail, page FROM media.media_list($1::uuid, $2::int, $3, $4, $5, $6, $7)")    \
-    /* owner, id -> media; no row: unknown or somebody else's */                                   \
+    /* caller|null, id -> media; no row: unknown or not to be seen */                              \
     X(MEDIA_GET, 2, "SELECT media FROM media.media_get($1::uuid, $2::uuid)")                       \
-    /* owner, id, output name ("original", an output, or "" for the main output)                   \
-     * -> code (ok, not_found, not_ready, failed), detail, object_key, size, etag, content_type,   \
-     *    name, sha256 (hex), modified (unix seconds), output */                                   \
+    /* caller|null, id, output name ("original", an output, or "" for the main output)             \
+     * -> code (ok, not_found, not_ready, failed, token_missing), detail, object_key, size, etag,  \
+     *    content_type, name, sha256 (hex), modified (unix seconds), output */                     \
     X(MEDIA_OBJECT, 3,                                                                             \
       "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
       "FROM media.media_object($1::uuid, $2::uuid, $3)")                                           \
-    /* id, epoch of the playback token, output -> columns of MEDIA_OBJECT */                       \
-    X(PLAY_OBJECT, 3,                                                                              \
+    /* id, epoch and sid|null of the playback token, output -> columns of MEDIA_OBJECT */          \
+    X(PLAY_OBJECT, 4,                                                                              \
       "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
-      "FROM media.play_object($1::uuid, $2::int, $3)")                                             \
+      "FROM media.play_object($1::uuid, $2::int, $3::uuid, $4)")                                   \
     /* owner, id -> epoch, duration (seconds or null); no row: not found */                        \
     X(MEDIA_EPOCH, 2, "SELECT epoch, duration FROM media.media_epoch($1::uuid, $2::uuid)")         \
+    /* owner, id, t = set the title, title|null, visibility|null = as it is                        \
+     * -> code (ok, not_found, bad_request), detail, media */                                      \
+    X(MEDIA_PATCH, 5,                                                                              \
+      "SELECT code, detail, media FROM media.media_patch($1::uuid, $2::uuid, $3::boolean, $4, "    \
+      "$5)")                                                                                       \
+    /* owner, id -> code (ok, not_found) */                                                        \
+    X(MEDIA_DELETE, 2, "SELECT code FROM media.media_delete($1::uuid, $2::uuid)")                  \
+    /* owner, id -> code (ok, not_found, conflict), detail, media, outbox */                       \
+    X(MEDIA_CANCEL, 2,                                                                             \
+      "SELECT code, detail, media, outbox FROM media.media_cancel($1::uuid, $2::uuid)")            \
+    X(MEDIA_RETRY, 2,                                                                              \
+      "SELECT code, detail, media, outbox FROM media.media_retry($1::uuid, $2::uuid)")             \
+    /* owner, id, pipeline, params JSON|null -> code (ok, not_found, conflict, pipeline_unknown,   \
+     * params_invalid), detail, media, outbox */                                                   \
+    X(MEDIA_RUN, 4,                                                                                \
+      "SELECT code, detail, media, outbox FROM media.media_run($1::uuid, $2::uuid, $3, "           \
+      "$4::jsonb)")                                                                                \
     /* ---- workers ---- */                                                                        \
     /* queue, worker name, lease seconds, steps this worker can do "{audio,notify}"                \
      * -> the job, or no row: id, media_id, step, attempt, max_attempts, fence, params (JSON, the  \
@@ -86,6 +140,20 @@
       "SELECT code, outbox FROM media.job_fail($1::uuid, $2::bigint, $3::boolean, $4, $5)")        \
     /* id, fence: given back on drain, the attempt does not count -> code, outbox */               \
     X(JOB_RELEASE, 2, "SELECT code, outbox FROM media.job_release($1::uuid, $2::bigint)")          \
+    /* ---- notifier: as the JOB statements, of the queue notify alone ---- */                     \
+    /* worker name, lease seconds -> columns of JOB_CLAIM */                                       \
+    X(NOTIFY_CLAIM, 2,                                                                             \
+      "SELECT id, media_id, step, attempt, max_attempts, fence, params, range, object_key, size, " \
+      "name, content_type, owner_id, request_id, traceparent, created "                            \
+      "FROM media.notify_claim($1, $2::int)")                                                      \
+    X(NOTIFY_HEARTBEAT, 5,                                                                         \
+      "SELECT code FROM media.notify_heartbeat($1::uuid, $2::bigint, $3::int, $4::float8, "        \
+      "$5::float8)")                                                                               \
+    X(NOTIFY_FINISH, 3,                                                                            \
+      "SELECT code, outbox FROM media.notify_finish($1::uuid, $2::bigint, $3::jsonb)")             \
+    X(NOTIFY_FAIL, 5,                                                                              \
+      "SELECT code, outbox FROM media.notify_fail($1::uuid, $2::bigint, $3::boolean, $4, $5)")     \
+    X(NOTIFY_RELEASE, 2, "SELECT code, outbox FROM media.notify_release($1::uuid, $2::bigint)")    \
     /* ---- janitor; each is safe to run in several replicas at once ---- */                       \
     /* -> t when this session is the leader */                                                     \
     X(JANITOR_LEAD, 0, "SELECT pg_try_advisory_lock(7244633110031)")                               \
@@ -103,6 +171,11 @@
     X(JANITOR_DOOMED, 1, "SELECT object_key, s3_upload_id FROM media.janitor_doomed($1::int)")     \
     /* object key: nothing of it is left in S3 */                                                  \
     X(JANITOR_OBJECT_GONE, 1, "SELECT media.janitor_object_gone($1)")                              \
+    /* limit -> object_key of live objects beside which S3 may have unfinished uploads; hidden for \
+     * a minute from the next call */                                                              \
+    X(JANITOR_STRAYS, 1, "SELECT object_key FROM media.janitor_strays($1::int)")                   \
+    /* object key: S3 lists no unfinished upload of it any more */                                 \
+    X(JANITOR_STRAYS_GONE, 1, "SELECT media.janitor_strays_gone($1)")                              \
     /* -> n expired sessions deleted */                                                            \
     X(JANITOR_SESSIONS, 0, "SELECT media.janitor_sessions()")                                      \
     /* ---- mediactl ---- */                                                                       \
@@ -112,6 +185,8 @@
     X(CTL_USER_PASSWD, 2, "SELECT code FROM media.ctl_user_passwd($1, $2)")                        \
     /* email, t = disable | f = enable -> code */                                                  \
     X(CTL_USER_DISABLE, 2, "SELECT code FROM media.ctl_user_disable($1, $2::boolean)")             \
+    /* email, bytes and uploads: number, "default", or null = as it is -> code, quota (JSON) */    \
+    X(CTL_USER_QUOTA, 3, "SELECT code, quota FROM media.ctl_user_quota($1, $2, $3)")               \
     /* -> id, email, roles, disabled, created_at, media, bytes */                                  \
     X(CTL_USER_LIST, 0,                                                                            \
       "SELECT id, email, roles, disabled, created_at, media, bytes FROM media.ctl_user_list()")    \

@@ -56,6 +56,9 @@ size_t media_http_date(int64_t unix_s, char *dst, size_t cap);
 size_t media_rfc3339(int64_t unix_ms, char *dst, size_t cap);
 /* Parses an IMF-fixdate: 0 and *unix_s, or MEDIA_E_REJECT. [any] */
 int media_http_date_parse(media_str_t s, int64_t *unix_s);
+/* Parses an RFC 3339 time in UTC ("2013-05-24T00:00:00Z", a fraction is cut off): as above. [any]
+ */
+int media_rfc3339_parse(media_str_t s, int64_t *unix_s);
 
 /* UUID version 7 (RFC 9562 5.7) from a time in ms and 10 random bytes, lower case, 36 chars + NUL.
  * [any] */
@@ -63,5 +66,9 @@ int media_http_date_parse(media_str_t s, int64_t *unix_s);
 void media_uuid7(int64_t unix_ms, const uint8_t rnd[10], char dst[MEDIA_UUID_LEN + 1]);
 /* 1 if `s` is a UUID in its canonical lower- or upper-case text form. [any] */
 int media_uuid_valid(media_str_t s);
+/* Its 16 bytes; MEDIA_E_REJECT for another text. [any] */
+int media_uuid_parse(media_str_t s, uint8_t dst[16]);
+/* When a UUIDv7 was made, unix milliseconds; -1 for a UUID of another version. [any] */
+int64_t media_uuid7_ms(const uint8_t id[16]);
 
 #endif

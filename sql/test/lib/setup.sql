@@ -29,20 +29,32 @@ INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, fan_out, pa
   ('ring', 'p', 'short', '{q}', false, '{}', '{}'),
   ('ring', 'q', 'short', '{p}', false, '{}', '{}');
 
-CREATE FUNCTION test.person(p_name text, p_quota bigint DEFAULT NULL) RETURNS uuid LANGUAGE sql AS $$
-  INSERT INTO media.users (email, password_hash, quota_bytes)
-  VALUES (p_name || '@example.test', '$y$hash', p_quota) RETURNING id
+CREATE FUNCTION test.person(p_name text, p_quota bigint DEFAULT NULL, p_uploads int DEFAULT NULL) RETURNS uuid
+LANGUAGE sql AS $$
+  INSERT INTO media.users (email, password_hash, quota_bytes, quota_uploads)
+  VALUES (p_name || '@example.test', '$y$hash', p_quota, p_uploads) RETURNING id
 $$;
 
 CREATE FUNCTION test.who(p_name text) RETURNS uuid LANGUAGE sql AS $$
   SELECT id FROM media.users WHERE email = p_name || '@example.test'
 $$;
 
-CREATE FUNCTION test.open(p_id uuid, p_owner uuid, p_size bigint DEFAULT 100, p_pipeline text DEFAULT NULL,
+-- p_size null: nobody knows how long the file is.
+CREATE FUNCTION test.opened(p_id uuid, p_owner uuid, p_size bigint DEFAULT 100, p_pipeline text DEFAULT 'one',
+                            p_params jsonb DEFAULT NULL, p_name text DEFAULT 'film.mp4',
+                            p_no_replace boolean DEFAULT false, p_key text DEFAULT NULL, p_sha256 text DEFAULT NULL,
+                            p_title text DEFAULT 'A film', p_visibility text DEFAULT NULL,
+                            p_least bigint DEFAULT 0, p_most bigint DEFAULT NULL)
+RETURNS TABLE (code text, detail text, members text, reserved bigint, media_id uuid, size bigint, media text)
+LANGUAGE sql AS $$
+  SELECT * FROM media.upload_open(p_id, p_owner, 'original/' || p_id, p_name, p_title, p_visibility, p_pipeline,
+    p_params, coalesce(p_size, p_least), coalesce(p_size, p_most), p_sha256, 'req-1', p_no_replace, p_key, NULL, NULL)
+$$;
+
+CREATE FUNCTION test.open(p_id uuid, p_owner uuid, p_size bigint DEFAULT 100, p_pipeline text DEFAULT 'one',
                           p_params jsonb DEFAULT NULL, p_name text DEFAULT 'film.mp4',
-                          p_no_replace boolean DEFAULT false) RETURNS text LANGUAGE sql AS $$
-  SELECT code FROM media.upload_open(p_id, p_owner, 'original/' || p_id, p_name, 'video/mp4', p_size, p_pipeline,
-                                     p_params, 'req-1', p_no_replace)
+                          p_no_replace boolean DEFAULT false, p_key text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+  SELECT code FROM test.opened(p_id, p_owner, p_size, p_pipeline, p_params, p_name, p_no_replace, p_key)
 $$;
 
 CREATE FUNCTION test.close(p_id uuid, p_pipeline text DEFAULT 'one', p_size bigint DEFAULT 100,
@@ -51,6 +63,12 @@ CREATE FUNCTION test.close(p_id uuid, p_pipeline text DEFAULT 'one', p_size bigi
 RETURNS TABLE (code text, detail text, media text, outbox text) LANGUAGE sql AS $$
   SELECT * FROM media.upload_commit(p_id, p_name, 'A film', 'video/mp4', p_size, repeat('ab', 32), '"etag"',
                                     p_pipeline, p_params, p_visibility, 'req-1', '00-trace')
+$$;
+
+-- A login of whoever it is: the sid. A refresh token is known by the letter its digest is made of.
+CREATE FUNCTION test.login(p_user uuid, p_letter text DEFAULT NULL, p_ttl_s int DEFAULT 60) RETURNS uuid LANGUAGE sql AS $$
+  SELECT o.sid FROM media.users u, media.session_open(u.id, media.user_version(u), repeat(p_letter, 64), p_ttl_s) o
+   WHERE u.id = p_user
 $$;
 
 -- An upload from its first byte to its commit.
@@ -153,7 +171,9 @@ CREATE FUNCTION test.everything() RETURNS text LANGUAGE sql AS $$
   SELECT md5(concat(
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.users t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.sessions t),
+    (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.revocations t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.uploads t),
+    (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.upload_keys t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.media t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.jobs t),
     (SELECT string_agg(t::text, '|' ORDER BY t::text) FROM media.outputs t),

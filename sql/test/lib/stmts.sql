@@ -11,7 +11,7 @@ ALTER TABLE test.stmts ADD function text;
 UPDATE test.stmts SET function = (regexp_match(text, 'media\.(\w+)\('))[1];
 
 CREATE TABLE test.roles (role text, section text);
-INSERT INTO test.roles VALUES ('media_gateway', 'gateway'), ('media_worker', 'workers'), ('media_notifier', 'workers'),
+INSERT INTO test.roles VALUES ('media_gateway', 'gateway'), ('media_worker', 'workers'), ('media_notifier', 'notifier'),
   ('media_janitor', 'janitor'), ('media_ctl', 'mediactl');
 -- every program publishes, so every one marks what it has sent
 CREATE VIEW test.uses AS

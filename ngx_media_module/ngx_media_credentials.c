@@ -1,14 +1,12 @@
 
 /*
- * Credentials in, access token out: the two codecs of the login.
+ * Credentials as they come: HTTP Basic, or a JSON body.
  */
 
 
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 
 #include "ngx_media_login.h"
-#include "ngx_media_request.h"
 #include "media/json.h"
 
 
@@ -18,8 +16,6 @@
 static ngx_int_t ngx_media_login_split(char *text, size_t len,
     ngx_media_credentials_t *c);
 static ngx_int_t ngx_media_login_copy(char *dst, size_t max, media_str_t s);
-static json_t *ngx_media_login_claims(ngx_http_request_t *r, ngx_str_t *id,
-    ngx_str_t *email, ngx_str_t *roles);
 
 
 ngx_int_t
@@ -155,94 +151,4 @@ done:
     json_decref(root);
 
     return rc;
-}
-
-
-ngx_int_t
-ngx_media_login_token(ngx_http_request_t *r, ngx_str_t *id,
-    ngx_str_t *email, ngx_str_t *roles, ngx_str_t *token)
-{
-    json_t                 *claims;
-    ssize_t                 n;
-    media_err_t             ei;
-    ngx_media_main_conf_t  *mmcf;
-
-    mmcf = ngx_media_main_conf(r);
-
-    token->data = ngx_pnalloc(r->pool, MEDIA_JWT_MAX_TOKEN + 1);
-    claims = ngx_media_login_claims(r, id, email, roles);
-
-    if (token->data == NULL || claims == NULL) {
-        json_decref(claims);
-        return NGX_ERROR;
-    }
-
-    n = media_jwt_issue(mmcf->issue_key, claims, (char *) token->data,
-                        MEDIA_JWT_MAX_TOKEN + 1, &ei);
-    json_decref(claims);
-
-    if (n < 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "media: no access token, cause=\"%s\"", ei.text);
-        return NGX_ERROR;
-    }
-
-    token->len = n;
-
-    return NGX_OK;
-}
-
-
-/* NULL when out of memory */
-
-static json_t *
-ngx_media_login_claims(ngx_http_request_t *r, ngx_str_t *id,
-    ngx_str_t *email, ngx_str_t *roles)
-{
-    char                    jti[MEDIA_UUID_LEN + 1];
-    int                     rc;
-    json_t                 *claims, *array;
-    u_char                  rnd[10];
-    json_int_t              now;
-    ngx_media_main_conf_t  *mmcf;
-
-    mmcf = ngx_media_main_conf(r);
-    now = ngx_time();
-
-    if (RAND_bytes(rnd, sizeof(rnd)) != 1) {
-        return NULL;
-    }
-
-    media_uuid7((int64_t) now * 1000, rnd, jti);
-
-    array = json_loadb((char *) roles->data, roles->len, 0, NULL);
-    if (array == NULL) {
-        return NULL;
-    }
-
-    claims = json_object();
-
-    rc = json_object_set_new(claims, "sub",
-                         json_stringn((char *) id->data, id->len));
-    rc |= json_object_set_new(claims, "email",
-                         json_stringn((char *) email->data, email->len));
-    rc |= json_object_set_new(claims, "roles", array);
-    rc |= json_object_set_new(claims, "iat", json_integer(now));
-    rc |= json_object_set_new(claims, "nbf", json_integer(now));
-    rc |= json_object_set_new(claims, "exp",
-                         json_integer(now + mmcf->access_ttl));
-    rc |= json_object_set_new(claims, "iss",
-                         json_stringn((char *) mmcf->issuer.data,
-                                      mmcf->issuer.len));
-    rc |= json_object_set_new(claims, "aud",
-                         json_stringn((char *) mmcf->audience.data,
-                                      mmcf->audience.len));
-    rc |= json_object_set_new(claims, "jti", json_string(jti));
-
-    if (rc != 0) {
-        json_decref(claims);
-        return NULL;
-    }
-
-    return claims;
 }
