@@ -29,7 +29,8 @@ mkdir -p "$OUT"
 rc=0
 for vendor in $VENDORS; do
     say "== $vendor: ${SUITES_ON[$vendor]}"
-    S3=$vendor SUITES=${SUITES_ON[$vendor]} FUZZ_SECONDS=${FUZZ_SECONDS:-60} dev/test.sh 2>&1 | tee "$OUT/$vendor.out" || rc=1
+    S3=$vendor SUITES=${SUITES_ON[$vendor]} FUZZ_SECONDS=${FUZZ_SECONDS:-60} dev/test.sh 2>&1 |
+        tee "$OUT/$vendor.out" || rc=1
     rm -rf "${OUT:?}/$vendor"
     cp -r build/test "$OUT/$vendor"
 done
@@ -63,7 +64,8 @@ skipped() {
     printf 'What `make test-all` found; every suite was run on the machine and commit named here.\n\n'
     printf '| | |\n|---|---|\n'
     printf '| date | %s |\n' "$(date -u +%Y-%m-%d)"
-    printf '| commit | %s%s |\n' "$(git rev-parse --short=12 HEAD)" "$(git diff --quiet HEAD -- . ":!docs/TESTED.md" || printf ' and changes')"
+    printf '| commit | %s%s |\n' "$(git rev-parse --short=12 HEAD)" \
+        "$(git diff --quiet HEAD -- . ":!docs/TESTED.md" || printf ' and changes')"
     printf '| machine | %s cores, %s GiB, Linux %s |\n' "$(nproc)" \
         "$(awk '/^MemTotal/ { printf "%d", $2 / 1048576 }' /proc/meminfo)" "$(uname -r)"
     printf '| nginx | %s |\n' "$(version nginx -v)"

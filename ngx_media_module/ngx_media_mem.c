@@ -12,6 +12,12 @@
 #define NGX_MEDIA_BLOCKS_KEPT   512
 #define NGX_MEDIA_MEM_PRESSURE  250     /* ms between calls of pressed() */
 
+#define ngx_media_mem_waiter(q)                                               \
+    (ngx_queue_data(q, ngx_media_mem_waiter_t, queue))
+#define ngx_media_mem_first(queue)                                            \
+    (ngx_queue_empty(queue) ? NULL                                            \
+                            : ngx_media_mem_waiter(ngx_queue_head(queue)))
+
 
 static size_t                   ngx_media_mem_limit;    /* for all */
 static size_t                   ngx_media_mem_reserve;  /* behind it, lent */
@@ -19,6 +25,8 @@ static size_t                   ngx_media_mem_used;
 static size_t                   ngx_media_mem_lent;
 static ngx_queue_t              ngx_media_mem_holders;  /* these wait */
 static ngx_queue_t              ngx_media_mem_newcomers;
+static uint64_t                 ngx_media_mem_now;      /* virtual time: taken
+                                                           of the last turn */
 static ngx_media_mem_waiter_t  *ngx_media_mem_turn;     /* being resumed */
 static ngx_event_t              ngx_media_mem_event;
 static ngx_event_t              ngx_media_mem_timer;
@@ -27,6 +35,7 @@ static ngx_media_block_t       *ngx_media_mem_kept;
 static ngx_uint_t               ngx_media_mem_nkept;
 
 
+static ngx_uint_t ngx_media_mem_go(ngx_media_mem_waiter_t *w);
 static void ngx_media_mem_wait(ngx_media_mem_waiter_t *w, ngx_queue_t *queue);
 static ngx_media_mem_waiter_t *ngx_media_mem_next(void);
 static void ngx_media_mem_post(void);
@@ -87,10 +96,8 @@ ngx_media_mem_ask(ngx_media_mem_waiter_t *w, size_t *loan, size_t need)
     w->loan = loan;
     w->need = need;
 
-    if (!w->waiting
-        && (ngx_queue_empty(&ngx_media_mem_holders) || ngx_media_mem_turn == w)
-        && ngx_media_mem_fits(need))
-    {
+    if (ngx_media_mem_go(w) && ngx_media_mem_fits(need)) {
+
         if (ngx_media_mem_used >= ngx_media_mem_limit) {
             *loan = need;
             ngx_media_mem_lent += need;
@@ -110,11 +117,7 @@ ngx_media_mem_admit(ngx_media_mem_waiter_t *w)
 {
     w->loan = NULL;
 
-    if (ngx_media_mem_used < ngx_media_mem_limit
-        && ngx_queue_empty(&ngx_media_mem_holders)
-        && (ngx_queue_empty(&ngx_media_mem_newcomers)
-            || ngx_media_mem_turn == w))
-    {
+    if (ngx_media_mem_go(w) && ngx_media_mem_used < ngx_media_mem_limit) {
         return 1;
     }
 
@@ -124,20 +127,64 @@ ngx_media_mem_admit(ngx_media_mem_waiter_t *w)
 }
 
 
+/* Nobody waits, or it is its turn. What was taken while nobody had to wait for
+ * it does not count. */
+
+static ngx_uint_t
+ngx_media_mem_go(ngx_media_mem_waiter_t *w)
+{
+    if (ngx_media_mem_turn == w) {
+        return 1;
+    }
+
+    if (w->waiting
+        || !ngx_queue_empty(&ngx_media_mem_holders)
+        || !ngx_queue_empty(&ngx_media_mem_newcomers))
+    {
+        return 0;
+    }
+
+    w->taken = ngx_media_mem_now;
+
+    return 1;
+}
+
+
+/* Into its place by what it took; behind its equals. */
+
 static void
 ngx_media_mem_wait(ngx_media_mem_waiter_t *w, ngx_queue_t *queue)
 {
+    ngx_queue_t  *q;
+
     if (w->waiting) {
         return;
     }
 
     w->waiting = 1;
-    ngx_queue_insert_tail(queue, &w->queue);
+    w->taken = ngx_max(w->taken, ngx_media_mem_now);
+
+    for (q = ngx_queue_last(queue);
+         q != ngx_queue_sentinel(queue)
+         && ngx_media_mem_waiter(q)->taken > w->taken;
+         q = ngx_queue_prev(q))
+    {
+        /* void */
+    }
+
+    ngx_queue_insert_after(q, &w->queue);
     ngx_media_gauge(NGX_MEDIA_G_MEMORY_WAITING, 1);
 
     if (!ngx_media_mem_timer.timer_set) {
         ngx_add_timer(&ngx_media_mem_timer, NGX_MEDIA_MEM_PRESSURE);
     }
+}
+
+
+void
+ngx_media_mem_took(ngx_media_mem_waiter_t *w, size_t n)
+{
+    w->taken += n;
 }
 
 
@@ -243,23 +290,19 @@ ngx_media_mem_post(void)
 static ngx_media_mem_waiter_t *
 ngx_media_mem_next(void)
 {
-    ngx_media_mem_waiter_t  *w;
+    ngx_media_mem_waiter_t  *holder, *newcomer;
 
-    if (!ngx_queue_empty(&ngx_media_mem_holders)) {
-        w = ngx_queue_data(ngx_queue_head(&ngx_media_mem_holders),
-                           ngx_media_mem_waiter_t, queue);
+    holder = ngx_media_mem_first(&ngx_media_mem_holders);
+    newcomer = ngx_media_mem_first(&ngx_media_mem_newcomers);
 
-        return ngx_media_mem_fits(w->need) ? w : NULL;
-    }
-
-    if (!ngx_queue_empty(&ngx_media_mem_newcomers)
-        && ngx_media_mem_used < ngx_media_mem_limit)
+    if (newcomer != NULL
+        && ngx_media_mem_used < ngx_media_mem_limit
+        && (holder == NULL || newcomer->taken < holder->taken))
     {
-        return ngx_queue_data(ngx_queue_head(&ngx_media_mem_newcomers),
-                              ngx_media_mem_waiter_t, queue);
+        return newcomer;
     }
 
-    return NULL;
+    return holder != NULL && ngx_media_mem_fits(holder->need) ? holder : NULL;
 }
 
 
@@ -274,6 +317,7 @@ ngx_media_mem_wake(ngx_event_t *ev)
         ngx_queue_remove(&w->queue);
         ngx_media_gauge(NGX_MEDIA_G_MEMORY_WAITING, -1);
 
+        ngx_media_mem_now = ngx_max(ngx_media_mem_now, w->taken);
         ngx_media_mem_turn = w;
         w->resume(w->data);
         ngx_media_mem_turn = NULL;

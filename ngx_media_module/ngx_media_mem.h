@@ -3,9 +3,12 @@
  * The memory of uploads of unknown length: blocks, counted against
  * media_memory, which is the budget of one process. [loop]
  *
- * Most of the budget is for whoever asks first. Once that is used up, those who
- * hold parts wait in a queue, those who hold nothing yet behind all of them;
- * the head of the queue goes on when blocks come back.
+ * Most of the budget is for whoever asks first. Once that is used up they wait,
+ * and when blocks come back, go on in the order of what they have taken since
+ * (start-time fair queueing, Goyal et al. 1996): the one that took least first.
+ * So all who wait get the same bytes per second, whatever they could send.
+ * Those who hold nothing yet have a queue of their own: only free blocks help
+ * them, and they must not keep a loan from others.
  *
  * That alone could stand still, with all memory in parts that are not full
  * yet. Hence the reserve, as large as the largest part: it is lent, and a loan
@@ -48,6 +51,7 @@ typedef struct {
     size_t                     *loan;       /* where a loan is written to;
                                                NULL: holds nothing yet */
     size_t                      need;       /* the loan that is wanted */
+    uint64_t                    taken;      /* virtual time, in bytes */
     unsigned                    waiting:1;
 } ngx_media_mem_waiter_t;
 
@@ -64,6 +68,8 @@ ngx_uint_t ngx_media_mem_ask(ngx_media_mem_waiter_t *w, size_t *loan,
     size_t need);
 /* The same for one who holds nothing yet. */
 ngx_uint_t ngx_media_mem_admit(ngx_media_mem_waiter_t *w);
+/* It took n bytes: others come before it now. */
+void ngx_media_mem_took(ngx_media_mem_waiter_t *w, size_t n);
 /* It waits no more. */
 void ngx_media_mem_forget(ngx_media_mem_waiter_t *w);
 /* Gives the loan back, if there is one: the part's blocks are free, or it took

@@ -123,6 +123,8 @@ ngx_media_parts_append(ngx_media_upload_t *u, u_char *p, size_t n)
                                      u->mcf->parts_total);
     }
 
+    ngx_media_mem_took(&u->parts.waiter, n);
+
     for ( /* void */ ; n > 0; p += taken, n -= taken) {
 
         u->parts.unused = 0;
