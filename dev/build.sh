@@ -13,7 +13,7 @@ if [ "$PRESET" = asan ]; then
     nginx_asan_build
     export MEDIA_NGINX_ASAN_SRC=$NGINX_ASAN_SRC
 fi
-if [ ! -f "$BUILD/build.ninja" ]; then
+if [ ! -f "$BUILD/build.ninja" ] || [ CMakePresets.json -nt "$BUILD/build.ninja" ]; then
     cmake --preset "$PRESET" >/dev/null
 fi
 cmake --build --preset "$PRESET" -- --quiet | { grep -vE '^(ninja: no work|-- )' || true; }

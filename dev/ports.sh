@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # Ports for a system beside the one of `make up`. Sourced after proc.sh.
 
-# Ports that nobody listens on now, below those the kernel hands out; from TEST_NGINX_PORT on there are 40
+# Ports that nobody listens on now, below those the kernel hands out; from TEST_NGINX_PORT on there are 60
 # for the files of t/ that run side by side (dev/prove1.sh), and one more
 free_ports() {
     local base n
     while :; do
         base=$((20000 + RANDOM % 10000))
-        for ((n = 0; n < 49; n++)); do
+        for ((n = 0; n < 69; n++)); do
             if port_open $((base + n)); then
                 continue 2
             fi

@@ -16,7 +16,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 
 SUITES=${SUITES:-units sql t t-asan e2e logs fuzz}
 TEST_LOG=$ROOT/build/test
-FUZZ_SECONDS=${FUZZ_SECONDS:-30}
+FUZZ_SECONDS=${FUZZ_SECONDS:-20}
 wanted() { [[ " $SUITES " = *" $1 "* ]]; }
 
 finish() {
@@ -71,7 +71,7 @@ test_nginx() ( # release|asan [hup|leaks]
     leaks) export ASAN_OPTIONS=${ASAN_OPTIONS/detect_leaks=0/detect_leaks=1} LSAN_OPTIONS=suppressions=$ROOT/dev/lsan.supp ;;
     esac
     # one prove each: they wait more than they work, and one that bails out must not end the others
-    printf '%s\0' "${tests[@]}" | xargs -0 -n 1 -P 4 --process-slot-var=PROVE_SLOT dev/prove1.sh || rc=1
+    printf '%s\0' "${tests[@]}" | xargs -0 -n 1 -P 6 --process-slot-var=PROVE_SLOT dev/prove1.sh || rc=1
     if compgen -G "$reports/report*" >/dev/null; then
         printf 'not ok - sanitizers found nothing\n'
         cat "$reports"/report*
@@ -113,7 +113,7 @@ if wanted sql || wanted t || wanted t-asan || wanted t-hup || wanted t-leak || w
     trap 'exit 143' TERM
     trap 'exit 129' HUP
     free_ports
-    export MEDIA_H2C_PORT=$((TEST_NGINX_PORT + 40))
+    export MEDIA_H2C_PORT=$((TEST_NGINX_PORT + 60))
     system_up
 fi
 if wanted sql; then

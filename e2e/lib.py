@@ -265,9 +265,9 @@ def _unowned():
 _inherited = frozenset(_unowned())
 
 
-def unowned():
-    """What nobody answers for since this test file began."""
-    return [problem for problem in _unowned() if problem not in _inherited]
+def unowned(media_id=""):
+    """What nobody answers for since this test file began, of one media or of all."""
+    return [problem for problem in _unowned() if problem not in _inherited and media_id in problem]
 
 
 def mails(media_id):
@@ -441,3 +441,16 @@ def janitor_pass(**env):
     done = subprocess.run(["media-janitor", "--once"], env={**base, **env}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+def nothing_left(what="", seconds=90):
+    """Time passes until every row and object has an owner: a test point, which says what has none."""
+    def probe():
+        janitor_pass()
+        return not unowned()
+    left = []
+    try:
+        wait("nothing is left", probe, seconds, 0.5)
+    except TimeoutError:
+        left = unowned()
+    check(not left, f"{what}: nothing is left over" if what else "nothing is left over", "\n".join(left))

@@ -7,8 +7,8 @@ import random
 import socket
 import struct
 
-from lib import (URL, RUN, SlowUpload, User, check, clip, janitor_pass, main, media_like, nginx_workers, note, request,
-                 unowned, wait)
+from lib import (URL, RUN, SlowUpload, User, check, clip, main, media_like, nginx_workers, note, nothing_left, request,
+                 wait)
 
 FORM = (b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp4\"\r\n\r\n", b"\r\n--b--\r\n")
 
@@ -68,10 +68,7 @@ def test_vanishing_clients():
     bad = [line for line in log.splitlines() if "[alert]" in line or "[emerg]" in line or "[crit]" in line]
     check(not bad, "no alert in the log", "\n".join(bad[:10]))
 
-    def clean():
-        janitor_pass()
-        return not unowned()
-    wait("nothing is left over", clean, 90, 1)
+    nothing_left()
 
 
 def test_more_than_the_memory():

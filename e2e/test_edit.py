@@ -37,7 +37,7 @@ def test_again():
     check(True, "a mail for each end")
     refused = run(user, media_id, pipeline="audio", params={"format": "exe"})
     check(refused.status == 422 and refused.json["code"] == "params_invalid", "params are checked", refused)
-    wait("nothing without owner", lambda: not unowned(), 180, 0.5)
+    wait("nothing without owner", lambda: not unowned(media_id), 180, 0.5)
     check(True, "the object of the mp3 goes, too")
 
 
@@ -48,7 +48,7 @@ def test_stop():
     wait("at work", running(media_id))
     answer = user.request("POST", f"/media/{media_id}/cancel")
     check(answer.status == 200 and answer.json["state"] == "canceled", "is canceled at once", answer)
-    wait("nothing without owner", lambda: not unowned(), 180, 0.5)
+    wait("nothing without owner", lambda: not unowned(media_id), 180, 0.5)
     check(True, "the worker lets go, what it wrote is removed")
     check(user.media(media_id)["outputs"] == [] and not mails(media_id), "no output, no mail")
     answer = user.request("POST", f"/media/{media_id}/retry")
@@ -70,7 +70,7 @@ def test_delete():
         check(user.request("DELETE", f"/media/{media_id}").status == 204, "delete")
         check(user.media(media_id) is None, "gone")
         check(user.request("GET", f"/media/{media_id}/original").status == 404, "its bytes, too")
-    wait("nothing without owner", lambda: not unowned(), 180, 0.5)
+    wait("nothing without owner", lambda: not unowned(done) and not unowned(busy), 180, 0.5)
     check(True, "no object is left")
     check(value("SELECT count(*) FROM media.jobs WHERE media_id IN (%s, %s)", done, busy) == 0, "no job is left")
 

@@ -4,18 +4,10 @@ nobody owns. The points are held by freezing what the gateway waits for."""
 
 import threading
 
-from lib import (SlowUpload, User, check, freeze, janitor_pass, kill, main, media_like, multiparts, note, objects,
-                 sql, thaw, unowned, up, value, wait)
+from lib import (SlowUpload, User, check, freeze, kill, main, media_like, multiparts, note, nothing_left, objects,
+                 sql, thaw, up, value, wait)
 
 PART = 8 << 20
-
-
-def settled():
-    """All that was uploaded is gone or owned; the janitor may need a second look where S3 was still busy."""
-    def probe():
-        janitor_pass()
-        return not unowned()
-    wait("nothing is left over", probe, 90, 1)
 
 
 def killed_at(name, arrange, expect_rows=1):
@@ -29,8 +21,7 @@ def killed_at(name, arrange, expect_rows=1):
     for server in frozen:
         thaw(server)
     up("nginx")
-    settled()
-    check(not unowned(), f"{name}: nothing without an owner", "\n".join(unowned()))
+    nothing_left(name)
     check(not multiparts(keys), f"{name}: no multipart upload is left")
     check(objects() <= before or value("SELECT count(*) FROM media.media WHERE owner_id = "
                                        "(SELECT id FROM media.users WHERE email = %s)", user.email) == 1,
@@ -139,8 +130,7 @@ def test_client_gone():
             upload.send(b"x" * (1 << 20))
         upload.close()
         wait("the intent is closed", lambda: value("SELECT count(*) FROM media.uploads") == 0, 20)
-        settled()
-        check(not unowned(), f"client gone, {name}: nothing without an owner")
+        nothing_left(f"client gone, {name}")
 
 
 def test_no_worker_left():
@@ -155,8 +145,7 @@ def test_no_worker_left():
         os.kill(pid, signal.SIGKILL)
     note(f"{len(workers)} worker processes killed")
     wait("new workers", lambda: nginx_workers() and user.put(media_like(5000)).status == 201, 20)
-    settled()
-    check(not unowned(), "killed workers: nothing without an owner", "\n".join(unowned()))
+    nothing_left("killed workers")
     upload.close()
 
 

@@ -16,8 +16,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import (RUN, URL, User, check, janitor_pass, main, media_like, nginx_workers as workers, note, pids, sql, unowned,
-                 wait)
+from lib import (RUN, URL, User, check, main, media_like, nginx_workers as workers, note, nothing_left, pids, wait)
 
 MANY = int(os.environ.get("MANY", 500))
 SLOW_S = int(os.environ.get("SLOW_S", 10))
@@ -309,11 +308,7 @@ def test_fair():
 
 def test_nothing_left():
     """rows and objects"""
-    def clean():
-        sql("UPDATE media.objects SET retry_at = now() WHERE state = 'doomed'")
-        janitor_pass()
-        return not unowned()
-    wait("nothing is left over", clean, 90, 0.5)
+    nothing_left()
     check(gauge("uploads_active") == 0, "no upload is active")
 
 

@@ -5,7 +5,7 @@ import json
 import threading
 
 from lib import (SlowUpload, User, check, clip, freeze, kill, mail_of, mails, main, media_like, ready, request,
-                 servers, sql, stop, thaw, unowned, janitor_pass, up, value, wait, wait_ready)
+                 servers, sql, stop, thaw, nothing_left, up, value, wait, wait_ready)
 
 
 def test_rabbitmq_away():
@@ -60,10 +60,7 @@ def test_s3_away():
     wait_ready()
     check(user.put(media_like(200000)).status == 201, "uploads work again")
 
-    def clean():
-        janitor_pass()
-        return not unowned()
-    wait("nothing is left over", clean, 90, 1)
+    nothing_left()
 
 
 def test_s3_restarts_under_parts():

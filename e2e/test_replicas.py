@@ -13,7 +13,7 @@ import subprocess
 import threading
 import uuid
 
-from lib import RUN, URL, User, check, janitor_pass, main, media_like, pids, request, sql, unowned, value, wait
+from lib import RUN, URL, User, check, janitor_pass, main, media_like, nothing_left, pids, request, sql, value, wait
 
 MIB = 1 << 20
 
@@ -199,11 +199,7 @@ def test_one_name():
 
 def test_nothing_is_left():
     """of all that"""
-    def clean():
-        janitor_pass()
-        return not [p for p in unowned() if not p.startswith("object without owner")]
-    wait("rows are clean", clean, 60, 0.5)
-    check(True, "rows are clean")
+    nothing_left()
 
 
 main(test_one_key, test_killed_gateway, test_last_bytes, test_open_uploads, test_one_name, test_nothing_is_left)

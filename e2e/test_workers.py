@@ -6,8 +6,8 @@ import signal
 import subprocess
 import time
 
-from lib import (RUN, User, check, expire_leases, freeze, hasten, janitor_pass, kill, looped, mail_of, mails, main,
-                 note, objects, pids, servers, sql, thaw, unowned, up, value, wait)
+from lib import (RUN, User, check, expire_leases, freeze, hasten, kill, looped, mail_of, mails, main,
+                 note, nothing_left, objects, pids, servers, sql, thaw, up, value, wait)
 
 
 def transcoders():
@@ -30,14 +30,6 @@ def outputs(media_id):
     return [k for k in objects() if k.startswith(f"media/{media_id}/") and not k.endswith("/original")]
 
 
-def settle_objects():
-    """Time passes: the grace of the losers is over."""
-    def probe():
-        janitor_pass()
-        return not unowned()
-    wait("losers removed", probe, 60, 0.5)
-
-
 def test_kill_in_mid_job():
     """kill -9 of a worker in mid-job: the next one makes the only mp3"""
     worker = one_worker()
@@ -50,7 +42,7 @@ def test_kill_in_mid_job():
     up("workers", WORKERS="4")
     media = user.settled(media_id)
     check(media["state"] == "ready" and media["jobs"][0]["attempt"] == 2, "ready at the second attempt", media["jobs"])
-    settle_objects()
+    nothing_left()
     check(len(outputs(media_id)) == 1, "one mp3 in the bucket", outputs(media_id))
     mail_of(media_id)
     check(len(mails(media_id)) == 1, "one mail")
@@ -81,7 +73,7 @@ def test_frozen_worker_wakes_up():
         media_id in line and '"end":"lost"' in line for line in log.read_text().splitlines()), 30)
     check(outputs(media_id) == first and user.media(media_id)["outputs"][0]["digest"] == digest,
           "the zombie overwrote nothing")
-    settle_objects()
+    nothing_left()
     check(len(outputs(media_id)) == 1, "one mp3 in the bucket", outputs(media_id))
     mail_of(media_id)
     check(len(mails(media_id)) == 1, "one mail")
@@ -133,7 +125,7 @@ def test_cancel():
     check(done.returncode == 0, "mediactl job cancel", done.stderr)
     media = user.settled(media_id)
     check(media["state"] == "canceled", "the media is canceled", media["state"])
-    settle_objects()
+    nothing_left()
     check(not outputs(media_id), "no output is kept", outputs(media_id))
     done = subprocess.run(["mediactl", "job", "retry", str(job)], capture_output=True, text=True)
     check(done.returncode == 0 and user.settled(media_id)["state"] == "ready", "mediactl job retry", done.stderr)

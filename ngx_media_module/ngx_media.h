@@ -78,7 +78,7 @@ typedef struct {
 } ngx_media_gauges_t;
 
 #define NGX_MEDIA_LOGIN_LIMITS  3       /* ngx_media_login_limit.c */
-#define NGX_MEDIA_LOGIN_SLOTS   512
+#define NGX_MEDIA_LOGIN_SLOTS   16384
 
 typedef struct {
     ngx_atomic_t                counters[NGX_MEDIA_COUNTER_COUNT];

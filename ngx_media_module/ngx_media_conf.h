@@ -73,7 +73,7 @@ char *ngx_media_check_region(ngx_conf_t *cf, void *post, void *data);
 ngx_int_t ngx_media_check_s3_dialect(ngx_conf_t *cf, ngx_media_s3_conf_t *s3);
 
 /* The zone of the counters (ngx_media_shm.c). */
-#define NGX_MEDIA_SHM_MIN  (16 * ngx_pagesize)
+#define NGX_MEDIA_SHM_MIN  (1024 * 1024)
 
 char *ngx_media_add_zone(ngx_conf_t *cf, ngx_media_main_conf_t *mcf,
     size_t size);

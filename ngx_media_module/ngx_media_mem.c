@@ -178,6 +178,8 @@ ngx_media_mem_wait(ngx_media_mem_waiter_t *w, ngx_queue_t *queue)
     if (!ngx_media_mem_timer.timer_set) {
         ngx_add_timer(&ngx_media_mem_timer, NGX_MEDIA_MEM_PRESSURE);
     }
+
+    ngx_media_mem_post();       /* it may be its turn at once */
 }
 
 

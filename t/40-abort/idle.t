@@ -3,6 +3,7 @@
 
 use lib 't/lib';
 use Test::More;
+use Time::HiRes qw(time);
 use MediaTest;
 use MediaH2;
 use MediaNginx;

@@ -65,11 +65,12 @@ sub request_of {
 
 # ---- what is left ----
 
-# Time passes: uploads without a heart-beat are dead, what is doomed is due, and the janitor comes by, twice
+# Time passes: uploads without a heart-beat are dead, what is doomed is due, and the janitor comes by: dooms what was
+# theirs, deletes it, and looks again
 sub swept {
     my $anna = user('anna')->{id};
     sql("UPDATE uploads SET heartbeat_at = now() - interval '1h' WHERE owner_id = '$anna'");
-    for (1 .. 2) {
+    for (1 .. 3) {
         sql("UPDATE objects SET retry_at = now() WHERE state = 'doomed'; UPDATE objects SET strays_at = now() WHERE strays_at > now()");
         local %ENV = (%ENV, PGUSER => 'media_janitor', MEDIA_UPLOAD_STALE_S => 60);
         delete @ENV{ grep { /^MEDIA_HEALTH/ } keys %ENV };
@@ -94,11 +95,7 @@ SQL
 # How many multipart uploads S3 lists under its key
 sub unfinished {
     my ($id) = @_;
-    my $region = $ENV{AWS_REGION} // 'us-east-1';
-    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
-    my $said = MediaTest::run(qq{user = "$ENV{AWS_ACCESS_KEY_ID}:$ENV{AWS_SECRET_ACCESS_KEY}"\n},
-        qw(curl -sS -f -K - --max-time 60 --aws-sigv4), "aws:amz:$region:s3",
-        "$ENV{AWS_ENDPOINT_URL}/$bucket?prefix=media%2F$id%2Foriginal&uploads=");
+    my $said = s3_curl("?prefix=media%2F$id%2Foriginal&uploads=", '-f');
     return scalar(() = $said =~ /<UploadId>/g);
 }
 

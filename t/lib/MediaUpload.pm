@@ -97,7 +97,7 @@ SQL
 # The bytes of an original in the real S3; undef when there is no object
 sub object_bytes {
     my ($id) = @_;
-    my $key = sql("SELECT object_key FROM media WHERE id = '$id'");
+    my $key = sql("SELECT object_key FROM media WHERE id = '$id'") || "media/$id/original";
     my $body = s3_curl($key, '-w', '%{http_code}');
     my $status = substr $body, -3, 3, '';
     return $status eq '200' ? $body : undef;
