@@ -24,7 +24,7 @@ def main():
     problems = []
     for path in files(".c", ".h", ".cc"):
         names = list(EVERYWHERE)
-        if path.startswith("ngx_media_module/") and "/ngx_media_amqp" not in path:
+        if path.startswith("ngx_media_module/") and "/amqp/" not in path:
             names += LOOP
         for line, name in calls(code(read(path)), names):
             problems.append(f"{path}:{line}: {name}() is banned")

@@ -19,8 +19,8 @@ CRYPT = r"crypt\.h"
 RULES = [
     (r"libmedia/(src|include)/", [NET, PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT]),
     (r"libmedia/(test|fuzz)/", [PQ, AMQP, CURL, AV, NGX, SECCOMP]),
-    (r"ngx_media_module/ngx_media_pg", [AMQP, CURL, AV, SECCOMP]),
-    (r"ngx_media_module/ngx_media_amqp", [PQ, CURL, AV, SECCOMP]),
+    (r"ngx_media_module/pg/", [AMQP, CURL, AV, SECCOMP]),
+    (r"ngx_media_module/amqp/", [PQ, CURL, AV, SECCOMP]),
     (r"ngx_media_module/", [PQ, AMQP, CURL, AV, SECCOMP]),
     (r"workers/common/", [AV, NGX, CRYPT]),
     (r"workers/test/", [NGX]),
@@ -31,12 +31,13 @@ RULES = [
 ]
 
 WORKERS = ["workers/" + d for d in ("test", "common", "transcoder", "notifier", "janitor", "mediactl")]
+ROOMS = ["ngx_media_module/" + d for d in ("core", "auth", "http", "s3", "pg", "amqp", "upload", "download", "media")]
 # "quoted" includes: where a file's own project headers may lie
 OWN = [
     (r"libmedia/src/", ["libmedia/src", "libmedia/include"]),
     (r"libmedia/include/", ["libmedia/include"]),
     (r"libmedia/(test|fuzz)/", ["libmedia/test", "libmedia/fuzz", "libmedia/src", "libmedia/include"]),
-    (r"ngx_media_module/", ["ngx_media_module", "libmedia/include"]),
+    (r"ngx_media_module/", ROOMS + ["libmedia/include"]),
     (r"workers/common/", ["workers/common", "libmedia/include"]),
     (r"workers/test/", WORKERS + ["libmedia/include", "libmedia/test"]),
     (r"workers/(\w+)/", ["workers/{0}", "workers/common", "libmedia/include"]),

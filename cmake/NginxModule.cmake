@@ -45,7 +45,6 @@ char *ngx_module_order[] = { NULL };
     "{ global: ngx_modules; ngx_module_names; ngx_module_order; local: *; };\n")
   add_library(${name} MODULE ${ARGN} ${CMAKE_CURRENT_BINARY_DIR}/${name}_modules.c)
   target_include_directories(${name} SYSTEM PRIVATE ${NGX_INCLUDES})
-  target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   # nginx's callbacks leave parameters unused by design; its timers read the first fields of
   # any event's data as a connection's (ngx_event_ident, debug log), which gcc takes for an overrun
   target_compile_options(${name} PRIVATE
