@@ -43,7 +43,7 @@ bench: build ## the figures of bench/RESULTS.md (a section alone: bench/run.sh N
 lint: ## format, banned functions, include directions, file sizes, shellcheck, cppcheck
 	@.ci/lint.sh
 
-fuzz: ## every fuzz target for SECONDS_EACH (60)
+fuzz: ## every fuzz target for SECONDS_EACH (60), or RUNS=n inputs; TARGETS="jwt http1" some
 	@dev/fuzz.sh
 
 clean: ## remove build/ (make down PURGE=1 removes the data)

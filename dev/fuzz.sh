@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
-# make fuzz: every fuzz target for SECONDS_EACH (60), as many at once as there are cores. TAP on stdout.
+# make fuzz: every fuzz target, as many at once as there are cores. TAP on stdout.
+#   SECONDS_EACH=60   for so long, or RUNS=n: so many inputs
+#   TARGETS="jwt http1"   some of them
 # What a run learns is kept in build/fuzz/corpus; a finding is left in build/fuzz/findings.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-SECONDS_EACH=${SECONDS_EACH:-60}
+LIMIT=-max_total_time=${SECONDS_EACH:-60}
+if [ -n "${RUNS-}" ]; then
+    LIMIT=-runs=$RUNS
+fi
 cd "$ROOT"
 PRESET=fuzz "$ROOT/dev/build.sh"
 OUT=$ROOT/build/fuzz
-mapfile -t targets < <(find "$OUT" -maxdepth 3 -type f -name 'fuzz_*' -perm -u+x | sort)
+WANTED=${TARGETS:-.*}
+mapfile -t targets < <(find "$OUT" -maxdepth 3 -type f -name 'fuzz_*' -perm -u+x | sort |
+    grep -E "/fuzz_(${WANTED// /|})\$")
 printf '1..%d\n' "${#targets[@]}"
 
 fuzz_one() { # PATH
@@ -18,7 +25,7 @@ fuzz_one() { # PATH
     if [ -d "$ROOT/libmedia/fuzz/corpus/$name" ]; then
         seeds=("$ROOT/libmedia/fuzz/corpus/$name")
     fi
-    if "$1" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    if "$1" "$LIMIT" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$findings/" "$corpus" "${seeds[@]}" >"$OUT/$name.log" 2>&1; then
         printf 'ok - %s: %s\n' "$name" "$(sed -n 's/^stat::number_of_executed_units: */runs /p' "$OUT/$name.log")"
     else
@@ -27,7 +34,7 @@ fuzz_one() { # PATH
     fi
 }
 export -f fuzz_one
-export OUT ROOT SECONDS_EACH
+export OUT ROOT LIMIT
 if [ ${#targets[@]} -gt 0 ]; then
     printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz_one "$1"' fuzz
 fi
