@@ -29,7 +29,9 @@ BEGIN
     FROM media m WHERE m.id = p_job.media_id;
   INSERT INTO outbox (queue, job_id, message) VALUES (p_job.queue, p_job.id, v_message)
     RETURNING id INTO v_id;
-  UPDATE jobs SET announced_at = now() WHERE id = p_job.id;
+  IF p_job.announced_at IS DISTINCT FROM now() THEN
+    UPDATE jobs SET announced_at = now() WHERE id = p_job.id;
+  END IF;
   RETURN jsonb_build_array(jsonb_build_object('id', v_id::text, 'queue', p_job.queue, 'message', v_message));
 END $$;
 
@@ -113,7 +115,7 @@ DECLARE
   v_outbox jsonb := '[]';
 BEGIN
   FOR v_job IN
-    UPDATE jobs j SET state = 'queued', not_before = now()
+    UPDATE jobs j SET state = 'queued', not_before = now(), announced_at = now()
      WHERE j.media_id = p_media AND j.state = 'waiting'
        AND NOT EXISTS (
          SELECT FROM unnest(j.depends_on) d
@@ -286,15 +288,24 @@ CREATE FUNCTION media.run_start(p_media uuid) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 DECLARE
   v_media media;
-  v_outbox jsonb;
+  v_job jobs;
+  v_outbox jsonb := '[]';
 BEGIN
   SELECT * INTO v_media FROM media WHERE id = p_media;
-  INSERT INTO jobs (media_id, owner_id, run, pipeline, step, queue, depends_on, max_attempts, priority, params)
-  SELECT p_media, v_media.owner_id, v_media.run, s.pipeline, s.step, s.queue, s.depends_on, s.max_attempts, s.priority,
-         step_params(s, v_media.params)
-    FROM pipeline_steps s WHERE s.pipeline = v_media.pipeline AND NOT s.fan_out;
-  v_outbox := media_advance(p_media);
-  RETURN v_outbox || media_settle(p_media);
+  FOR v_job IN
+    INSERT INTO jobs (media_id, owner_id, run, pipeline, step, queue, depends_on, max_attempts, priority, params,
+                      state, announced_at)
+    SELECT p_media, v_media.owner_id, v_media.run, s.pipeline, s.step, s.queue, s.depends_on, s.max_attempts, s.priority,
+           step_params(s, v_media.params), CASE s.depends_on WHEN '{}' THEN 'queued' ELSE 'waiting' END,
+           CASE s.depends_on WHEN '{}' THEN now() END
+      FROM pipeline_steps s WHERE s.pipeline = v_media.pipeline AND NOT s.fan_out
+    RETURNING *
+  LOOP
+    IF v_job.state = 'queued' THEN
+      v_outbox := v_outbox || job_announce(v_job);
+    END IF;
+  END LOOP;
+  RETURN CASE v_outbox WHEN '[]' THEN media_settle(p_media) ELSE v_outbox END;
 END $$;
 
 -- Runs failed or canceled jobs of a media again, with a fresh set of attempts; what
