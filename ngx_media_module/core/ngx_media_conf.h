@@ -84,6 +84,10 @@ void ngx_media_leave_zone(void);                    /* [loop] exit_process */
 char *ngx_media_conf_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *content);
 
+/* Takes http:// or https:// off u->url, which is url then; 0: it is neither. */
+ngx_uint_t ngx_media_conf_scheme(ngx_url_t *u, ngx_str_t *url,
+    ngx_uint_t *ssl);
+
 ngx_uint_t ngx_media_is_loopback(struct sockaddr *sa);
 
 /* An environment variable copied into cf->pool with a NUL behind it; empty when

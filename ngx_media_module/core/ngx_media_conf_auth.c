@@ -270,29 +270,17 @@ static char *
 ngx_media_conf_jwks_url(ngx_conf_t *cf, ngx_media_jwks_conf_t *jwks)
 {
     ngx_url_t               u;
+    ngx_uint_t              ssl;
     ngx_media_http_peer_t  *peer;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
-    u.url = jwks->name;
-    u.uri_part = 1;
-
-    if (ngx_strncasecmp(u.url.data, (u_char *) "http://", 7) == 0) {
-        u.url.data += 7;
-        u.url.len -= 7;
-        u.default_port = 80;
-
-    } else if (ngx_strncasecmp(u.url.data, (u_char *) "https://", 8) == 0) {
-        u.url.data += 8;
-        u.url.len -= 8;
-        u.default_port = 443;
-        jwks->ssl = 1;
-
-    } else {
+    if (!ngx_media_conf_scheme(&u, &jwks->name, &ssl)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" must start with http:// or https://, or "
                            "be \"file\" and a path", &jwks->name);
         return NGX_CONF_ERROR;
     }
+
+    jwks->ssl = ssl;
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\"",

@@ -102,6 +102,30 @@ done:
 
 
 ngx_uint_t
+ngx_media_conf_scheme(ngx_url_t *u, ngx_str_t *url, ngx_uint_t *ssl)
+{
+    size_t  len;
+
+    *ssl = ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0;
+
+    if (!*ssl && ngx_strncasecmp(url->data, (u_char *) "http://", 7) != 0) {
+        return 0;
+    }
+
+    len = *ssl ? 8 : 7;
+
+    ngx_memzero(u, sizeof(ngx_url_t));
+
+    u->url.data = url->data + len;
+    u->url.len = url->len - len;
+    u->uri_part = 1;
+    u->default_port = *ssl ? 443 : 80;
+
+    return 1;
+}
+
+
+ngx_uint_t
 ngx_media_is_loopback(struct sockaddr *sa)
 {
     if (sa->sa_family == AF_INET) {

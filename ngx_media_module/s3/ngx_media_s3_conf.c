@@ -20,8 +20,9 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_media_main_conf_t  *mcf = conf;
 
-    ngx_url_t   u;
-    ngx_str_t  *value;
+    ngx_url_t    u;
+    ngx_str_t   *value;
+    ngx_uint_t   ssl;
 
     if (mcf->s3.host.len != 0) {
         return "is duplicate";
@@ -29,28 +30,15 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
-    u.url = value[1];
-    u.uri_part = 1;
-
-    if (ngx_strncasecmp(u.url.data, (u_char *) "http://", 7) == 0) {
-        u.url.data += 7;
-        u.url.len -= 7;
-        u.default_port = 80;
-
-    } else if (ngx_strncasecmp(u.url.data, (u_char *) "https://", 8) == 0) {
-        u.url.data += 8;
-        u.url.len -= 8;
-        u.default_port = 443;
-        mcf->s3.ssl = 1;
-
-    } else {
+    if (!ngx_media_conf_scheme(&u, &value[1], &ssl)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" in \"%V\" must start with http:// or "
                            "https://",
                            &value[1], &value[0]);
         return NGX_CONF_ERROR;
     }
+
+    mcf->s3.ssl = ssl;
 
     if (u.url.len > 0 && u.url.data[u.url.len - 1] == '/') {
         u.url.len--;
