@@ -140,6 +140,7 @@ sub gone {
 
 sub destroy {
     my ($self) = @_;
+    $self->kill('STOP');        # or it would start another worker meanwhile
     CORE::kill('KILL', $self->children, $self->{pid});
     waitpid $self->{pid}, 0;
     delete $running{ $self->{pid} };
