@@ -7,6 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 VENDORS=${VENDORS:-minio versitygw}
+export MANY=${MANY:-2000}   # uploads at once in e2e/test_many.py
 OUT=$ROOT/build/test-all
 declare -A SUITES_ON=(
     [minio]="units sql t t-hup t-leak e2e logs fuzz"
