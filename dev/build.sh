@@ -16,4 +16,4 @@ fi
 if [ ! -f "$BUILD/build.ninja" ] || [ CMakePresets.json -nt "$BUILD/build.ninja" ]; then
     cmake --preset "$PRESET" >/dev/null
 fi
-cmake --build --preset "$PRESET" -- --quiet | { grep -vE '^(ninja: no work|-- )' || true; }
+cmake --build --preset "$PRESET" -- --quiet 2>&1 | { grep -vE '^(ninja: no work|-- )' || true; }
