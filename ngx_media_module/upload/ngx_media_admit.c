@@ -275,8 +275,10 @@ ngx_media_admit_opened(void *data, ngx_media_pg_result_t *res)
 
     if (res->rc != NGX_OK || res->nrows != 1) {
 
-        /* NGX_ABORT: it may have been written after all; the janitor sees a
-         * row without heart-beat */
+        /* it may have been written after all, or will be: if it is behind what
+         * we say now, the janitor sees a row without heart-beat */
+
+        u->opened = res->rc == NGX_ABORT;
 
         ngx_media_query_log(u->log, res, &u->request_id);
 

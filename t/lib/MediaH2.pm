@@ -7,6 +7,7 @@ package MediaH2;
 #   my $id = $h2->request('PUT', '/upload/a.mp4', { authorization => ... });    # its stream, left open
 #   $h2->body($id, $bytes);             # sends as flow control allows, and ends the stream
 #   my $answer = $h2->answer($id);      # {status, body, json, reset}
+#   $h2->{goaway}, $h2->{gone}          # the last stream it takes, once it has said so; the connection has ended
 
 use v5.30;
 use warnings;
@@ -116,7 +117,7 @@ sub pull {
     my $select = IO::Select->new($self->{socket});
     my $got = 0;
     while ($select->can_read($got ? 0 : $seconds)) {
-        sysread($self->{socket}, $self->{in}, 65_536, length $self->{in}) or last;
+        sysread($self->{socket}, $self->{in}, 65_536, length $self->{in}) or return !($self->{gone} = 1);
         while (length $self->{in} >= 9) {
             my ($high, $low, $type, $flags, $id) = unpack 'CnCCN', $self->{in};
             my $n = $high << 16 | $low;
@@ -145,7 +146,7 @@ sub take {
         my $target = $id ? $stream : $self;
         $target->{window} += unpack 'N', $payload if $target;
     } elsif ($type == GOAWAY) {
-        $self->{goaway} = unpack 'x4N', $payload;
+        $self->{goaway} = unpack 'N', $payload;
     } elsif ($stream && $type == HEADERS) {
         my $first = unpack 'C', $payload;
         $stream->{status} = $first & 128 ? $status{ $first & 127 } : substr $payload, 2, 3;
