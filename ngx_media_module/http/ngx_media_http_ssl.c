@@ -17,6 +17,7 @@
 static ngx_int_t ngx_media_http_ssl_trust(ngx_conf_t *cf, ngx_ssl_t *ssl,
     ngx_str_t *ca);
 static void ngx_media_http_ssl_handshaked(ngx_connection_t *c);
+static const char *ngx_media_http_ssl_cause(ngx_connection_t *c);
 static ngx_int_t ngx_media_http_ssl_name(ngx_connection_t *c,
     ngx_str_t *name);
 
@@ -142,10 +143,25 @@ ngx_media_http_ssl_handshaked(ngx_connection_t *c)
         return;
     }
 
-    ngx_media_http_next_addr(conn->call,
-                             (c->write->timedout || c->read->timedout)
-                             ? "TLS handshake timed out"
-                             : "TLS handshake failed");
+    ngx_media_http_next_addr(conn->call, ngx_media_http_ssl_cause(c));
+}
+
+
+static const char *
+ngx_media_http_ssl_cause(ngx_connection_t *c)
+{
+    long  verified;
+
+    if (c->write->timedout || c->read->timedout) {
+        return "TLS handshake timed out";
+    }
+
+    /* of its certificate */
+
+    verified = SSL_get_verify_result(c->ssl->connection);
+
+    return verified == X509_V_OK ? "TLS handshake failed"
+                                 : X509_verify_cert_error_string(verified);
 }
 
 

@@ -85,6 +85,12 @@ ngx_media_alive_done(void *data, ngx_media_s3_result_t *res)
     ngx_media_alive_call = NULL;
     ngx_del_timer(&ngx_media_alive_timer);
 
+    if (!ngx_media_alive_fine) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "media s3 failed: is the bucket there? status=%ui "
+                      "cause=%s", res->status, res->cause ? res->cause : "-");
+    }
+
     ngx_media_alive_tell(ngx_media_alive_fine);
 }
 
@@ -94,6 +100,10 @@ ngx_media_alive_expired(ngx_event_t *ev)
 {
     ngx_media_s3_cancel(ngx_media_alive_call);
     ngx_media_alive_call = NULL;
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "media s3 failed: is the bucket there? no answer in %d ms",
+                  NGX_MEDIA_ALIVE_WAIT);
 
     ngx_media_alive_tell(0);
 }

@@ -177,16 +177,16 @@ my $good = certificate(good => 'IP:127.0.0.1,DNS:localhost');
 my $other = certificate(other => 'DNS:other.example');
 my %tls = (
     'a certificate we trust' => [$good, $good->[0], 200],
-    'nobody trusts it' => [$good, undef, 503],
-    'a certificate of another name' => [$other, $other->[0], 503],
+    'nobody trusts it' => [$good, undef, 503, 'self-signed certificate'],
+    'a certificate of another name' => [$other, $other->[0], 503, 'IP address mismatch'],
 );
 for my $name (sort keys %tls) {
-    my ($certificate, $ca, $status) = @{ $tls{$name} };
+    my ($certificate, $ca, $status, $cause) = @{ $tls{$name} };
     my $tls_server = MediaJwt::Issuer->start(tls => $certificate);
     $tls_server->keys('k1');
     $nginx = nginx_for($tls_server, http => $ca ? "media_auth_jwks_trusted_certificate $ca;" : '');
     if ($status == 503) {
-        ok(eval { $nginx->await($name, sub { $nginx->log_text =~ /not fetched, cause="TLS handshake failed"/ }) }, "$name - refused");
+        ok(eval { $nginx->await($name, sub { $nginx->log_text =~ /not fetched, cause="$cause"/ }) }, "$name - refused");
     }
     comes_to($nginx, $status, $name, 'k1', 'RS256');
     $nginx->stop($name, $status == 503 ? qr/\[crit\].*SSL_do_handshake/ : undef);

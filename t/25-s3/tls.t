@@ -1,5 +1,6 @@
 # S3 over TLS with a certificate of its own CA: for an address, for a host, for the bucket's host; and refused where it is
-# for another name or of another CA. Uploads, downloads by proxy_pass, and the workers' S3.
+# for another name, of another CA or out of date, or where there is no handshake. Uploads, downloads by proxy_pass, and the
+# workers' S3.
 
 use lib 't/lib';
 use Test::More;
@@ -7,6 +8,7 @@ use MediaTest;
 use MediaNginx;
 use MediaUpload;
 use MediaObject;
+use MediaProxy;
 use MediaVendor;
 
 my $dir = File::Temp->newdir;
@@ -22,11 +24,12 @@ sub authority {
 }
 
 sub certificate {
-    my ($ca, $names) = @_;
+    my ($ca, $names, $days) = @_;
+    $days //= 2;
     my $at = File::Temp->newdir(DIR => $dir);
     MediaNginx::spew("$at/ext", "subjectAltName=$names\n");
     MediaTest::run('', qw(openssl req -newkey rsa:2048 -nodes -subj /CN=s3 -keyout), "$at/private.key", '-out', "$at/csr");
-    MediaTest::run('', qw(openssl x509 -req -days 2 -CAcreateserial -in), "$at/csr", '-CA', "$dir/$ca.crt", '-CAkey', "$dir/$ca.key",
+    MediaTest::run('', qw(openssl x509 -req -CAcreateserial -days), $days, '-in', "$at/csr", '-CA', "$dir/$ca.crt", '-CAkey', "$dir/$ca.key",
         '-extfile', "$at/ext", '-out', "$at/public.crt");
     unlink "$at/csr", "$at/ext";
     return $at;
@@ -93,5 +96,102 @@ good('a certificate of the host', $s3, 'localhost', $ca);
 bad('a certificate of the host, for the virtual host', $s3, 'localhost', $ca, @virtual);
 bad('a certificate of the host, for its address', $s3, '127.0.0.1', $ca);
 $s3->stop;
+
+# ---- a good S3 turns bad: first while uploads know of no harm, then when they do ----
+
+# A TLS server of that certificate, which nobody gets to speak HTTP with; its port
+my (@servers, @certificates);
+sub tls_server {
+    my ($at) = @_;
+    my $port = MediaVendor::free_port();
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/s_server";
+        open STDERR, '>&', \*STDOUT;
+        exec qw(openssl s_server -quiet -www -accept), "127.0.0.1:$port", '-cert', "$at/public.crt", '-key', "$at/private.key";
+    }
+    push @servers, $pid;
+    push @certificates, $at;
+    return $port;
+}
+END { local $?; kill 'KILL', @servers }
+
+my %port = (
+    'another name' => tls_server(certificate('ca', 'DNS:elsewhere')),
+    'another CA' => tls_server(certificate('other', 'DNS:localhost')),
+    'out of date' => tls_server(certificate('ca', 'DNS:localhost', -1)),
+);
+my %cause = (
+    'another name' => 'hostname mismatch',
+    'another CA' => 'unable to get local issuer certificate',
+    'out of date' => 'certificate has expired',
+    'RST at once' => 'TLS handshake failed',
+    'RST behind the ClientHello' => 'TLS handshake failed',
+    'FIN behind the ClientHello' => 'TLS handshake failed',
+    'garbage' => 'TLS handshake failed',
+    'half a handshake' => 'TLS handshake failed',
+    'silence' => 'TLS handshake timed out',
+    'silence behind half a handshake' => 'TLS handshake timed out',
+);
+
+# Half of what the real S3 says first
+sub half { my ($link) = @_; $link->{held} = $link->take($link->{client}); $link->forward; $link->say(substr $link->swallow(qr/./s), 0, 300); return }
+
+my %how = (
+    'RST at once' => sub { $_[0]->reset },
+    'RST behind the ClientHello' => sub { $_[0]->take($_[0]{client}); $_[0]->reset },
+    'FIN behind the ClientHello' => sub { $_[0]->take($_[0]{client}); $_[0]->close },
+    'garbage' => sub { $_[0]->take($_[0]{client}); $_[0]->say('HTTP/1.1 400 Bad Request' . "\r\n" x 2); $_[0]->stall },
+    'half a handshake' => sub { half($_[0]); $_[0]->reset },
+    'silence' => sub { $_[0]->stall },
+    'silence behind half a handshake' => sub { half($_[0]); $_[0]->stall },
+);
+
+$s3 = MediaVendor->start(tls => certificate('ca', 'DNS:localhost'));
+my $proxy = MediaProxy->start($s3->{port}, sub {
+    my ($self, $link) = @_;
+    my $mode = $self->mode;
+    return $how{$mode}->($link) if $how{$mode};
+    $link->{server} = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port{$mode}) if $port{$mode};
+    return;
+});
+
+# as of a MediaVendor
+{ no warnings 'once'; *MediaProxy::url = sub { my ($self, $host) = @_; return "https://$host:$self->{port}" } }
+my $nginx = gateway($proxy, 'localhost', $ca, media_s3_connect_timeout => '1s');
+for my $port (values %port) {
+    $nginx->await('a TLS server', sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) });
+}
+my $anna = user('anna')->{id};
+my $row = media('anna');
+my $n = 0;
+
+for my $mode (sort keys %cause) {
+    $proxy->mode('');
+    $nginx->await('S3 is well', sub { $nginx->ask(put('a.mp4', 'x' x 100))->{status} == 201 });
+    $proxy->mode($mode);
+    $proxy->cut;
+    # nothing is left of the connections from before, and nginx has seen it
+    $nginx->await('the cut', sub { MediaNginx::slurp("/proc/$proxy->{pid}/task/$proxy->{pid}/children") eq '' });
+    $nginx->ask(http('GET /healthz', "Connection: close\n"));
+    for my $when ('a surprise', 'known') {
+        my $id = 'tls-' . ++$n . "-$$";
+        my $seen = length $nginx->log_text;
+        my $answer = $nginx->ask(put('a.mp4', $bytes, "X-Request-Id: $id"));
+        problem($answer, 503, 'storage_unavailable', "$mode, $when");
+        is($answer->{headers}{'retry-after'}, 5, "$mode, $when - when to come back");
+        await_intent($nginx, $id, "$mode, $when");
+        like(substr($nginx->log_text, $seen), qr/\[error\].*media s3 failed: .*cause=\Q$cause{$mode}\E/, "$mode, $when - the log tells why");
+    }
+    is($nginx->ask(http("GET /media/$row/original", bearer('anna')))->{status}, 503, "$mode - no download");
+}
+is($nginx->metric('uploads_active'), 0, 'no upload is active');
+is(sql("SELECT count(*) FROM uploads WHERE owner_id = '$anna'"), 0, 'no intent is open');
+is(sql("SELECT count(*) FROM objects o WHERE state = 'pending' AND NOT EXISTS (SELECT FROM uploads u WHERE u.id = o.media_id)"
+    . " AND object_key LIKE '%/original'"), 0, 'no object is pending for ever');
+$proxy->mode('');
+committed($nginx->ask(put('a.mp4', $bytes)), $bytes, 'after all that: the next upload');
+$nginx->stop('S3 that turns bad', qr/\[crit\].*SSL_do_handshake/);
 
 done_testing();
