@@ -10,6 +10,9 @@
 
 static void ngx_media_body_handler(ngx_http_request_t *r);
 static void ngx_media_body_readable(ngx_http_request_t *r);
+#if (NGX_HAVE_EPOLLRDHUP)
+static ngx_uint_t ngx_media_body_whole(ngx_http_request_t *r);
+#endif
 static void ngx_media_body_rewind(ngx_http_request_t *r);
 static ngx_int_t ngx_media_body_unreadable(ngx_media_upload_t *u,
     ngx_int_t rc);
@@ -139,7 +142,7 @@ ngx_media_body_pause(ngx_media_upload_t *u)
 
 #if (NGX_HAVE_EPOLLRDHUP)
 
-    if (rev->pending_eof) {
+    if (rev->pending_eof && !ngx_media_body_whole(u->op.r)) {
         u->op.r->connection->error = 1;
         return ngx_media_upload_left(u);
     }
@@ -148,6 +151,36 @@ ngx_media_body_pause(ngx_media_upload_t *u)
 
     return NGX_OK;
 }
+
+
+/* The client has closed its half, but all of its body lies in the socket: it
+ * may well wait for the answer. Of TLS and chunks only reading would tell. */
+
+#if (NGX_HAVE_EPOLLRDHUP)
+
+static ngx_uint_t
+ngx_media_body_whole(ngx_http_request_t *r)
+{
+    int                n, err;
+    socklen_t          len;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (r->stream != NULL || c->ssl != NULL || r->headers_in.chunked) {
+        return 0;
+    }
+
+    err = 0;
+    len = sizeof(int);
+
+    return getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == 0
+           && err == 0
+           && ioctl(c->fd, FIONREAD, &n) == 0
+           && n >= r->request_body->rest;
+}
+
+#endif
 
 
 ngx_int_t
