@@ -36,13 +36,13 @@ static void ngx_media_pg_collect(ngx_media_pg_query_t *q, PGresult *res);
 static void ngx_media_pg_end(ngx_media_pg_conn_t *pc);
 static ngx_uint_t ngx_media_pg_stale(ngx_media_pg_conn_t *pc);
 static void ngx_media_pg_idle(ngx_media_pg_conn_t *pc);
-static void ngx_media_pg_notice(void *data, const PGresult *res);
 
 
 void
 ngx_media_pg_connect(ngx_media_pg_conn_t *pc)
 {
     pc->state = NGX_MEDIA_PG_CONNECTING;
+    pc->said = 0;
 
     pc->pg = PQconnectStartParams(ngx_media_pg.info.keywords,
                                   ngx_media_pg.info.values, 0);
@@ -78,7 +78,7 @@ ngx_media_pg_connect_poll(ngx_media_pg_conn_t *pc)
 
     ngx_media_pg_unwatch(pc);
 
-    status = PQconnectPoll(pc->pg);
+    status = ngx_media_pg_poll(pc);
 
     if (status == PGRES_POLLING_OK) {
         ngx_media_pg_connected(pc);
@@ -107,6 +107,7 @@ ngx_media_pg_connected(ngx_media_pg_conn_t *pc)
     ngx_uint_t  level;
 
     if (PQsetnonblocking(pc->pg, 1) != 0
+        || ngx_media_pg_feed_open(pc) != NGX_OK
         || ngx_media_pg_watch(pc, NGX_READ_EVENT) != NGX_OK)
     {
         ngx_media_pg_lost(pc, NULL);
@@ -238,11 +239,12 @@ ngx_media_pg_socket_handler(ngx_event_t *ev)
 static void
 ngx_media_pg_read(ngx_media_pg_conn_t *pc)
 {
-    int                    good;
     PGresult              *res;
+    ngx_uint_t             good;
     ngx_media_pg_query_t  *q;
 
-    good = PQconsumeInput(pc->pg) && ngx_media_pg_flush(pc) == NGX_OK;
+    good = ngx_media_pg_consume(pc) == NGX_OK
+           && ngx_media_pg_flush(pc) == NGX_OK;
 
     /* PQisBusy() is also what parses notices that come while idle */
 
@@ -273,6 +275,8 @@ ngx_media_pg_read(ngx_media_pg_conn_t *pc)
             return;
         }
     }
+
+    ngx_media_pg_ignore(pc);
 
     if (!good || PQstatus(pc->pg) != CONNECTION_OK) {
         ngx_media_pg_lost(pc, NULL);
@@ -310,6 +314,7 @@ ngx_media_pg_send(ngx_media_pg_conn_t *pc, ngx_media_pg_query_t *q)
     pc->query = q;
     q->conn = pc;
     pc->c->idle = 0;
+    pc->said = 0;
 
     if (pc->timer.timer_set) {
         ngx_del_timer(&pc->timer);
@@ -318,7 +323,7 @@ ngx_media_pg_send(ngx_media_pg_conn_t *pc, ngx_media_pg_query_t *q)
     /* A server that went away while we were idle may be seen right now; once
      * the statement is sent its outcome would be unknown. */
 
-    if (!PQconsumeInput(pc->pg) || PQisBusy(pc->pg)
+    if (ngx_media_pg_consume(pc) != NGX_OK || PQisBusy(pc->pg)
         || PQstatus(pc->pg) != CONNECTION_OK)
     {
         rc = NGX_ERROR;
@@ -528,7 +533,7 @@ ngx_media_pg_lost(ngx_media_pg_conn_t *pc, const char *why)
     q = pc->query;
     state = pc->state;
 
-    ngx_media_pg_text(text, sizeof(text), why ? why : PQerrorMessage(pc->pg));
+    ngx_media_pg_text(text, sizeof(text), why ? why : ngx_media_pg_why(pc));
 
     /* an outage says so once, the attempts to end it are not news */
 
@@ -575,18 +580,11 @@ ngx_media_pg_close(ngx_media_pg_conn_t *pc)
     }
 
     ngx_media_pg_unwatch(pc);
+    ngx_media_pg_feed_close(pc);
 
     PQfinish(pc->pg);
     pc->pg = NULL;
 
     pc->state = NGX_MEDIA_PG_CLOSED;
     ngx_memzero(pc->prepared, sizeof(pc->prepared));
-}
-
-
-/* NOTICE and WARNING may quote data, and libpq's default prints to stderr. */
-
-static void
-ngx_media_pg_notice(void *data, const PGresult *res)
-{
 }

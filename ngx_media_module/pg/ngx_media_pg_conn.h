@@ -1,11 +1,12 @@
 
 /*
  * Private to ngx_media_pg*.c, the only files that include libpq: the structs
- * of the pool and what its four parts call of each other.
+ * of the pool and what its five parts call of each other.
  *
  *   ngx_media_pg.c           the pool: hands queries to connections
  *   ngx_media_pg_query.c     one query: made, waiting, ended
  *   ngx_media_pg_conn.c      one connection: connect, send, read, close
+ *   ngx_media_pg_input.c     what a server may say: no more than we bear
  *   ngx_media_pg_conninfo.c  where to connect, checked and completed
  */
 
@@ -76,6 +77,10 @@ struct ngx_media_pg_conn_s {
 
     ngx_event_t                 timer;
     ngx_media_pg_state_e        state;
+    size_t                      said;       /* bytes since it was asked */
+    int                         socket;     /* libpq's, once more */
+    int                         pair[2];    /* in its place, to be read */
+    unsigned                    fed:1;      /* they are open */
     unsigned                    fresh:1;    /* made after the last failure */
     u_char                      prepared[MEDIA_STMT_COUNT];
 };
@@ -152,6 +157,18 @@ void ngx_media_pg_send(ngx_media_pg_conn_t *pc, ngx_media_pg_query_t *q);
 void ngx_media_pg_lost(ngx_media_pg_conn_t *pc, const char *why);
 void ngx_media_pg_close(ngx_media_pg_conn_t *pc);
 void ngx_media_pg_conn_timer_handler(ngx_event_t *ev);
+
+/* What it says, see ngx_media_pg_input.c. poll, consume: as libpq's, and an
+ * error if it says too much; why() tells. ignore: throws away what nobody waits
+ * for. */
+
+PostgresPollingStatusType ngx_media_pg_poll(ngx_media_pg_conn_t *pc);
+ngx_int_t ngx_media_pg_consume(ngx_media_pg_conn_t *pc);
+ngx_int_t ngx_media_pg_feed_open(ngx_media_pg_conn_t *pc);
+void ngx_media_pg_feed_close(ngx_media_pg_conn_t *pc);
+void ngx_media_pg_ignore(ngx_media_pg_conn_t *pc);
+void ngx_media_pg_notice(void *data, const PGresult *res);
+const char *ngx_media_pg_why(ngx_media_pg_conn_t *pc);
 
 /* Connection parameters. */
 
