@@ -107,7 +107,6 @@ ngx_media_pg_connected(ngx_media_pg_conn_t *pc)
     ngx_uint_t  level;
 
     if (PQsetnonblocking(pc->pg, 1) != 0
-        || ngx_media_pg_feed_open(pc) != NGX_OK
         || ngx_media_pg_watch(pc, NGX_READ_EVENT) != NGX_OK)
     {
         ngx_media_pg_lost(pc, NULL);
@@ -580,7 +579,6 @@ ngx_media_pg_close(ngx_media_pg_conn_t *pc)
     }
 
     ngx_media_pg_unwatch(pc);
-    ngx_media_pg_feed_close(pc);
 
     PQfinish(pc->pg);
     pc->pg = NULL;

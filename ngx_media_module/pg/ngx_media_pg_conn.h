@@ -78,9 +78,6 @@ struct ngx_media_pg_conn_s {
     ngx_event_t                 timer;
     ngx_media_pg_state_e        state;
     size_t                      said;       /* bytes since it was asked */
-    int                         socket;     /* libpq's, once more */
-    int                         pair[2];    /* in its place, to be read */
-    unsigned                    fed:1;      /* they are open */
     unsigned                    fresh:1;    /* made after the last failure */
     u_char                      prepared[MEDIA_STMT_COUNT];
 };
@@ -164,8 +161,6 @@ void ngx_media_pg_conn_timer_handler(ngx_event_t *ev);
 
 PostgresPollingStatusType ngx_media_pg_poll(ngx_media_pg_conn_t *pc);
 ngx_int_t ngx_media_pg_consume(ngx_media_pg_conn_t *pc);
-ngx_int_t ngx_media_pg_feed_open(ngx_media_pg_conn_t *pc);
-void ngx_media_pg_feed_close(ngx_media_pg_conn_t *pc);
 void ngx_media_pg_ignore(ngx_media_pg_conn_t *pc);
 void ngx_media_pg_notice(void *data, const PGresult *res);
 const char *ngx_media_pg_why(ngx_media_pg_conn_t *pc);

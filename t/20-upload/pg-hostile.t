@@ -119,7 +119,6 @@ my %answer = (
     'notices for ever' => sub { $_[0]->say(error('NOTICE', '00000') =~ s/^E/N/r x 50) while select(undef, undef, undef, 0.01) == 0 },
     'rows without an end' => sub { flood($_[0], $bound . $columns, $row x 10_000) },
     'large rows without an end' => sub { flood($_[0], $bound . $columns, message('D', pack 'nN/aN', 2, 'x' x 300_000, -1)) },
-    'a row without an end' => sub { flood($_[0], $bound . $columns . 'D' . pack('NnN', 1 << 30, 2, 1 << 29), 'x' x 8192) },
     'notices without an end' => sub { flood($_[0], $bound, error('NOTICE', '00000') =~ s/^E/N/r x 4000) },
     'notifications without an end' => sub { flood($_[0], $bound, message('A', pack('N', 1) . "channel\0payload\0") x 8000) },
     'an error within the result' => sub { $_[0]->say($bound . $columns . $row . error('FATAL', '57P01')); $_[0]->close },
@@ -175,8 +174,8 @@ sub served {
 sub flooded {
     my ($mode) = @_;
     my $said = eval { $nginx->await('its end', sub { (map { /^flood (\d+) \Q$mode\E$/ } $proxy->asked)[0] }) };
-    # 16 MiB, and what sockets hold
-    cmp_ok($said // 1 << 30, '<', 64 << 20, "$mode - it was ended");
+    # 16 MiB as we count, what sockets hold, and what came while libpq was reading
+    cmp_ok($said // 1 << 30, '<', 256 << 20, "$mode - it was ended");
     return;
 }
 
