@@ -1,6 +1,6 @@
 /* Keys of JSON Web Tokens. A key carries everything that can be made beforehand, because tokens are
- * checked per request in nginx's event loop: the halves of a keyed HMAC or an initialised verify
- * context, which each call duplicates (the shared one is only read). */
+ * checked per request in nginx's event loop: a keyed HMAC, or an initialised verify context, which
+ * each call duplicates (the shared one is only read). */
 #define _GNU_SOURCE /* memmem */
 #include "jwt_key.h"
 
@@ -13,7 +13,6 @@
 #include "media/jwks.h"
 
 #define MATERIAL_MAX 16384
-#define HMAC_BLOCK_MAX 128
 
 static const media_jwt_alg_row_t alg_rows[] = {
 #define X(id, name, family, bits)                                                                  \
@@ -77,8 +76,7 @@ void media_jwt_key_free(media_jwt_key_t *key)
         return;
     }
     OPENSSL_clear_free(key->secret, key->secret_len);
-    EVP_MD_CTX_free(key->inner);
-    EVP_MD_CTX_free(key->outer);
+    OPENSSL_cleanse(&key->hmac, sizeof(key->hmac));
     EVP_MD_CTX_free(key->verify);
     EVP_PKEY_free(key->pkey);
     OPENSSL_free(key);
@@ -136,47 +134,6 @@ static int secret_check(const media_jwt_alg_row_t *row, media_str_t secret, medi
     return 0;
 }
 
-/* The hash after its first block, which is the secret xor'ed with `pad` (RFC 2104). */
-static EVP_MD_CTX *hmac_half(const EVP_MD *md, const unsigned char *block, size_t len, int pad)
-{
-    unsigned char padded[HMAC_BLOCK_MAX];
-    for (size_t i = 0; i < len; i++) {
-        padded[i] = (unsigned char)(block[i] ^ pad);
-    }
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx != NULL &&
-        (EVP_DigestInit_ex2(ctx, md, NULL) != 1 || EVP_DigestUpdate(ctx, padded, len) != 1)) {
-        EVP_MD_CTX_free(ctx);
-        ctx = NULL;
-    }
-    OPENSSL_cleanse(padded, sizeof(padded));
-    return ctx;
-}
-
-/* Both halves of an HMAC stand ready as EVP_MD contexts: duplicating an EVP_MAC_CTX costs twice as
- * much as the whole check of a token this way. */
-static int key_init_mac(media_jwt_key_t *key, media_str_t secret, media_err_t *ei)
-{
-    unsigned char block[HMAC_BLOCK_MAX] = {0};
-    EVP_MD *md = EVP_MD_fetch(NULL, media_jwt_alg_row(key->alg)->hash, NULL);
-    size_t len = md == NULL ? 0 : (size_t)EVP_MD_get_block_size(md);
-    int ok = len > 0 && len <= sizeof(block);
-    if (ok && secret.len > len) {
-        ok = EVP_Digest(secret.p, secret.len, block, NULL, md, NULL) == 1;
-    } else if (ok) {
-        memcpy(block, secret.p, secret.len);
-    }
-    if (ok) {
-        key->inner = hmac_half(md, block, len, 0x36);
-        key->outer = hmac_half(md, block, len, 0x5c);
-    }
-    OPENSSL_cleanse(block, sizeof(block));
-    EVP_MD_free(md);
-    return key->inner != NULL && key->outer != NULL
-               ? 0
-               : media_err_set(ei, MEDIA_E_NOMEM, "the HMAC cannot be set up");
-}
-
 int media_jwt_key_from_secret(enum media_jwt_alg alg, media_str_t kid, media_str_t secret,
                               media_jwt_key_t **out, media_err_t *ei)
 {
@@ -187,15 +144,13 @@ int media_jwt_key_from_secret(enum media_jwt_alg alg, media_str_t kid, media_str
         rc = key_alloc(alg, kid, &key, ei);
     }
     if (rc == 0) {
-        rc = key_init_mac(key, secret, ei);
-    }
-    if (rc == 0) {
         rc = key_keep_secret(key, secret, ei);
     }
     if (rc != 0) {
         media_jwt_key_free(key);
         return rc;
     }
+    media_hmac_key(&key->hmac, media_jwt_alg_row(alg)->hash_len, secret);
     *out = key;
     return 0;
 }

@@ -2,6 +2,8 @@
 #ifndef MEDIA_SRC_JWT_KEY_H
 #define MEDIA_SRC_JWT_KEY_H
 
+#include "hmac.h"
+
 #include <openssl/evp.h>
 
 #include "media/buf.h"
@@ -40,9 +42,8 @@ struct media_jwt_key_s {
     size_t kid_len;
     unsigned char *secret; /* HMAC secret or private PEM; NULL: verify only */
     size_t secret_len;
-    EVP_MD_CTX *inner; /* HMAC: keyed, each call copies them */
-    EVP_MD_CTX *outer;
-    EVP_MD_CTX *verify; /* others: initialised with the key */
+    media_hmac_t hmac;  /* HMAC */
+    EVP_MD_CTX *verify; /* others: initialised with the key, each call copies it */
     EVP_PKEY *pkey;     /* others */
 };
 

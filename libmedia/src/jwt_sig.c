@@ -10,7 +10,6 @@
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 
-#define HASH_MAX 64
 #define ES_LEN_MAX (2 * 66)
 #define ES_DER_MAX (ES_LEN_MAX + 16)
 
@@ -19,18 +18,10 @@
 static int hmac_verify(const media_jwt_key_t *key, media_str_t input, const unsigned char *sig,
                        size_t sig_len)
 {
-    unsigned char mac[HASH_MAX];
-    unsigned len = 0;
-    int rc = MEDIA_E_NOMEM;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx != NULL && EVP_MD_CTX_copy_ex(ctx, key->inner) == 1 &&
-        EVP_DigestUpdate(ctx, input.p, input.len) == 1 && EVP_DigestFinal_ex(ctx, mac, &len) == 1 &&
-        EVP_MD_CTX_copy_ex(ctx, key->outer) == 1 && EVP_DigestUpdate(ctx, mac, len) == 1 &&
-        EVP_DigestFinal_ex(ctx, mac, &len) == 1) {
-        rc = sig_len == len && CRYPTO_memcmp(mac, sig, len) == 0 ? 0 : MEDIA_E_AUTH;
-    }
-    EVP_MD_CTX_free(ctx);
-    OPENSSL_cleanse(mac, len);
+    unsigned char mac[MEDIA_HMAC_LEN_MAX];
+    media_hmac_make(&key->hmac, input, mac);
+    int rc = sig_len == key->hmac.len && CRYPTO_memcmp(mac, sig, sig_len) == 0 ? 0 : MEDIA_E_AUTH;
+    OPENSSL_cleanse(mac, sizeof(mac));
     return rc;
 }
 
@@ -82,7 +73,7 @@ static int pkey_verify(const media_jwt_key_t *key, media_str_t input, const unsi
 int media_jwt_sig_verify(const media_jwt_key_t *key, media_str_t input, const unsigned char *sig,
                          size_t len)
 {
-    if (key->inner != NULL) {
+    if (key->hmac.len > 0) {
         return hmac_verify(key, input, sig, len);
     }
     /* a refused signature leaves entries that nginx would report as a stale SSL error */

@@ -3,12 +3,10 @@
  * In: a request's method, path, query, headers and payload hash. Out: the Authorization value or a
  * presigned query. The canonical request is never built as a whole: its pieces stream into SHA-256
  * (and, for tests, into a buffer), so only the query needs scratch space, on the stack.
- *
- * SHA-256 and HMAC use OpenSSL's low-level interface on purpose: its state lives on our stack, it
- * cannot fail and it costs no allocation or provider look-up per request. */
-#define OPENSSL_SUPPRESS_DEPRECATED
+ * For SHA-256 itself see hmac.h, which says why it is OpenSSL's low-level one. */
+#include "hmac.h"
+
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -61,33 +59,11 @@ static void canon_init(canon_t *c, char *copy, size_t cap)
 static void hmac_sha256(const void *key, size_t key_len, media_str_t msg,
                         unsigned char mac[SHA256_DIGEST_LENGTH])
 {
-    unsigned char block[SHA256_CBLOCK] = {0};
-    SHA256_CTX ctx;
-    size_t i;
+    media_hmac_t h;
 
-    if (key_len > sizeof(block)) {
-        SHA256_Init(&ctx);
-        SHA256_Update(&ctx, key, key_len);
-        SHA256_Final(block, &ctx);
-    } else {
-        memcpy(block, key, key_len);
-    }
-    for (i = 0; i < sizeof(block); i++) {
-        block[i] ^= 0x36;
-    }
-    SHA256_Init(&ctx);
-    SHA256_Update(&ctx, block, sizeof(block));
-    SHA256_Update(&ctx, msg.p, msg.len);
-    SHA256_Final(mac, &ctx);
-    for (i = 0; i < sizeof(block); i++) {
-        block[i] ^= 0x36 ^ 0x5c;
-    }
-    SHA256_Init(&ctx);
-    SHA256_Update(&ctx, block, sizeof(block));
-    SHA256_Update(&ctx, mac, SHA256_DIGEST_LENGTH);
-    SHA256_Final(mac, &ctx);
-    OPENSSL_cleanse(block, sizeof(block));
-    OPENSSL_cleanse(&ctx, sizeof(ctx));
+    media_hmac_key(&h, SHA256_DIGEST_LENGTH, (media_str_t){key, key_len});
+    media_hmac_make(&h, msg, mac);
+    OPENSSL_cleanse(&h, sizeof(h));
 }
 
 void media_sigv4_date(int64_t now_s, char dst[17])
