@@ -16,6 +16,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 . "$ROOT/dev/gotool.sh"
 . "$ROOT/bench/lib/results.sh"
 
+# in the order of RESULTS.md
 ALL=(upload form tusd small memory download auth transcode conversions)
 OUT=$ROOT/build/bench
 
@@ -62,6 +63,9 @@ section() { # NAME: a new one in $OUT/NAME.md
     machine_before
     (measure "$1") || return 1
     write_section "$1" "$((SECONDS - began))"
+    if [ "${BENCH_RUNS:-7}" -ge 7 ] && [ "${BENCH_TRY:-0}" != 1 ]; then
+        put_section "$1"
+    fi
     system_down
     cat "$OUT/$1.tables"
 }
@@ -74,7 +78,6 @@ for name in "${chosen[@]}"; do
     [[ " ${ALL[*]} " = *" $name "* ]] || die "no benchmark \"$name\": ${ALL[*]}"
 done
 mkdir -p "$OUT"
-rm -f "$OUT"/*.md "$OUT"/*.tables
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -91,8 +94,4 @@ for name in "${chosen[@]}"; do
         system_down
     }
 done
-write_results
-if [ "${BENCH_RUNS:-7}" -ge 7 ] && [ "${BENCH_TRY:-0}" != 1 ]; then
-    cp "$OUT/RESULTS.md" "$ROOT/bench/RESULTS.md"
-fi
 [ ${#failed[@]} = 0 ] || die "no figures of: ${failed[*]}"

@@ -63,18 +63,19 @@ old_section() { # NAME
     awk -v title="$(title "$1")" '/^## / { on = $0 == title } on' "$RESULTS" | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}'
 }
 
-write_results() {
+put_section() { # NAME: $OUT/NAME.md in its place
     local name
     {
         printf '# Figures\n\nMade by `make bench`, each section on its own. Figures are median (min..max) of rounds in '
         printf 'which all ways take turns, each round\nbeginning with another one; ratios are taken round by round.\n'
         for name in "${ALL[@]}"; do
             printf '\n'
-            if [ -f "$OUT/$name.md" ]; then
+            if [ "$name" = "$1" ]; then
                 cat "$OUT/$name.md"
             else
                 old_section "$name"
             fi
         done
     } | cat -s >"$OUT/RESULTS.md"
+    cp "$OUT/RESULTS.md" "$RESULTS"
 }
