@@ -112,7 +112,9 @@ BEGIN
   UPDATE objects SET state = 'live', s3_upload_id = NULL WHERE object_key = v_upload.object_key;
   v_outbox := run_start(p_id);
   SELECT * INTO v_media FROM media WHERE id = p_id;
-  PERFORM upload_key_settle(v_upload, v_media);
+  IF v_upload.idempotency_key IS NOT NULL THEN
+    PERFORM upload_key_settle(v_upload, v_media);
+  END IF;
   RETURN QUERY SELECT 'ok', NULL::text, media_json(v_media)::text, v_outbox::text;
 END $$;
 
@@ -139,9 +141,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION media.outbox_sent(p_ids bigint[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE id = ANY (p_ids) ORDER BY id FOR UPDATE)
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+BEGIN
+  DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE id = ANY (p_ids) ORDER BY id FOR UPDATE);
+END $$;
 
 -- Cursor: the id of the last item, base64; ids sort by time.
 CREATE FUNCTION media.media_list(p_owner uuid, p_limit int, p_cursor text, p_state text, p_pipeline text,
