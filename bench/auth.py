@@ -5,7 +5,6 @@ without `media_auth on`, for each algorithm, with and without the cache of verif
 import os
 import pathlib
 import socket
-import statistics
 import subprocess
 
 import bench
@@ -16,7 +15,7 @@ import wrk
 
 CONNECTIONS = 64
 MANY = 1000
-SECONDS = {"HS256": bench.sized(3, 1)}  # what is most used; 1 for the others
+ROUNDS = {"HS256": 3}  # times as many as of the others: what is most used
 OPEN, COLD, WARM_1, WARM_MANY = "open", "no cache", "cache, 1 token", f"cache, {MANY} tokens"
 
 CONF = f"""{servers.USER}
@@ -73,7 +72,7 @@ def ways(alg, issued, cold, warm):
         def run():
             if count > 1:
                 once_each(where, heads)
-            return wrk.run(where.url, heads, CONNECTIONS, SECONDS.get(alg, 1), workers=where.workers)
+            return wrk.run(where.url, heads, CONNECTIONS, 1, workers=where.workers)
         return run
     return {(alg, OPEN): way(cold, "/open/1k", 1), (alg, COLD): way(cold, "/guarded/1k", 1),
             (alg, WARM_1): way(warm, "/guarded/1k", 1), (alg, WARM_MANY): way(warm, "/guarded/1k", MANY)}
@@ -93,9 +92,9 @@ def report(series, lengths):
                   *(bench.spread(to_open(alg, name)) for name in checked),
                   *(bench.spread(extra(alg, name)) for name in checked)] for alg, length in lengths.items()])
     bench.at_least("HS256 without the cache: requests/s to those of the open location", to_open("HS256", COLD), 0.9)
+    # a known token is found by its bytes, whatever made its signature: all rounds of all algorithms
     for name in (WARM_1, WARM_MANY):
-        slowest = min(lengths, key=lambda alg: statistics.median(to_open(alg, name)))
-        bench.at_least(f"{name}: the same of the slowest, {slowest}", to_open(slowest, name), 0.9)
+        bench.at_least(f"{name}: the same of all algorithms", [r for alg in lengths for r in to_open(alg, name)], 0.9)
     print()
 
 
@@ -110,10 +109,9 @@ def main():
         keys += f"    media_auth_key {alg} {path};\n"
         issued[alg] = [issuer.token() for _ in range(MANY)]
     with server("off", keys) as cold, server("4m", keys) as warm:
-        every = {}
+        series = {}
         for alg, made in issued.items():
-            every.update(ways(alg, made, cold, warm))
-        series = bench.in_turn(every, warmup=0)
+            series.update(bench.in_turn(ways(alg, made, cold, warm), bench.RUNS * ROUNDS.get(alg, 1)))
     report(series, {alg: len(made[0]) for alg, made in issued.items()})
 
 
