@@ -47,7 +47,10 @@ sub start {
         die 'nginx did not start: ' . $self->log_text . slurp("$dir/out") if waitpid($pid, WNOHANG) == $pid;
         return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
     });
-    $self->hup(%conf) if $hup;
+    if ($hup) {
+        $self->await('its workers', sub { $self->workers == ($conf{workers} // 1) });
+        $self->hup(%conf);
+    }
     return $self;
 }
 
