@@ -49,7 +49,8 @@ sub start {
     });
     if ($hup) {
         $self->await('its workers', sub { $self->workers == ($conf{workers} // 1) });
-        $self->hup(%conf);
+        $self->configure(%conf);
+        $self->hup;
     }
     return $self;
 }
@@ -62,8 +63,7 @@ sub hup {
     $self->kill('HUP');
     $self->await('new workers alone', sub {
         die 'nginx did not reload: ' . $self->log_text if $self->log_text =~ /\[emerg\]/;
-        my @now = $self->workers;
-        return @now && !grep { $old{$_} } @now;
+        return $self->workers && !grep { -d "/proc/$_" } keys %old;
     });
     return;
 }
