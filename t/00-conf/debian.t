@@ -28,10 +28,8 @@ my $dir = File::Temp->newdir;
 MediaNginx::spew("$dir/nginx.conf", debian_conf($dir, $> == 0 ? 'user www-data;' : ''));
 
 # ExecStartPre of its unit
-my $said = MediaTest::run('', 'sh', '-c',
-    '"$0" -t -q -g "daemon on; master_process on;" -e "$1/error.log" -c "$1/nginx.conf" 2>&1; echo "exit=$?"',
-    MediaNginx::binary(), "$dir");
-is($said, "exit=0\n", 'nginx -t as the service runs it: silent');
+my ($exit, $said) = MediaNginx::config_test("$dir", qw(-q -g), 'daemon on; master_process on;', '-e', "$dir/error.log");
+is("$exit $said", '0 ', 'nginx -t as the service runs it: silent');
 is(-s "$dir/error.log", 0, 'nothing is logged');
 
 SKIP: {

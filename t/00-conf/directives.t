@@ -41,10 +41,7 @@ sub check {
         http => media_http(%http) . join("\n", @{ $conf{in_http} // [] }, ''),
         server => $server . join("\n", @{ $conf{in_server} // [] }, ''));
     MediaNginx::spew("$dir/nginx.conf", $text);
-    my $said = MediaTest::run('', 'sh', '-c', '"$0" -t -e "$1/early.log" -p "$1" -c "$1/nginx.conf" 2>&1; echo "exit=$?"',
-        MediaNginx::binary(), "$dir");
-    $said =~ s/exit=(\d+)\n\z//;
-    return ($1, $said, $text);
+    return (MediaNginx::config_test("$dir", '-e', "$dir/early.log", '-p', "$dir"), $text);
 }
 
 # A faulty line: the message, its file and line. `where`: in_http, in_server, or a directive of http{} that the

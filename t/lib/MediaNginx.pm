@@ -68,6 +68,15 @@ sub hup {
     return;
 }
 
+# What `nginx -t` ends with, and says to $dir/nginx.conf
+sub config_test {
+    my ($dir, @options) = @_;
+    local $ENV{ASAN_OPTIONS} = ($ENV{ASAN_OPTIONS} // '') . ':detect_leaks=0';      # it leaves everything to exit()
+    my $said = MediaTest::run('', 'sh', '-c', 'exec 2>&1; "$@"; echo "exit=$?"', 'sh', binary(), '-t', '-c', "$dir/nginx.conf", @options);
+    $said =~ s/exit=(\d+)\n\z//;
+    return ($1, $said);
+}
+
 sub binary { return $ENV{TEST_NGINX_BINARY} // 'nginx' }
 
 # Writes the configuration; with start() or before a HUP
