@@ -68,7 +68,10 @@ test_nginx() ( # release|asan [hup|leaks]
     fi
     case $how in
     hup) export TEST_NGINX_USE_HUP=1 ;;
-    leaks) export ASAN_OPTIONS=${ASAN_OPTIONS/detect_leaks=0/detect_leaks=1:fast_unwind_on_malloc=0} LSAN_OPTIONS=suppressions=$ROOT/dev/lsan.supp ;;
+    leaks)
+        export ASAN_OPTIONS=${ASAN_OPTIONS/detect_leaks=0/detect_leaks=1:fast_unwind_on_malloc=0}
+        export LSAN_OPTIONS=suppressions=$ROOT/dev/lsan.supp
+        ;;
     esac
     # one prove each: they wait more than they work, and one that bails out must not end the others
     printf '%s\0' "${tests[@]}" | xargs -0 -n 1 -P 6 --process-slot-var=PROVE_SLOT dev/prove1.sh || rc=1

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import (RUN, URL, User, check, main, media_like, nginx_workers as workers, note, nothing_left, pids, wait)
+from lib import (RUN, URL, User, check, main, media_like, nginx_workers as workers, note, nothing_left, pids, value, wait)
 
 MANY = int(os.environ.get("MANY", 500))
 SLOW_S = int(os.environ.get("SLOW_S", 10))
@@ -307,7 +307,9 @@ def test_fair():
 
 
 def test_nothing_left():
-    """rows and objects"""
+    """rows and objects; and no work for the workers, who would be late for the next file of tests"""
+    wait("all jobs are done", lambda: value("SELECT count(*) FROM media.jobs WHERE state IN ('queued', 'running')") == 0,
+         600, 1)
     nothing_left()
     check(gauge("uploads_active") == 0, "no upload is active")
 
