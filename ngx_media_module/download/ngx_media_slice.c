@@ -7,9 +7,10 @@
  *   follow it and the client would get a file with a hole. Here the request
  *   ends instead.
  * - A piece keeps its files open (that of the cache, or the new one on its way
- *   there) and its buffers until the whole download has ended: descriptors,
- *   memory and deleted files would grow with the length of the object. Here
- *   they are given back once they are not needed any more.
+ *   there) and what was read out of them until the whole download has ended:
+ *   descriptors, memory and deleted files would grow with the length of the
+ *   object. Here they are given back once they are not needed any more. The
+ *   buffers that S3's bytes came through (proxy_buffers) are left to nginx.
  */
 
 
@@ -20,7 +21,6 @@ static ngx_int_t ngx_media_slice_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
 static void ngx_media_slice_files(ngx_http_request_t *r);
 static void ngx_media_slice_file(ngx_http_request_t *r, ngx_fd_t *fd);
-static void ngx_media_slice_pipe(ngx_http_request_t *r);
 static void ngx_media_slice_output(ngx_http_request_t *r);
 
 
@@ -46,10 +46,6 @@ ngx_media_slice_begin(ngx_http_request_t *sr, ngx_media_object_t *object)
 
     if (!sr->connection->sendfile) {
         ngx_media_slice_files(last);
-    }
-
-    if (last == sr->main) {
-        ngx_media_slice_pipe(last);
     }
 
     /* what it has read out of them may wait for the client, but not what the
@@ -79,7 +75,6 @@ ngx_media_slice_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     }
 
     if (u->buffering ? u->pipe->upstream_done : u->length == 0) {
-        ngx_media_slice_pipe(sr);
         return rc;
     }
 
@@ -125,29 +120,6 @@ ngx_media_slice_file(ngx_http_request_t *r, ngx_fd_t *fd)
         ngx_pool_run_cleanup_file(r->pool, *fd);
         *fd = NGX_INVALID_FILE;
     }
-}
-
-
-/* What has gone into the cache is sent out of its file, so these are free;
- * other buffers go down the output chain. */
-
-static void
-ngx_media_slice_pipe(ngx_http_request_t *r)
-{
-    ngx_chain_t       *cl;
-    ngx_event_pipe_t  *p;
-
-    p = r->upstream->pipe;
-
-    if (!p->cacheable) {
-        return;
-    }
-
-    for (cl = p->free_raw_bufs; cl; cl = cl->next) {
-        ngx_pfree(r->pool, cl->buf->start);
-    }
-
-    p->free_raw_bufs = NULL;
 }
 
 

@@ -57,7 +57,9 @@ for my $what ('missed', 'cached') {
     my $each = ($after - $before) / ($slices - 300);
     cmp_ok($files, '<', 20, "$slices slices $what: few open files");
     note(sprintf '%s: %d files, %.1f KiB each', $what, $files, $each);
-    cmp_ok($each, '<', 20, "$slices slices $what: KiB held for each until the end") if !$ENV{ASAN_OPTIONS};
+    # a missed one keeps the buffers it came through
+    my $most = $what eq 'missed' ? 120 : 20;
+    cmp_ok($each, '<', $most, "$slices slices $what: KiB held for each until the end") if !$ENV{ASAN_OPTIONS};
     is(length $client->answer->{body}, $slices * (64 << 10), "$slices slices $what: all bytes");
 }
 $nginx->stop;
