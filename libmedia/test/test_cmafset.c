@@ -139,8 +139,10 @@ static void test_hls_extinf_does_not_drift(void)
     media_buf_init(&b, 1 << 16);
     CHECK_INT(media_hls_media(set, &set->tracks[0], &b), 0);
     for (const char *p = b.p; (p = strstr(p, "#EXTINF:")) != NULL;) {
-        p += 8;
-        sum += atoll(p) * 1000000 + atoll(strchr(p, '.') + 1);
+        char *end;
+        sum += strtoll(p + 8, &end, 10) * 1000000;
+        sum += strtoll(end + 1, &end, 10);
+        p = end;
     }
     CHECK_INT(sum, 30 * 97 * INT64_C(1000000) / 24000);
     media_buf_free(&b);
