@@ -69,6 +69,7 @@ static inline void made_video(made_t *m, const video_t *v, int first, int last)
     m->encoder->pix_fmt = AV_PIX_FMT_YUV420P;
     f->format = AV_PIX_FMT_YUV420P;
     m->encoder->time_base = v->time_base;
+    m->encoder->framerate = (AVRational){25, 1}; /* x264 chooses a level by it */
     m->encoder->gop_size = 10000;
     m->encoder->thread_count = 1;
     m->encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
@@ -95,6 +96,22 @@ static inline void made_video(made_t *m, const video_t *v, int first, int last)
     }
     made_feed(m, NULL);
     av_frame_free(&f);
+}
+
+/* 1 if packet i is the last of segment `number`, from 1, of GOP frames each. A change of scene
+ * makes keys within a segment, too. */
+static inline int made_is_last(const made_t *m, int i, const video_t *v, int number)
+{
+    return i + 1 == m->n || m->packets[i + 1]->pts == v->pts(number * v->gop);
+}
+
+static inline int made_keys(const made_t *m)
+{
+    int n = 0;
+    for (int i = 0; i < m->n; i++) {
+        n += (m->packets[i]->flags & AV_PKT_FLAG_KEY) != 0;
+    }
+    return n;
 }
 
 /* Mono AAC at 48 kHz: silence, and one short burst that begins at sample `at`. */
