@@ -260,11 +260,112 @@ static void test_vd_mp4_refuses_what_does_not_fit(void)
     store_free(&s);
 }
 
+/* ---- a file beyond 4 GiB, whose samples nobody stores ---- */
+
+#define LARGE_SEGMENTS 30
+#define LARGE_SAMPLE (150u << 20)
+
+typedef struct {
+    media_buf_t init;
+    media_buf_t heads[LARGE_SEGMENTS];
+    media_buf_t index; /* of the written file, without its data */
+    int64_t written;
+} large_t;
+
+static ssize_t large_read(void *ctx, int track, int64_t segment, int64_t off, void *dst, size_t len)
+{
+    large_t *l = ctx;
+    (void)track;
+    const media_buf_t *b = segment == 0 ? &l->init : &l->heads[segment - 1];
+    int64_t end = (int64_t)b->len + (segment == 0 ? 0 : LARGE_SAMPLE);
+    size_t n = end - off < (int64_t)len ? (size_t)(end - off) : len;
+    if (off < (int64_t)b->len) {
+        n = b->len - (size_t)off < n ? b->len - (size_t)off : n;
+        memcpy(dst, b->p + off, n);
+    }
+    return (ssize_t)n;
+}
+
+static int large_write(void *ctx, const void *src, size_t len)
+{
+    large_t *l = ctx;
+    if (l->written == 0) {
+        media_buf_add(&l->index, src, len);
+    }
+    l->written += (int64_t)len;
+    return 0;
+}
+
+/* One sample of LARGE_SAMPLE bytes, `number` seconds from the beginning. */
+static void large_head(media_buf_t *b, uint32_t number)
+{
+    media_buf_init(b, 1000);
+    size_t moof = vd_box_open(b, "moof");
+    size_t traf = vd_box_open(b, "traf");
+    size_t box = vd_box_open_full(b, "tfhd", 0, 0x20008);
+    vd_put32(b, 1);
+    vd_put32(b, 24000);
+    vd_box_close(b, box);
+    box = vd_box_open_full(b, "tfdt", 1, 0);
+    vd_put64(b, (uint64_t)number * 24000);
+    vd_box_close(b, box);
+    box = vd_box_open_full(b, "trun", 0, 0x205);
+    vd_put32(b, 1);
+    size_t offset = b->len;
+    vd_put32(b, 0);
+    vd_put32(b, 0x02000000);
+    vd_put32(b, LARGE_SAMPLE);
+    vd_box_close(b, box);
+    vd_box_close(b, traf);
+    vd_box_close(b, moof);
+    vd_patch32(b, offset, (uint32_t)b->len + 8);
+    vd_put32(b, LARGE_SAMPLE + 8);
+    vd_put_tag(b, "mdat");
+}
+
+static void test_vd_mp4_beyond_4_gib(void)
+{
+    static large_t l;
+    static store_t s;
+    int64_t n = LARGE_SEGMENTS;
+    tc_fail_t f = {0};
+    vd_mp4_io_t io = {&l, large_read, large_write};
+    store_make(&s, &even, 0);
+    media_buf_init(&l.init, 1 << 20);
+    media_buf_str(&l.init, media_buf_view(&s.tracks[0].init));
+    media_buf_init(&l.index, 1 << 20);
+    for (uint32_t i = 0; i < LARGE_SEGMENTS; i++) {
+        large_head(&l.heads[i], i);
+    }
+    CHECK_INT(vd_mp4_write(&io, &n, 1, &f), 0);
+    CHECK_STR(f.detail, "");
+    int64_t data = (int64_t)LARGE_SEGMENTS * LARGE_SAMPLE;
+    int64_t base = (int64_t)l.index.len;
+    CHECK_INT(l.written, base + data);
+    const uint8_t *mdat = (const uint8_t *)l.index.p + l.index.len - 16;
+    CHECK_INT(vd_get32(mdat), 1);
+    CHECK_INT(vd_get64(mdat + 8), data + 16);
+    vd_bytes_t co64 = vd_box_path((vd_bytes_t){(const uint8_t *)l.index.p, l.index.len - 16},
+                                  "moov/trak/mdia/minf/stbl/co64");
+    CHECK_INT(co64.len, 8 + LARGE_SEGMENTS * 8);
+    if (co64.len == 8 + LARGE_SEGMENTS * 8) {
+        CHECK_INT(vd_get64(co64.p + 8), base);
+        CHECK_INT(vd_get64(co64.p + co64.len - 8), base + data - LARGE_SAMPLE);
+    }
+    for (int i = 0; i < LARGE_SEGMENTS; i++) {
+        media_buf_free(&l.heads[i]);
+    }
+    media_buf_free(&l.init);
+    media_buf_free(&l.index);
+    store_free(&s);
+}
+
 int main(void)
 {
     av_log_set_level(AV_LOG_ERROR);
     test_vd_mp4_is_the_film();
     test_vd_mp4_index_is_in_front();
     test_vd_mp4_refuses_what_does_not_fit();
+    test_vd_mp4_beyond_4_gib();
     return test_report();
 }
