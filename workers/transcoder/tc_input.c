@@ -25,10 +25,10 @@ static int has_audio(const AVFormatContext *s)
     return 0;
 }
 
-static int choose_stream(tc_input_t *in, const AVCodec **codec, tc_fail_t *f)
+static int choose_stream(tc_input_t *in, int track, const AVCodec **codec, tc_fail_t *f)
 {
     AVFormatContext *s = in->format;
-    int i = av_find_best_stream(s, AVMEDIA_TYPE_AUDIO, -1, -1, codec, 0);
+    int i = av_find_best_stream(s, AVMEDIA_TYPE_AUDIO, track, -1, codec, 0);
     const AVStream *any;
     char tag[AV_FOURCC_MAX_STRING_SIZE];
 
@@ -74,9 +74,9 @@ static int open_decoder(tc_input_t *in, const AVCodec *codec, tc_fail_t *f)
     return rc < 0 ? tc_fail_av(f, rc, "The sound track cannot be decoded") : 0;
 }
 
-int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, const char *target, tc_fail_t *f)
+int tc_input_open(tc_input_t *in, const vd_source_t *source, int track, const char *target,
+                  tc_fail_t *f)
 {
-    const vd_source_t source = tc_input_source(peer, size);
     const AVCodec *codec = NULL;
 
     memset(in, 0, sizeof(*in));
@@ -85,12 +85,12 @@ int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, const char *tar
     if (in->packet == NULL) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
-    return vd_io_open(&in->io, &source, f) != 0 ||
+    return vd_io_open(&in->io, source, f) != 0 ||
                    tc_container_open(&in->io, 0, &in->format, f) != 0 ||
                    tc_container_streams(in->format, &in->io, f) != 0 ||
-                   tc_container_limits(in->format, size, TC_STREAMS_MAX, TC_DURATION_MAX_S, f) !=
-                       0 ||
-                   choose_stream(in, &codec, f) != 0 ||
+                   tc_container_limits(in->format, source->size, TC_STREAMS_MAX, TC_DURATION_MAX_S,
+                                       f) != 0 ||
+                   choose_stream(in, track, &codec, f) != 0 ||
                    tc_container_whole(in->format, &in->io, f) != 0 ||
                    open_decoder(in, codec, f) != 0
                ? -1
@@ -168,6 +168,19 @@ double tc_input_duration(const tc_input_t *in, int *exact)
         return (double)st->duration * av_q2d(st->time_base);
     }
     return in->format->duration > 0 ? (double)in->format->duration / AV_TIME_BASE : 0;
+}
+
+int tc_input_timed(const tc_input_t *in)
+{
+    static const char *const timed[] = {
+        "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "mpeg", "flv", "asf", "ogg"};
+
+    for (size_t i = 0; i < sizeof(timed) / sizeof(timed[0]); i++) {
+        if (strcmp(in->format->iformat->name, timed[i]) == 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 void tc_input_close(tc_input_t *in)

@@ -4,6 +4,8 @@
 
 #include "tc_container.h"
 
+#define TC_TRACK_ANY (-1)
+
 typedef struct {
     const char *target;
     vd_io_t io;
@@ -17,9 +19,10 @@ typedef struct {
     int draining;
 } tc_input_t;
 
-/* Opens the file, chooses the sound track and opens its decoder; target ("mp3") is for texts. 0, or
- * -1 with a cause. */
-int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, const char *target, tc_fail_t *f);
+/* Opens the file and a decoder for its sound track `track`, TC_TRACK_ANY: the best one; target
+ * ("mp3") is for texts. 0, or -1 with a cause. */
+int tc_input_open(tc_input_t *in, const vd_source_t *source, int track, const char *target,
+                  tc_fail_t *f);
 /* The next decoded frame: 1; 0 at the end; -1 with a cause. */
 int tc_input_frame(tc_input_t *in, AVFrame *frame, tc_fail_t *f);
 void tc_input_close(tc_input_t *in);
@@ -27,6 +30,9 @@ void tc_input_close(tc_input_t *in);
 /* Declared length of the sound track in seconds, 0: unknown; *exact tells whether its container
  * stores it for this track, so that less than that means a truncated file. */
 double tc_input_duration(const tc_input_t *in, int *exact);
+
+/* Whether the container's time stamps are measured, not counted. */
+int tc_input_timed(const tc_input_t *in);
 
 /* The bytes of the job's input. */
 vd_source_t tc_input_source(wk_peer_t *peer, int64_t size);
