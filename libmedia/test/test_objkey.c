@@ -52,7 +52,7 @@ static void test_objkey_bad_input_is_rejected(void)
     CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), -1, MEDIA_STR("a"),
                                   dst, sizeof(dst)),
               MEDIA_E_REJECT);
-    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 1, MEDIA_STR("a/b"),
+    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 1, MEDIA_STR("a//b"),
                                   dst, sizeof(dst)),
               MEDIA_E_REJECT);
 }
