@@ -144,7 +144,7 @@ CREATE FUNCTION media.main_output(p_media media.media) RETURNS SETOF media.outpu
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
   SELECT o.* FROM outputs o JOIN jobs j ON j.id = o.job_id JOIN pipelines p ON p.name = j.pipeline
    WHERE o.media_id = p_media.id AND j.pipeline = p_media.pipeline AND j.step = p.main_step
-   ORDER BY o.created_at, o.name LIMIT 1
+   ORDER BY o.created_at, o.name <> 'hls/master.m3u8', o.name LIMIT 1
 $$;
 
 -- The notification of an event: a job like any other. Everything the mail will

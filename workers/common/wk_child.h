@@ -29,7 +29,8 @@ enum wk_frame {
                       An output ("kind"), a segment ("track", "number"), or for later steps
                       ("keep") */
     WK_F_PROGRESS, /* payload = double 0..1 */
-    WK_F_RESULT,   /* JSON: success, {"probe":{...},"tracks":[...],"fan_out":[...]}, all optional;
+    WK_F_RESULT,   /* JSON: success, {"probe":{...},"tracks":[...],"fan_out":[...]}, one of
+                      the first two at least;
                       each range of the fan-out gets the kept object */
     WK_F_ERROR     /* JSON {"code","detail","retry":bool}: failure with a cause */
 };

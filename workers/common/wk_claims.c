@@ -211,7 +211,7 @@ json_t *wk_claims_result(media_str_t text, media_err_t *ei)
     if (media_json_parse_max(text, RESULT_MAX, &said, ei) == 0 &&
         media_json_only(said, members, ei) == 0) {
         probe = json_object_get(said, "probe");
-        if ((probe == NULL || json_is_object(probe)) &&
+        if ((probe != NULL ? json_is_object(probe) : json_object_get(said, "tracks") != NULL) &&
             list_sound(said, "tracks", TRACKS_MAX, track_sound) &&
             list_sound(said, "fan_out", FAN_OUT_MAX, job_sound)) {
             return said;
