@@ -2,16 +2,11 @@
 #ifndef TC_INPUT_H
 #define TC_INPUT_H
 
-#include "tc.h"
+#include "tc_container.h"
 
 typedef struct {
-    wk_peer_t *peer;
-    int64_t size;
     const char *target;
-    int64_t pos;
-    int lost; /* the parent is gone */
-
-    AVIOContext *pb;
+    vd_io_t io;
     AVFormatContext *format;
     AVStream *stream; /* the sound track */
     AVCodecContext *decoder;
@@ -33,18 +28,15 @@ void tc_input_close(tc_input_t *in);
  * stores it for this track, so that less than that means a truncated file. */
 double tc_input_duration(const tc_input_t *in, int *exact);
 
+/* The bytes of the job's input. */
+vd_source_t tc_input_source(wk_peer_t *peer, int64_t size);
+
 /* ---- tc_probe.c ---- */
 
 /* {container, duration, streams:[...]}; owned, NULL when out of memory. */
 json_t *tc_probe(const AVFormatContext *format);
 
-/* ---- tc_check.c ---- */
-
-/* The size the file must have by its own structure, 0: it does not say. Reads through the peer. */
-int64_t tc_check_size(wk_peer_t *peer, int64_t size);
-/* 1 when an index entry of a sound or picture track lies behind the end of the file. */
-int tc_check_index(const AVFormatContext *format, int64_t size);
-/* 1 for an MP4 of fragments, whose index comes piece by piece. */
-int tc_check_fragmented(const AVFormatContext *format);
+/* How a picture is to be shown: mirrored left to right, then turned clockwise, 0..359 degrees. */
+void tc_stream_rotation(const AVStream *st, int *rotation, int *flip);
 
 #endif

@@ -41,18 +41,38 @@ static void set_language(json_t *o, const AVStream *st)
     set(o, "language", json_string(e->value));
 }
 
-static void set_rotation(json_t *o, const AVStream *st)
+void tc_stream_rotation(const AVStream *st, int *rotation, int *flip)
 {
     size_t size = 0;
     const uint8_t *side = av_stream_get_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, &size);
+    int32_t m[9];
     double degrees;
 
-    if (side == NULL || size < 9 * sizeof(int32_t)) {
+    *rotation = *flip = 0;
+    if (side == NULL || size < sizeof(m)) {
         return;
     }
-    degrees = -av_display_rotation_get((const int32_t *)(const void *)side);
-    if (isfinite(degrees) && fabs(degrees) >= 1) {
-        set(o, "rotation", json_integer(((int)lround(degrees) % 360 + 360) % 360));
+    memcpy(m, side, sizeof(m));
+    if ((double)m[0] * m[4] < (double)m[1] * m[3]) {
+        *flip = 1;
+        for (int i = 0; i < 2; i++) {
+            m[i] = m[i] > INT32_MIN ? -m[i] : INT32_MAX;
+        }
+    }
+    degrees = -av_display_rotation_get(m);
+    if (isfinite(degrees)) {
+        *rotation = ((int)lround(degrees) % 360 + 360) % 360;
+    }
+}
+
+static void set_rotation(json_t *o, const AVStream *st)
+{
+    int rotation, flip;
+
+    tc_stream_rotation(st, &rotation, &flip);
+    set_number(o, "rotation", rotation);
+    if (flip) {
+        set(o, "flip", json_true());
     }
 }
 
