@@ -86,7 +86,7 @@ int tc_container_broken(vd_io_t *io, int averror, tc_fail_t *f)
                    "The file looks like video or sound, but its structure is broken.");
 }
 
-int tc_container_open(vd_io_t *io, AVFormatContext **out, tc_fail_t *f)
+int tc_container_open(vd_io_t *io, int64_t probe_bytes, AVFormatContext **out, tc_fail_t *f)
 {
     const AVInputFormat *fmt = NULL;
     AVFormatContext *s = NULL;
@@ -104,6 +104,9 @@ int tc_container_open(vd_io_t *io, AVFormatContext **out, tc_fail_t *f)
     s->io_open = no_open;
     s->format_whitelist = av_strdup(DEMUXERS);
     s->protocol_whitelist = av_strdup("none");
+    if (probe_bytes > 0) {
+        s->probesize = probe_bytes;
+    }
     s->max_streams = 2 * TC_STREAMS_MAX; /* refused later, with words */
     rc = avformat_open_input(&s, "", fmt, NULL);
     if (rc < 0) {

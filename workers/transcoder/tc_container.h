@@ -8,8 +8,9 @@
 
 #include "vd_io.h"
 
-/* The demuxer, opened: *out is owned (avformat_close_input) on 0 only. */
-int tc_container_open(vd_io_t *io, AVFormatContext **out, tc_fail_t *f);
+/* The demuxer, opened: *out is owned (avformat_close_input) on 0 only. It reads so many bytes ahead
+ * for what its headers do not tell; 0: libav's usual 5 MB. */
+int tc_container_open(vd_io_t *io, int64_t probe_bytes, AVFormatContext **out, tc_fail_t *f);
 /* Reads what is needed to describe the tracks. */
 int tc_container_streams(AVFormatContext *s, vd_io_t *io, tc_fail_t *f);
 /* The number of tracks and the declared length. */

@@ -86,7 +86,7 @@ int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, const char *tar
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
     return vd_io_open(&in->io, &source, f) != 0 ||
-                   tc_container_open(&in->io, &in->format, f) != 0 ||
+                   tc_container_open(&in->io, 0, &in->format, f) != 0 ||
                    tc_container_streams(in->format, &in->io, f) != 0 ||
                    tc_container_limits(in->format, size, TC_STREAMS_MAX, TC_DURATION_MAX_S, f) !=
                        0 ||

@@ -36,6 +36,8 @@ vd_source_t tc_input_source(wk_peer_t *peer, int64_t size);
 /* {container, duration, streams:[...]}; owned, NULL when out of memory. */
 json_t *tc_probe(const AVFormatContext *format);
 
+/* Adds what only a picture of the track tells: HDR metadata in the stream, interlacing. */
+void tc_probe_frame(json_t *probe, int track, const AVFrame *frame);
 /* How a picture is to be shown: mirrored left to right, then turned clockwise, 0..359 degrees. */
 void tc_stream_rotation(const AVStream *st, int *rotation, int *flip);
 

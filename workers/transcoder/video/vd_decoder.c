@@ -10,7 +10,7 @@
 #define CODINGS                                                                                    \
     "h264,hevc,av1,vp8,vp9,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4v3,h263,h263p,"  \
     "flv1,wmv1,wmv2,wmv3,vc1,mjpeg,prores,dnxhd,theora,vp6,vp6f,dvvideo,cinepak,svq3,ffv1,huffyuv"
-#define SURFACE_MARGIN 256 /* coded sizes may exceed the shown ones by alignment */
+#define PIXELS_MAX (8192 * 4352 + (1 << 20)) /* a stream may grow on the way */
 
 const AVCodec *vd_decoder_find(const AVCodecParameters *par)
 {
@@ -71,7 +71,7 @@ AVCodecContext *vd_decoder_open(const media_vindex_t *v, int threads, tc_fail_t 
     }
     if (rc >= 0) {
         dec->thread_count = threads;
-        dec->max_pixels = (v->width + SURFACE_MARGIN) * (v->height + SURFACE_MARGIN);
+        dec->max_pixels = PIXELS_MAX;
         rc = avcodec_open2(dec, codec, NULL);
     }
     avcodec_parameters_free(&par);

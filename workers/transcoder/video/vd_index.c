@@ -8,6 +8,9 @@
 
 #include "tc_input.h"
 #include "vd_decoder.h"
+#include "vd_range.h"
+
+#define PROOF_FRAMES 25u
 
 /* ---- choosing the tracks ---- */
 
@@ -148,7 +151,7 @@ static int scan(vd_io_t *io, AVFormatContext **s, const vd_limits_t *limits, med
             return rc < 0 ? -1 : 0;
         }
         avformat_close_input(s);
-        if (vd_io_restart(io, 0, f) != 0 || tc_container_open(io, s, f) != 0) {
+        if (vd_io_restart(io, 0, f) != 0 || tc_container_open(io, 0, s, f) != 0) {
             return -1;
         }
         if ((*s)->nb_streams <= (unsigned)v->track) {
@@ -190,6 +193,39 @@ static int check_length(const media_vindex_t *v, const vd_limits_t *limits, tc_f
     return 0;
 }
 
+/* One picture of these few, somewhere in the file, must come out of the decoder: a file whose every
+ * packet is noise is refused here, not in each of its jobs. It completes the probe. */
+static int prove(const vd_source_t *source, vd_indexed_t *out, tc_fail_t *f)
+{
+    const media_vindex_t *v = &out->index;
+    const uint32_t some = v->nframes < PROOF_FRAMES ? v->nframes : PROOF_FRAMES;
+    const uint32_t places[] = {0, (v->nframes - some) / 2, v->nframes - some};
+    AVFrame *frame = av_frame_alloc();
+    tc_fail_t why = {{0}, {0}, 0};
+    vd_range_t *r = NULL;
+    uint32_t number;
+    int rc = frame != NULL ? 0 : tc_fail_av(&why, AVERROR(ENOMEM), "");
+
+    for (size_t i = 0; frame != NULL && i < sizeof(places) / sizeof(places[0]) && rc <= 0; i++) {
+        memset(&why, 0, sizeof(why));
+        rc = vd_range_open(&r, source, v, places[i], places[i] + some, 1, &why);
+        if (rc == 0) {
+            rc = vd_range_frame(r, frame, &number, &why);
+        }
+        vd_range_close(r);
+    }
+    if (rc > 0) {
+        tc_probe_frame(out->probe, (int)v->track, frame);
+    }
+    av_frame_free(&frame);
+    if (rc > 0) {
+        return 0;
+    }
+    return strcmp(why.code, "unreadable_media") == 0
+               ? tc_fail(f, why.code, "The video is damaged: none of it can be decoded.")
+               : tc_fail(f, why.code, "%s", why.detail);
+}
+
 static int index_file(vd_io_t *io, AVFormatContext **s, const vd_limits_t *limits,
                       vd_indexed_t *out, tc_fail_t *f)
 {
@@ -197,7 +233,7 @@ static int index_file(vd_io_t *io, AVFormatContext **s, const vd_limits_t *limit
     AVStream *st;
     AVRational fps;
 
-    if (tc_container_open(io, s, f) != 0 || tc_container_streams(*s, io, f) != 0 ||
+    if (tc_container_open(io, 0, s, f) != 0 || tc_container_streams(*s, io, f) != 0 ||
         tc_container_limits(*s, size, limits->streams, limits->duration_s, f) != 0) {
         return -1;
     }
@@ -233,7 +269,7 @@ int vd_index(const vd_source_t *source, const vd_limits_t *limits, vd_indexed_t 
     avformat_close_input(&s);
     out->fetched = io.fetched;
     vd_io_close(&io);
-    return rc;
+    return rc == 0 ? prove(source, out, f) : rc;
 }
 
 void vd_indexed_free(vd_indexed_t *x)

@@ -16,11 +16,12 @@ static int alloc_frames(media_vindex_t *v, tc_fail_t *f)
     return v->frames == NULL ? tc_fail_av(f, AVERROR(ENOMEM), "") : 0;
 }
 
-/* The packets' numbers of their pictures, how deep the coding reorders, the end of the last. */
-static void finish(media_vindex_t *v, int64_t frame_ts)
+/* The packets' numbers of their pictures, how deep the coding reorders, the end of the last. 0
+ * where decoding and showing are further apart than any coding allows. */
+static int finish(media_vindex_t *v, int64_t frame_ts)
 {
     const media_vindex_frame_t *last = &v->frames[v->nframes - 1];
-    int64_t decoded = 0;
+    int64_t decoded = 0, deepest = 0;
 
     for (uint32_t i = 0; i < v->nframes; i++) {
         v->packets[v->frames[i].packet].frame = i;
@@ -28,6 +29,7 @@ static void finish(media_vindex_t *v, int64_t frame_ts)
     for (uint32_t i = 0; i < v->npackets; i++) {
         uint32_t shown = v->packets[i].frame;
         if (shown != MEDIA_VINDEX_NO_FRAME) {
+            deepest = llabs(decoded - shown) > deepest ? llabs(decoded - shown) : deepest;
             if (decoded - shown > v->reorder && decoded - shown <= REORDER_MAX) {
                 v->reorder = decoded - shown;
             }
@@ -38,6 +40,7 @@ static void finish(media_vindex_t *v, int64_t frame_ts)
         int64_t before = v->nframes > 1 ? last->pts - last[-1].pts : 1;
         v->end = last->pts + (frame_ts > 0 ? frame_ts : before);
     }
+    return deepest <= REORDER_MAX;
 }
 
 static int by_pts(const void *a, const void *b)
@@ -88,8 +91,7 @@ int vd_order_by_time(media_vindex_t *v, tc_fail_t *f)
             return 0;
         }
     }
-    finish(v, 0);
-    return 1;
+    return finish(v, 0);
 }
 
 /* ---- by decoding ---- */
@@ -255,7 +257,8 @@ int vd_order_by_decoding(vd_io_t *io, media_vindex_t *v, int64_t frame_ts, tc_fa
         rc = done < 0 ? -1 : 0;
     }
     if (rc == 0) {
-        finish(v, frame_ts);
+        v->end = -MEDIA_VINDEX_TS_MAX; /* what the scan saw may be another time line */
+        (void)finish(v, frame_ts);
     }
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "vd_decoder.h"
+#include "vd_entry.h"
 #include "vd_reader.h"
 
 #define NONE UINT32_MAX
@@ -53,8 +54,35 @@ static uint32_t needed_end(const media_vindex_t *v, uint32_t first, uint32_t end
     return last;
 }
 
-static int start_at(vd_range_t *r, uint32_t packet, tc_fail_t *f)
+void vd_range_bytes(const media_vindex_t *v, uint32_t first, uint32_t end, int64_t *from,
+                    int64_t *to)
 {
+    uint32_t i = key_before(v, v->frames[first].packet, first);
+
+    *from = v->file_size;
+    *to = 0;
+    for (uint32_t stop = needed_end(v, first, end); i < stop; i++) {
+        const media_vindex_packet_t *p = &v->packets[i];
+        if (p->pos < 0) {
+            *from = 0;
+            *to = v->file_size;
+            return;
+        }
+        *from = p->pos < *from ? p->pos : *from;
+        *to = p->pos + p->size > *to ? p->pos + p->size : *to;
+    }
+    *to = *to < v->file_size ? *to : v->file_size;
+}
+
+/* At a key packet shown no later than the first picture wanted, no later in the file than `from`.
+ */
+static int start_from(vd_range_t *r, uint32_t from, tc_fail_t *f)
+{
+    uint32_t packet = key_before(r->v, from, r->first);
+
+    while (packet > 0 && !vd_entry_safe(&r->io, r->v, packet)) {
+        packet = key_before(r->v, packet - 1, r->first);
+    }
     r->start = packet;
     r->draining = r->drained = 0;
     r->ahead_number = NONE;
@@ -89,7 +117,7 @@ int vd_range_open(vd_range_t **out, const vd_source_t *source, const media_vinde
     }
     if (vd_io_open(&r->io, source, f) != 0 ||
         (r->decoder = vd_decoder_open(index, threads, f)) == NULL ||
-        start_at(r, key_before(index, index->frames[first].packet, first), f) != 0) {
+        start_from(r, index->frames[first].packet, f) != 0) {
         goto fail;
     }
     *out = r;
@@ -160,7 +188,7 @@ static int repair(vd_range_t *r, AVFrame *frame, tc_fail_t *f)
 
     if (r->next == r->first && r->start > 0 && r->restarts < RESTARTS_MAX) {
         r->restarts++;
-        return start_at(r, key_before(r->v, r->start - 1, r->first), f);
+        return start_from(r, r->start - 1, f);
     }
     if (neighbour->buf[0] == NULL) {
         return tc_fail(f, "unreadable_media",

@@ -30,4 +30,9 @@ int vd_range_frame(vd_range_t *r, AVFrame *frame, uint32_t *number, tc_fail_t *f
 const vd_range_stats_t *vd_range_stats(vd_range_t *r);
 void vd_range_close(vd_range_t *r);
 
+/* The bytes such a range will usually ask for, headers of a container that needs its demuxer aside:
+ * *from <= byte < *to, for whoever fetches ahead. The whole file where the index does not know. */
+void vd_range_bytes(const media_vindex_t *index, uint32_t first, uint32_t end, int64_t *from,
+                    int64_t *to);
+
 #endif

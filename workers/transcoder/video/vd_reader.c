@@ -5,11 +5,12 @@
 
 /* Demuxers that can start anywhere by byte position; the others are asked for a time. */
 #define BY_BYTE "mpegts,mpeg,mpegvideo,h264,hevc,m4v,obu,dv"
-#define WINDOW 4096 /* packets around the expected one in which the demuxer's place is looked for  \
-                     */
+#define PROBE_BYTES (256 << 10) /* the index knows the track: a look at the tables suffices */
+/* packets around the expected one in which the demuxer's place is looked for */
+#define WINDOW 4096
 
 /* How far before the wanted packet the demuxer is put down, try by try; then comes the start. */
-static const uint32_t steps_back[] = {12, 100, 1000};
+static const uint32_t steps_back[] = {2, 12, 100, 1000};
 
 #define STEPS (sizeof(steps_back) / sizeof(steps_back[0]))
 
@@ -57,7 +58,9 @@ static int restart(vd_reader_t *r, tc_fail_t *f)
 {
     avformat_close_input(&r->format);
     r->next = 0;
-    if (vd_io_restart(r->io, 0, f) != 0 || tc_container_open(r->io, &r->format, f) != 0) {
+    r->from_start = 1;
+    if (vd_io_restart(r->io, 0, f) != 0 ||
+        tc_container_open(r->io, PROBE_BYTES, &r->format, f) != 0) {
         return -1;
     }
     return 0;
@@ -137,6 +140,7 @@ int vd_reader_seek(vd_reader_t *r, uint32_t next, tc_fail_t *f)
         return -1;
     }
     by_byte = av_match_list(r->format->iformat->name, BY_BYTE, ',') > 0;
+    r->from_start = 0;
     for (size_t i = 0; i < STEPS && next > steps_back[i]; i++) {
         uint32_t near = next - steps_back[i];
         if (jump(r, near, by_byte) < 0) {
@@ -165,6 +169,27 @@ static int read_plain(vd_reader_t *r, const media_vindex_packet_t *q, AVPacket *
     return vd_io_read(r->io, q->pos, p->data, q->size) == (ssize_t)q->size ? 1 : lost(f);
 }
 
+/* Is it the one? A demuxer put down in a damaged stretch may lose its place. */
+static int is_packet(const media_vindex_packet_t *q, const AVPacket *p)
+{
+    return p->size == (int64_t)q->size && (p->pos < 0 || q->pos < 0 || p->pos == q->pos);
+}
+
+/* The demuxer's packet number r->next; once more from the start, where it has lost its place. */
+static int read_demuxed(vd_reader_t *r, const media_vindex_packet_t *q, AVPacket *p, tc_fail_t *f)
+{
+    uint32_t number = r->next;
+    int rc = demux(r, p, f);
+
+    if (!r->from_start && rc >= 0 && (rc == 0 || !is_packet(q, p))) {
+        rc = restart(r, f) != 0 || skip_to(r, number, f) != 0 ? -1 : demux(r, p, f);
+    }
+    if (rc > 0 && !is_packet(q, p)) {
+        rc = tc_fail(f, "internal", "Packet %u of the video is not what its index says.", number);
+    }
+    return rc;
+}
+
 int vd_reader_packet(vd_reader_t *r, AVPacket *p, tc_fail_t *f)
 {
     const media_vindex_packet_t *q;
@@ -175,10 +200,7 @@ int vd_reader_packet(vd_reader_t *r, AVPacket *p, tc_fail_t *f)
         return 0;
     }
     q = &r->v->packets[r->next];
-    rc = r->v->plain ? read_plain(r, q, p, f) : demux(r, p, f);
-    if (rc > 0 && (int64_t)q->size != p->size) {
-        rc = tc_fail(f, "internal", "Packet %u of the video is not what its index says.", r->next);
-    }
+    rc = r->v->plain ? read_plain(r, q, p, f) : read_demuxed(r, q, p, f);
     if (rc <= 0) {
         return rc;
     }

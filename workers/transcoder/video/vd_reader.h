@@ -13,6 +13,7 @@ typedef struct {
     vd_io_t *io; /* borrowed, as the index */
     const media_vindex_t *v;
     uint32_t next;           /* number of the packet to come */
+    int from_start;          /* the demuxer has read everything up to here */
     AVFormatContext *format; /* NULL: not needed (yet) */
 } vd_reader_t;
 

@@ -68,8 +68,8 @@ static int add(scan_t *s, const AVStream *st, const AVPacket *p, tc_fail_t *f)
         q->flags |= MEDIA_VINDEX_DISCARD;
     }
     q->frame = 0; /* until the end of the scan: how far behind pos the data begins */
-    if (q->pts != MEDIA_VINDEX_NO_TS && q->pts + p->duration > s->v->end && p->duration >= 0 &&
-        p->duration < MEDIA_VINDEX_TS_MAX) {
+    if (!(q->flags & MEDIA_VINDEX_DISCARD) && q->pts != MEDIA_VINDEX_NO_TS && p->duration >= 0 &&
+        p->duration < MEDIA_VINDEX_TS_MAX && q->pts + p->duration > s->v->end) {
         s->v->end = q->pts + p->duration;
     }
     return 0;
