@@ -1,11 +1,15 @@
 /* Packets by number. */
 #include "vd_reader.h"
 
+#include <string.h>
+
 #include <libavutil/avstring.h>
 
 /* Demuxers that can start anywhere by byte position; the others are asked for a time. */
 #define BY_BYTE "mpegts,mpeg,mpegvideo,h264,hevc,m4v,obu,dv"
-#define PROBE_BYTES (256 << 10) /* the index knows the track: a look at the tables suffices */
+/* A transport stream says in its tables what the tracks are, and the index knows the track: a look
+ * at them suffices. A program stream needs its guess. */
+#define TABLE_BYTES (256 << 10)
 /* packets around the expected one in which the demuxer's place is looked for */
 #define WINDOW 4096
 
@@ -56,13 +60,17 @@ static int demux(vd_reader_t *r, AVPacket *p, tc_fail_t *f)
 /* At the start of the file, whose first packet is number 0. */
 static int restart(vd_reader_t *r, tc_fail_t *f)
 {
+    const AVCodecDescriptor *d = avcodec_descriptor_get_by_name(r->v->codec);
+    int64_t ahead = strcmp(r->v->container, "mpegts") == 0 ? TABLE_BYTES : 0;
+
     avformat_close_input(&r->format);
     r->next = 0;
     r->from_start = 1;
-    if (vd_io_restart(r->io, 0, f) != 0 ||
-        tc_container_open(r->io, PROBE_BYTES, &r->format, f) != 0) {
+    if (vd_io_restart(r->io, 0, f) != 0 || tc_container_open(r->io, ahead, &r->format, f) != 0) {
         return -1;
     }
+    /* whatever a program stream's first bytes look like from there */
+    r->format->video_codec_id = d != NULL ? d->id : AV_CODEC_ID_NONE;
     return 0;
 }
 
@@ -101,11 +109,14 @@ static int jump(vd_reader_t *r, uint32_t to, int by_byte)
 static int find_place(vd_reader_t *r, uint32_t next, uint32_t near, int by_byte, tc_fail_t *f)
 {
     AVPacket *p = av_packet_alloc();
-    int64_t number = -1;
+    int64_t number = -1, limit = r->v->packets[next].pos;
     int rc = p != NULL ? 1 : tc_fail_av(f, AVERROR(ENOMEM), "");
 
     for (uint32_t i = 0; rc > 0 && number < 0 && i < next - near + WINDOW; i++) {
         rc = demux(r, p, f);
+        if (rc > 0 && limit >= 0 && p->pos > limit) {
+            break; /* too far */
+        }
         number = rc > 0 ? recognize(r, p, near, by_byte) : -1;
     }
     av_packet_free(&p);
