@@ -56,7 +56,7 @@ static int frame_ok(const media_vindex_t *v, uint32_t i)
 
 static uint64_t zigzag(int64_t n)
 {
-    return ((uint64_t)n << 1) ^ (uint64_t)(n >> 63);
+    return ((uint64_t)n << 1) ^ (n < 0 ? UINT64_MAX : 0);
 }
 
 static void put(media_buf_t *out, uint64_t n)

@@ -118,7 +118,8 @@ for my $name (sort keys %later) {
     $proxy->mode($name);
     $proxy->cut;
     my $seen = grep { $_ eq $name } $proxy->asked;
-    $nginx->await('the broker is back', sub { readyz()->{body} !~ /degraded/ });
+    # a login on a busy machine may take longer than the second it has, and pauses grow
+    $nginx->await('the broker is back', sub { readyz()->{body} !~ /degraded/ }, 90);
     # what is published while the loss is not seen yet is left to the janitor
     my $told;
     for (1 .. 3) {

@@ -122,7 +122,7 @@ static void test_vd_index_shapes(void)
                  {"talk_anamorphic_sar45.mp4", 720, 576, 4, 5, 0, 0, "progressive"},
                  {"phone_rot90_720p.mov", 1280, 720, 0, 1, 90, 0, "progressive"},
                  {"ax_face_rotate_reflect.mp4", 1080, 720, 1, 1, 270, 1, "progressive"},
-                 {"talk_odd_479x319_yuv444.mp4", 479, 319, 1, 1, 0, 0, "progressive"}};
+                 {"talk_odd_479x319_yuv444.mp4", 479, 319, 0, 1, 0, 0, "progressive"}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         vd_indexed_t x;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "vd_clip.h"
+#include "vd_entry.h"
 #include "vd_range.h"
 #include "vd_synth.h"
 
@@ -285,6 +286,53 @@ static void test_vd_range_joined_streams(void)
     synth_free(&one);
 }
 
+static const synth_t *made_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+        if (strcmp(made[i].name, name) == 0) {
+            return &made[i];
+        }
+    }
+    return NULL;
+}
+
+/* How many of the key packets behind the first are places to begin. */
+static void count_entries(const char *name, uint32_t *keys, uint32_t *safe)
+{
+    tc_fail_t f = {{0}, {0}, 0};
+    vd_indexed_t x = {0};
+    vd_source_t source;
+    vd_io_t io;
+    clip_t c;
+
+    *keys = *safe = 0;
+    CHECK_INT(synth_make(made_named(name), &c), 0);
+    CHECK_INT(clip_index(&c, &x, &f), 0);
+    source = clip_source(&c);
+    CHECK_INT(vd_io_open(&io, &source, &f), 0);
+    for (uint32_t i = 1; i < x.index.npackets; i++) {
+        if (x.index.packets[i].flags & MEDIA_VINDEX_KEY) {
+            (*keys)++;
+            *safe += vd_entry_safe(&io, &x.index, i) != 0;
+        }
+    }
+    vd_io_close(&io);
+    vd_indexed_free(&x);
+    synth_free(&c);
+}
+
+static void test_vd_range_only_real_entry_points(void)
+{
+    uint32_t keys, safe;
+
+    count_entries("open H.264, MP4", &keys, &safe); /* recovery points, no IDR */
+    CHECK(keys >= 5);
+    CHECK_INT(safe, keys);
+    count_entries("false sync samples, MP4", &keys, &safe);
+    CHECK(keys >= 4);
+    CHECK_INT(safe, 0);
+}
+
 int main(int argc, char **argv)
 {
     clip_t c;
@@ -294,6 +342,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "made") == 0) {
         test_vd_range_made_clips_too();
         test_vd_range_joined_streams();
+        test_vd_range_only_real_entry_points();
         return test_report();
     }
     if (argc > 1) { /* one file by hand */
@@ -304,6 +353,7 @@ int main(int argc, char **argv)
     }
     test_vd_range_made_clips_too();
     test_vd_range_joined_streams();
+    test_vd_range_only_real_entry_points();
     test_vd_range_union_is_the_whole_decode();
     return test_report();
 }
