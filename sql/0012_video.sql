@@ -53,7 +53,8 @@ BEGIN
   INSERT INTO segments (media_id, run, track, number, job_id, object_key, size_bytes, sha256, etag, duration, iframe)
   SELECT p_job.media_id, p_job.run, s ->> 'track', (s ->> 'number')::int, p_job.id, s ->> 'object_key',
          (s ->> 'size')::bigint, s ->> 'sha256', s ->> 'etag', coalesce((s ->> 'duration')::bigint, 0),
-         int8range((s ->> 'iframe_offset')::bigint, (s ->> 'iframe_offset')::bigint + (s ->> 'iframe_bytes')::bigint)
+         CASE WHEN s ->> 'iframe_offset' IS NOT NULL THEN      -- a range of nulls is all bytes there are
+           int8range((s ->> 'iframe_offset')::bigint, (s ->> 'iframe_offset')::bigint + (s ->> 'iframe_bytes')::bigint) END
     FROM jsonb_array_elements(coalesce(p_result -> 'segments', '[]')) s;
 END $$;
 

@@ -34,8 +34,8 @@ int media_output_name_valid(media_str_t name)
             return 0;
         }
         at_start = c == '/';
-        if (!at_start && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
-            c != '-') {
+        if (!at_start && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' &&
+            c != '_' && c != '-') {
             return 0;
         }
     }

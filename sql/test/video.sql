@@ -43,6 +43,8 @@ SELECT is(finish_job(job_id(:'film', 'package_first')), 'ok', 'playlists of the 
 SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'processing', 'the rest goes on');
 SELECT is(wrote(job_id(:'film', 'encode'), '[]', '[["720p", 0, 0], ["720p", 1, 92]]'), 'ok', 'the other rungs');
 SELECT is((SELECT jsonb_agg(t ->> 'name') FROM jsonb_array_elements(media.run_set(:'film', 1) -> 'tracks') t), '["360p", "720p"]', 'both');
+SELECT is(jsonb_path_query_first(media.run_set(:'film', 1), '$.tracks[*] ? (@.name == "720p").segments'), '[[92, 1001]]',
+  'a segment that names no first picture has none');
 SELECT is(done(job_id(:'film', 'package'), 'hls/master.m3u8'), 'ok', 'playlists of all');
 SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'ready', 'ready');
 

@@ -12,13 +12,13 @@
 #include "wk_run.h"
 
 #define WK_CHILD_FLAG "--decoder-child"
-#define WK_KEPT "kept" /* member of a range: the object an earlier step has kept for it */
+#define WK_KEPT "kept"          /* member of a range: the object an earlier step has kept for it */
 #define WK_FRAME_MAX (4u << 20) /* payload bytes of one frame */
 
 enum wk_frame {
     /* parent -> child */
-    WK_F_START, /* JSON {"step":...,"size":n,"kept":n,"params":{...},"name":...,"range":...}; off = uid
-                   to become, -1: none */
+    WK_F_START, /* JSON {"step":...,"size":n,"kept":n,"params":{...},"name":...,"range":...}; off =
+                   uid to become, -1: none */
     WK_F_DATA,  /* off, bytes (fewer than asked only at the end of the input or output) */
     /* child -> parent */
     WK_F_READ,     /* off, payload = uint32 length wanted of the input; behind its `size` bytes

@@ -170,8 +170,8 @@ static void check_rung(const film_t *m, const store_t *s, const json_t *track)
 
     CHECK_INT(n, json_integer_value(json_object_get(track, "segments")));
     CHECK_INT(read_back(&file, r, 2), 1);
-    step = (uint32_t)json_integer_value(json_object_get(
-        json_object_get(json_array_get(m->jobs, 0), "range"), "step"));
+    step = (uint32_t)json_integer_value(
+        json_object_get(json_object_get(json_array_get(m->jobs, 0), "range"), "step"));
     kept = (v->nframes + step - 1) / step;
     CHECK_INT(r[0].nframes, kept);
     CHECK_INT(r[0].keys, n);
@@ -181,7 +181,8 @@ static void check_rung(const film_t *m, const store_t *s, const json_t *track)
                                (AVRational){(int)v->tb_num, (int)v->tb_den}) != 0;
     }
     CHECK_INT(wrong, 0);
-    CHECK(memmem(file.p, file.len, "x264", 4) == NULL && memmem(file.p, file.len, "Lavc", 4) == NULL);
+    CHECK(memmem(file.p, file.len, "x264", 4) == NULL &&
+          memmem(file.p, file.len, "Lavc", 4) == NULL);
     media_buf_free(&file);
 }
 
@@ -253,9 +254,9 @@ static void test_vd_encode_sizes_are_those_shown(void)
         vd_range_plan_t plan;
         tc_fail_t f = {0};
         if (film_open(&m, clips[i].clip, "{\"rungs\":[144]}") == 0) {
-            CHECK_INT(vd_range_plan_read(json_object_get(json_array_get(m.jobs, 0), "range"), &plan,
-                                         &f),
-                      0);
+            CHECK_INT(
+                vd_range_plan_read(json_object_get(json_array_get(m.jobs, 0), "range"), &plan, &f),
+                0);
             CHECK_INT(plan.rungs[0].width, clips[i].width);
             CHECK_INT(plan.rungs[0].height, clips[i].height);
             vd_range_plan_free(&plan);

@@ -123,9 +123,9 @@ static const struct {
     {"result_empty", WK_F_RESULT, "{}"},
     {"result_fan_out", WK_F_RESULT, "{\"probe\":{},\"fan_out\":[{\"step\":\"x\"}]}"},
     {"result_reads_other", WK_F_RESULT,
-     "{\"probe\":{},\"fan_out\":[{\"step\":\"x\",\"range\":{\"kept\":{\"object_key\":\"media/x\"}}}]}"},
-    {"result_track", WK_F_RESULT,
-     "{\"tracks\":[{\"name\":\"../x\",\"segments\":1,\"info\":{}}]}"},
+     "{\"probe\":{},\"fan_out\":[{\"step\":\"x\",\"range\":{\"kept\":{\"object_key\":\"media/"
+     "x\"}}}]}"},
+    {"result_track", WK_F_RESULT, "{\"tracks\":[{\"name\":\"../x\",\"segments\":1,\"info\":{}}]}"},
     {"segment_track", WK_F_OUTPUT,
      "{\"name\":\"x\",\"content_type\":\"video/mp4\",\"track\":\"A/b\",\"number\":1}"},
     {"segment_number", WK_F_OUTPUT,

@@ -72,10 +72,10 @@ static int work(wk_peer_t *peer, const wk_child_input_t *in)
 
 int main(int argc, char **argv)
 {
-    wk_engine_t engine = {
-        .name = "media-transcoder",
-        .steps = "{audio,index,sound,text,encode_first,encode,package_first,package}",
-        .run = run};
+    wk_engine_t engine = {.name = "media-transcoder",
+                          .steps =
+                              "{audio,index,sound,text,encode_first,encode,package_first,package}",
+                          .run = run};
     wk_conf_t conf;
 
     if (argc == 2 && strcmp(argv[1], WK_CHILD_FLAG) == 0) {

@@ -60,7 +60,8 @@ static enum wk_end save(package_t *p, const char *name, const char *kind, const 
         json_decref(meta);
         end = ended(p, WK_RETRY, "worker_memory", "The worker is out of memory.");
     } else {
-        end = end_of(p, wk_job_output(p->ctx, p->job, fd, (int64_t)p->text.len, meta, p->outputs, &ei),
+        end = end_of(p,
+                     wk_job_output(p->ctx, p->job, fd, (int64_t)p->text.len, meta, p->outputs, &ei),
                      ei.text);
     }
     if (fd >= 0) {

@@ -1,5 +1,5 @@
-/* The steps `package_first` and `package`: playlists and manifest of the tracks that are whole. They
- * read no byte of a client's file, so they run in the worker itself. */
+/* The steps `package_first` and `package`: playlists and manifest of the tracks that are whole.
+ * They read no byte of a client's file, so they run in the worker itself. */
 #ifndef PACKAGE_H
 #define PACKAGE_H
 

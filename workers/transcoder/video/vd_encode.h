@@ -1,6 +1,6 @@
-/* The `encode` step: the pictures of a range are decoded once, every rung of its group is scaled and
- * encoded beside the others, each in a thread of its own: encoders have the number of threads that
- * the plan gives them, so it is rungs and ranges that share out a machine. */
+/* The `encode` step: the pictures of a range are decoded once, every rung of its group is scaled
+ * and encoded beside the others, each in a thread of its own: encoders have the number of threads
+ * that the plan gives them, so it is rungs and ranges that share out a machine. */
 #ifndef VD_ENCODE_H
 #define VD_ENCODE_H
 

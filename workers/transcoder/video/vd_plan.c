@@ -84,22 +84,22 @@ static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_f
     for (uint32_t i = range->first; i < range->end; i++) {
         const vd_segment_t *s = &p->cuts.segments[i];
         ticks += s->duration;
-        (void)json_array_append_new(
-            spans, json_pack("[I,I,I,I]", (json_int_t)s->first, (json_int_t)s->end,
-                             (json_int_t)(s->pts - origin), (json_int_t)(s->pts + s->duration - origin)));
+        (void)json_array_append_new(spans,
+                                    json_pack("[I,I,I,I]", (json_int_t)s->first, (json_int_t)s->end,
+                                              (json_int_t)(s->pts - origin),
+                                              (json_int_t)(s->pts + s->duration - origin)));
     }
     for (int i = 0; i < p->ladder.n; i++) {
         if ((i == p->ladder.first) == is_first) {
             (void)json_array_append_new(rungs, rung_json(&p->ladder.rungs[i]));
         }
     }
-    return json_pack("{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o}", "origin",
-                     (json_int_t)origin, "step", (json_int_t)p->cuts.step, "fps", p->fps_num,
-                     p->fps_den, "preset", p->params.preset, "profile", p->params.profile,
-                     "threads", p->params.threads, "number", (json_int_t)range->first + 1, "total",
-                     (json_int_t)p->cuts.nsegments, "seconds",
-                     (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments", spans,
-                     "rungs", rungs);
+    return json_pack(
+        "{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o}", "origin", (json_int_t)origin, "step",
+        (json_int_t)p->cuts.step, "fps", p->fps_num, p->fps_den, "preset", p->params.preset,
+        "profile", p->params.profile, "threads", p->params.threads, "number",
+        (json_int_t)range->first + 1, "total", (json_int_t)p->cuts.nsegments, "seconds",
+        (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments", spans, "rungs", rungs);
 }
 
 static int add_ranges(plan_t *p, const char *step, int is_first)
@@ -118,13 +118,13 @@ static int add_track(plan_t *p, const char *step, const char *prefix, int stream
     const json_t *o = json_array_get(json_object_get(p->x->probe, "streams"), (size_t)stream);
     const char *language = json_string_value(json_object_get(o, "language"));
     AVRational tb = {(int)v->tb_num, (int)v->tb_den}, us = {1, 1000000};
-    json_t *range = json_pack(
-        "{s:i,s:o,s:s,s:b,s:b,s:I,s:I,s:i,s:i}", "stream", stream, "name",
-        json_sprintf("%s-%d", prefix, nth), "language", language != NULL ? language : "", "default",
-        nth == 1, "forced", json_is_true(json_object_get(o, "forced")), "origin_us",
-        (json_int_t)av_rescale_q(v->frames[0].pts, tb, us), "length_us",
-        (json_int_t)av_rescale_q(v->end - v->frames[0].pts, tb, us), "segment_ms",
-        p->params.segment_s * 1000, "kbps", p->params.audio_kbps);
+    json_t *range =
+        json_pack("{s:i,s:o,s:s,s:b,s:b,s:I,s:I,s:i,s:i}", "stream", stream, "name",
+                  json_sprintf("%s-%d", prefix, nth), "language", language != NULL ? language : "",
+                  "default", nth == 1, "forced", json_is_true(json_object_get(o, "forced")),
+                  "origin_us", (json_int_t)av_rescale_q(v->frames[0].pts, tb, us), "length_us",
+                  (json_int_t)av_rescale_q(v->end - v->frames[0].pts, tb, us), "segment_ms",
+                  p->params.segment_s * 1000, "kbps", p->params.audio_kbps);
 
     return add_job(p, step, range);
 }

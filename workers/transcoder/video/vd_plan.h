@@ -17,19 +17,19 @@
 json_t *vd_plan(const vd_indexed_t *x, const json_t *params, tc_fail_t *f);
 
 typedef struct {
-    uint32_t first, end;    /* pictures of the index */
-    int64_t start, stop;    /* when it presents: ticks from the first picture of the video */
+    uint32_t first, end; /* pictures of the index */
+    int64_t start, stop; /* when it presents: ticks from the first picture of the video */
 } vd_span_t;
 
 /* A range of `encode_first` and `encode`. */
 typedef struct {
-    int64_t origin;     /* pts of the video's first picture */
-    uint32_t step;      /* pictures whose number is a multiple are encoded */
+    int64_t origin; /* pts of the video's first picture */
+    uint32_t step;  /* pictures whose number is a multiple are encoded */
     int fps_num, fps_den;
     char preset[16], profile[16];
-    int threads;        /* of one encoder */
-    int64_t number;     /* of the first span, from 1 */
-    int64_t total;      /* segments of a whole track */
+    int threads;    /* of one encoder */
+    int64_t number; /* of the first span, from 1 */
+    int64_t total;  /* segments of a whole track */
     uint32_t nspans;
     vd_span_t *spans;
     int nrungs;
@@ -46,8 +46,8 @@ typedef struct {
     char name[VD_TRACK_NAME_MAX];
     char language[36];
     int is_default, is_forced;
-    int64_t origin_us;  /* when the video's first picture is shown */
-    int64_t length_us;  /* of the video */
+    int64_t origin_us; /* when the video's first picture is shown */
+    int64_t length_us; /* of the video */
     int segment_ms;
     int kbps;
 } vd_track_plan_t;

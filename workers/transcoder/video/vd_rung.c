@@ -19,8 +19,8 @@ struct vd_rung_s {
     AVCodecContext *encoder;
     AVPacket *packet;
     vd_cmaf_t *cmaf;
-    uint32_t in;  /* the span of the next picture */
-    uint32_t out; /* the span being written */
+    uint32_t in;     /* the span of the next picture */
+    uint32_t out;    /* the span being written */
     int64_t packets; /* in it */
 };
 
@@ -208,10 +208,9 @@ int vd_rung_finish(vd_rung_t *r, tc_fail_t *f)
     if (drain(r, f) != 0 || (r->packets > 0 && cut(r, f) != 0)) {
         return -1;
     }
-    return r->out == r->plan->nspans
-               ? 0
-               : tc_fail(f, "internal", "The encoder made %u of %u segments.", r->out,
-                         r->plan->nspans);
+    return r->out == r->plan->nspans ? 0
+                                     : tc_fail(f, "internal", "The encoder made %u of %u segments.",
+                                               r->out, r->plan->nspans);
 }
 
 json_t *vd_rung_track(const vd_rung_t *r)

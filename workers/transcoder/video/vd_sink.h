@@ -8,8 +8,8 @@
 
 typedef struct {
     const char *track;
-    int64_t number;   /* 0: the init segment */
-    int64_t duration; /* ticks of the track */
+    int64_t number;                      /* 0: the init segment */
+    int64_t duration;                    /* ticks of the track */
     int64_t iframe_offset, iframe_bytes; /* iframe_bytes 0: none */
     int is_text;
     media_str_t head, body; /* one after the other */

@@ -77,8 +77,7 @@ static int open_cmaf(sound_t *s, tc_fail_t *f)
     vd_cmaf_track_t track = {.par = par,
                              .timescale = s->encoder->sample_rate,
                              .edit = s->encoder->initial_padding,
-                             .language =
-                                 strlen(s->plan->language) == 3 ? s->plan->language : NULL};
+                             .language = strlen(s->plan->language) == 3 ? s->plan->language : NULL};
     vd_piece_t init = {.track = s->plan->name};
 
     if (par == NULL || avcodec_parameters_from_context(par, s->encoder) < 0) {
@@ -279,16 +278,16 @@ static int finish(sound_t *s, tc_fail_t *f)
 static json_t *describe(const sound_t *s)
 {
     const AVCodecContext *e = s->encoder;
-    json_t *info = json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:b}", "kind", "audio", "codecs",
-                             vd_cmaf_codecs(s->cmaf), "timescale", e->sample_rate, "start", 0,
-                             "channels", e->ch_layout.nb_channels, "rate", e->sample_rate,
-                             "default", s->plan->is_default);
+    json_t *info =
+        json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:b}", "kind", "audio", "codecs",
+                  vd_cmaf_codecs(s->cmaf), "timescale", e->sample_rate, "start", 0, "channels",
+                  e->ch_layout.nb_channels, "rate", e->sample_rate, "default", s->plan->is_default);
 
     if (s->plan->language[0] != '\0') {
         (void)json_object_set_new(info, "language", json_string(s->plan->language));
     }
-    return json_pack("{s:s,s:I,s:o}", "name", s->plan->name, "segments",
-                     (json_int_t)s->number - 1, "info", info);
+    return json_pack("{s:s,s:I,s:o}", "name", s->plan->name, "segments", (json_int_t)s->number - 1,
+                     "info", info);
 }
 
 static int run(sound_t *s, const vd_source_t *source, json_t *tracks, tc_fail_t *f)

@@ -7,8 +7,8 @@
 
 #include "tc_container.h"
 
-#define ASS_COMMAS 8    /* before the text of an event */
-#define SHOWN_MS 5000   /* where neither packet nor event tells how long */
+#define ASS_COMMAS 8  /* before the text of an event */
+#define SHOWN_MS 5000 /* where neither packet nor event tells how long */
 #define CUES_MAX 200000
 
 typedef struct {

@@ -48,8 +48,8 @@ static int put(void *ctx, const vd_piece_t *piece)
         (void)json_object_set_new(meta, "iframe_bytes", json_integer(piece->iframe_bytes));
     }
     if (wk_peer_write(w->peer, 0, piece->head.p, piece->head.len) != 0 ||
-        (piece->body.len > 0 && wk_peer_write(w->peer, (int64_t)piece->head.len, piece->body.p,
-                                              piece->body.len) != 0)) {
+        (piece->body.len > 0 &&
+         wk_peer_write(w->peer, (int64_t)piece->head.len, piece->body.p, piece->body.len) != 0)) {
         json_decref(meta);
         return -1;
     }
@@ -132,7 +132,8 @@ static int read_index(work_t *w, media_vindex_t *v, tc_fail_t *f)
         rc = media_vindex_read(p, len, v, &ei);
     }
     free(p);
-    return rc == 0 ? 0 : tc_fail(f, "internal", "The index of the video is not usable: %s.", ei.text);
+    return rc == 0 ? 0
+                   : tc_fail(f, "internal", "The index of the video is not usable: %s.", ei.text);
 }
 
 static int do_encode(work_t *w, tc_fail_t *f)
@@ -145,8 +146,8 @@ static int do_encode(work_t *w, tc_fail_t *f)
         rc = vd_range_plan_read(w->in->range, &plan, f);
     }
     if (rc == 0) {
-        rc = vd_encode(&w->source, &index, &plan, &w->sink,
-                       json_object_get(w->result, "tracks"), f);
+        rc =
+            vd_encode(&w->source, &index, &plan, &w->sink, json_object_get(w->result, "tracks"), f);
         vd_range_plan_free(&plan);
     }
     media_vindex_free(&index);
