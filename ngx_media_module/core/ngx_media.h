@@ -178,7 +178,6 @@ typedef struct {
     ngx_http_request_t         *slices[2];  /* the last one and the one before;
                                                ngx_media_slice.c */
     unsigned                    play:1;     /* by playback token */
-    unsigned                    fixed:1;    /* what is under its path stays */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */
     void                      **loc_conf;   /* where that pass was: what comes
