@@ -56,20 +56,15 @@ ngx_media_set_revoked(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_media_main_conf_t  *mcf = conf;
 
-    ssize_t     size;
-    ngx_str_t  *value;
+    size_t  size;
 
     if (mcf->revoked_zone != NULL) {
         return "is duplicate";
     }
 
-    value = cf->args->elts;
-
-    size = ngx_parse_size(&value[1]);
-    if (size == NGX_ERROR || size < (ssize_t) NGX_MEDIA_REVOKED_SIZE_MIN) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is not a size of at least %uz",
-                           &value[1], &value[0], NGX_MEDIA_REVOKED_SIZE_MIN);
+    if (ngx_media_conf_zone_size(cf, NGX_MEDIA_REVOKED_SIZE_MIN, &size)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

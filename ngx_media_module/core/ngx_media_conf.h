@@ -84,6 +84,9 @@ void ngx_media_leave_zone(void);                    /* [loop] exit_process */
 char *ngx_media_conf_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *content);
 
+/* The size of a shared zone, at least min. */
+char *ngx_media_conf_zone_size(ngx_conf_t *cf, size_t min, size_t *size);
+
 /* Takes http:// or https:// off u->url, which is url then; 0: it is neither. */
 ngx_uint_t ngx_media_conf_scheme(ngx_url_t *u, ngx_str_t *url,
     ngx_uint_t *ssl);

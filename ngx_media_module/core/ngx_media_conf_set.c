@@ -101,6 +101,29 @@ done:
 }
 
 
+char *
+ngx_media_conf_zone_size(ngx_conf_t *cf, size_t min, size_t *size)
+{
+    ssize_t     n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    n = ngx_parse_size(&value[1]);
+
+    if (n == NGX_ERROR || n < (ssize_t) min) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" is not a size of at least %uz",
+                           &value[1], &value[0], min);
+        return NGX_CONF_ERROR;
+    }
+
+    *size = n;
+
+    return NGX_CONF_OK;
+}
+
+
 ngx_uint_t
 ngx_media_conf_scheme(ngx_url_t *u, ngx_str_t *url, ngx_uint_t *ssl)
 {
