@@ -119,6 +119,7 @@ ngx_media_session_post(ngx_media_session_t *s, ngx_media_session_pt work,
     s->task.event.log = ngx_cycle->log;
 
     if (ngx_media_session_pending >= NGX_MEDIA_SESSION_PENDING
+        || ngx_media_hold(s->op.r) != NGX_OK
         || ngx_thread_task_post(mmcf->login_pool, &s->task) != NGX_OK)
     {
         return NGX_DECLINED;

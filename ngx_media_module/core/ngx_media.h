@@ -177,6 +177,8 @@ typedef struct {
     struct ngx_media_signed_s  *signature;  /* ngx_media_var.c */
     ngx_http_request_t         *slices[2];  /* the last one and the one before;
                                                ngx_media_slice.c */
+    ngx_int_t                 (*slice_input)(void *data);
+                                            /* its upstream's own */
     unsigned                    play:1;     /* by playback token */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */

@@ -25,6 +25,10 @@ ngx_media_view(const ngx_str_t *s)
 }
 
 
+/* A worker that shall exit waits until the request has ended, also while only a
+ * thread works for it. NGX_ERROR when out of memory. [loop] */
+ngx_int_t ngx_media_hold(ngx_http_request_t *r);
+
 /* The first request header called name (lower case) and, where n is given, how
  * many there are; NULL when there is none. [loop] */
 ngx_table_elt_t *ngx_media_header_in(ngx_http_request_t *r, const char *name,

@@ -137,6 +137,10 @@ ngx_media_object_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
         return ngx_media_object_row(r, object, NGX_HTTP_OK);
     }
 
+    if (ngx_media_hold(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     object->http_version = r->http_version;
     object->jump = 1;
     ctx->object = object;

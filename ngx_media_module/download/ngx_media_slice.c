@@ -7,10 +7,9 @@
  *   follow it and the client would get a file with a hole. Here the request
  *   ends instead.
  * - A piece keeps its files open (that of the cache, or the new one on its way
- *   there) and what was read out of them until the whole download has ended:
- *   descriptors, memory and deleted files would grow with the length of the
- *   object. Here they are given back once they are not needed any more. The
- *   buffers that S3's bytes came through (proxy_buffers) are left to nginx.
+ *   there) and its buffers until the whole download has ended: descriptors,
+ *   memory and deleted files would grow with the length of the object. Here
+ *   they are given back once they are not needed any more.
  */
 
 
@@ -21,6 +20,8 @@ static ngx_int_t ngx_media_slice_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
 static void ngx_media_slice_files(ngx_http_request_t *r);
 static void ngx_media_slice_file(ngx_http_request_t *r, ngx_fd_t *fd);
+static ngx_int_t ngx_media_slice_input(void *data);
+static void ngx_media_slice_pipe(ngx_http_request_t *r);
 static void ngx_media_slice_output(ngx_http_request_t *r);
 
 
@@ -35,9 +36,15 @@ static ngx_http_post_subrequest_t  ngx_media_slice_post = {
 void
 ngx_media_slice_begin(ngx_http_request_t *sr, ngx_media_object_t *object)
 {
-    ngx_http_request_t  *last;
+    ngx_http_request_t   *last;
+    ngx_http_upstream_t  *u;
+
+    u = sr->upstream;
 
     sr->post_subrequest = &ngx_media_slice_post;
+
+    object->slice_input = u->input_filter_init;
+    u->input_filter_init = ngx_media_slice_input;
 
     last = object->slices[0] ? object->slices[0] : sr->main;
 
@@ -75,6 +82,7 @@ ngx_media_slice_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     }
 
     if (u->buffering ? u->pipe->upstream_done : u->length == 0) {
+        ngx_media_slice_pipe(sr);
         return rc;
     }
 
@@ -120,6 +128,52 @@ ngx_media_slice_file(ngx_http_request_t *r, ngx_fd_t *fd)
         ngx_pool_run_cleanup_file(r->pool, *fd);
         *fd = NGX_INVALID_FILE;
     }
+}
+
+
+/*
+ * nginx gives the buffers that S3's bytes come through back only when S3 closes
+ * its connection, and only those that are free at that moment, and leaves them
+ * in its list. So that none is given back twice, it is told not to; this is the
+ * first that it calls after having made up its mind.
+ */
+
+static ngx_int_t
+ngx_media_slice_input(void *data)
+{
+    ngx_media_ctx_t     *ctx;
+    ngx_http_request_t  *sr;
+
+    sr = data;
+
+    ctx = ngx_http_get_module_ctx(sr->main, ngx_http_media_module);
+
+    sr->upstream->pipe->free_bufs = 0;
+
+    return ctx->object->slice_input(data);
+}
+
+
+/* What has gone into the cache is sent out of its file, so these are free;
+ * other buffers go down the output chain. */
+
+static void
+ngx_media_slice_pipe(ngx_http_request_t *r)
+{
+    ngx_chain_t       *cl;
+    ngx_event_pipe_t  *p;
+
+    p = r->upstream->pipe;
+
+    if (!p->cacheable || p->free_bufs) {
+        return;
+    }
+
+    for (cl = p->free_raw_bufs; cl; cl = cl->next) {
+        ngx_pfree(r->pool, cl->buf->start);
+    }
+
+    p->free_raw_bufs = NULL;
 }
 
 

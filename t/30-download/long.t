@@ -43,26 +43,29 @@ sub held {
     return ($files, $kb);
 }
 
-$nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_routes(slice => '64k'));
-my ($worker) = $nginx->workers;
-my $slices = 700;
-$media = $store->media($slices * (64 << 10));
-for my $what ('missed', 'cached') {
-    my $client = $nginx->client;
-    $client->send(http("GET /media/$media/original", bearer('anna')));
-    $client->need(sub { length $client->{in} > 200 * (64 << 10) });
-    my (undef, $before) = held($worker);
-    $client->need(sub { length $client->{in} > ($slices - 100) * (64 << 10) });
-    my ($files, $after) = held($worker);
-    my $each = ($after - $before) / ($slices - 300);
-    cmp_ok($files, '<', 20, "$slices slices $what: few open files");
-    note(sprintf '%s: %d files, %.1f KiB each', $what, $files, $each);
-    # a missed one keeps the buffers it came through
-    my $most = $what eq 'missed' ? 120 : 20;
-    cmp_ok($each, '<', $most, "$slices slices $what: KiB held for each until the end") if !$ENV{ASAN_OPTIONS};
-    is(length $client->answer->{body}, $slices * (64 << 10), "$slices slices $what: all bytes");
+my $slices = 400;
+my $closing = MediaStore->new(closes => 1);
+for my $from (['S3', $store], ['an S3 that closes its connections', $closing]) {
+    my ($name, $s3) = @$from;
+    $nginx = MediaNginx->start(http => media_http(s3 => $s3->url), server => media_routes(slice => '64k'));
+    my ($worker) = $nginx->workers;
+    $media = $s3->media($slices * (64 << 10));
+    for my $how ('missed', 'cached') {
+        my $what = "$slices slices of $name, $how";
+        my $client = $nginx->client;
+        $client->send(http("GET /media/$media/original", bearer('anna')));
+        $client->need(sub { length $client->{in} > 100 * (64 << 10) });
+        my (undef, $before) = held($worker);
+        $client->need(sub { length $client->{in} > ($slices - 50) * (64 << 10) });
+        my ($files, $after) = held($worker);
+        my $each = ($after - $before) / ($slices - 150);
+        cmp_ok($files, '<', 20, "$what: few open files");
+        note(sprintf '%s: %d files, %.1f KiB each', $what, $files, $each);
+        cmp_ok($each, '<', 20, "$what: KiB held for each until the end") if !$ENV{ASAN_OPTIONS};
+        is(length $client->answer->{body}, $slices * (64 << 10), "$what: all bytes");
+    }
+    $nginx->stop("nginx with slices of $name");
 }
-$nginx->stop;
 
 # ---- the size of the cache ----
 
@@ -98,6 +101,23 @@ cmp_ok($asked - $before, '<=', 20, 'ten clients that leave within a slice cost o
 is($nginx->ask(http("GET /media/$media/original", bearer('anna') . "Range: bytes=@{[5 * $SLICE]}-@{[5 * $SLICE + 9]}\n"))->{body},
     $store->content(5 * $SLICE, 10), 'and the others get theirs');
 $nginx->stop('nginx whose clients leave');
+
+# ---- a worker that shall exit, its threads writing to the cache ----
+
+for my $round (1, 2) {
+    $nginx = MediaNginx->start(http => media_http(s3 => $store->url), server => media_server());
+    my @stay = map { $nginx->client } 1 .. 4;
+    for my $i (0 .. $#stay) {
+        my ($first, $last) = (4 * $i * $SLICE, 4 * ($i + 1) * $SLICE - 1);
+        $stay[$i]->send(http("GET /media/$media/original", bearer('anna') . "Range: bytes=$first-$last\n"));
+    }
+    for my $stay (@stay) {
+        $stay->need(sub { length $stay->{in} > 100_000 });
+    }
+    $nginx->kill('QUIT');
+    is(length $_->answer->{body}, 4 * $SLICE, 'QUIT: a download goes on to its end') for @stay;
+    $nginx->stop('nginx that stops while it sends');
+}
 
 # ---- how many at once ----
 

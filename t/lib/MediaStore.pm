@@ -4,6 +4,7 @@ package MediaStore;
 # was asked and how much was sent is counted; the test may break in.
 #
 #   my $store = MediaStore->new(before => sub { my ($store, $request, $first) = @_; ... 1 if it has answered });
+#                                               # closes => 1: the connection after each answer
 #   my $media = $store->media(10 << 30);        # the id of a row
 #   $store->content(0, 100);                    # what its bytes are
 #   my @gets = $store->gets;                    # {range, date, key, sent} of each GET so far
@@ -89,6 +90,7 @@ sub serve {
     $s3->note("sent $length $range $date " . ($key // '-'));
     $request->say(join "\r\n", "HTTP/1.1 $status X", @head, "Content-Length: $length", '', '');
     $self->send_bytes($request, $first, $length) if $request->{method} eq 'GET';
+    $request->close if $self->{closes};
     return;
 }
 
