@@ -30,7 +30,7 @@ RULES = [
     (r"workers/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT]),
 ]
 
-WORKERS = ["workers/" + d for d in ("test", "common", "transcoder", "notifier", "janitor", "mediactl")]
+WORKERS = ["workers/" + d for d in ("test", "common", "transcoder", "transcoder/video", "notifier", "janitor", "mediactl")]
 ROOMS = ["ngx_media_module/" + d for d in ("core", "auth", "http", "s3", "pg", "amqp", "upload", "download", "media")]
 # "quoted" includes: where a file's own project headers may lie
 OWN = [
@@ -40,6 +40,7 @@ OWN = [
     (r"ngx_media_module/", ROOMS + ["libmedia/include"]),
     (r"workers/common/", ["workers/common", "libmedia/include"]),
     (r"workers/test/", WORKERS + ["libmedia/include", "libmedia/test"]),
+    (r"workers/transcoder/", ["workers/transcoder", "workers/transcoder/video", "workers/common", "libmedia/include"]),
     (r"workers/(\w+)/", ["workers/{0}", "workers/common", "libmedia/include"]),
 ]
 

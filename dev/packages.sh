@@ -8,7 +8,7 @@ PACKAGES_RUN=(
     build-essential cmake ninja-build pkg-config nginx-dev
     libssl-dev libjansson-dev libjwt-dev libcrypt-dev libseccomp-dev
     libpq-dev librabbitmq-dev libcurl4-openssl-dev
-    libavformat-dev libavcodec-dev libavutil-dev libavfilter-dev libswresample-dev
+    libavformat-dev libavcodec-dev libavutil-dev libavfilter-dev libswresample-dev libswscale-dev
     # servers
     nginx postgresql rabbitmq-server python3-aiosmtpd
 )

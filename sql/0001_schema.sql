@@ -230,7 +230,7 @@ CREATE TRIGGER job_start BEFORE INSERT ON media.jobs FOR EACH ROW
 
 CREATE TABLE media.outputs (
   media_id     uuid NOT NULL REFERENCES media.media ON DELETE CASCADE,
-  name         text NOT NULL CHECK (name ~ '^[a-z0-9_-][a-z0-9._-]{0,63}$' AND name <> 'original'),
+  name         text NOT NULL CHECK (name ~ '^((hls|dash)/)?[a-z0-9_-][a-z0-9._-]{0,63}$' AND name <> 'original'),
   job_id       uuid NOT NULL REFERENCES media.jobs ON DELETE CASCADE,
   kind         text NOT NULL CHECK (kind IN ('audio', 'video', 'image', 'playlist', 'manifest', 'poster',
                                              'sprite', 'vtt', 'report')),

@@ -107,7 +107,9 @@ BEGIN
 END $$;
 
 -- Queues every waiting job whose steps before it are all done. Fan-in is decided
--- here, under the lock on the media row that every caller holds.
+-- here, under the lock on the media row that every caller holds. A step whose jobs
+-- another one makes may have made none: it is done with what it depends on, for a
+-- job that depends on that, too.
 CREATE FUNCTION media.media_advance(p_media uuid) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 DECLARE
@@ -120,6 +122,8 @@ BEGIN
        AND NOT EXISTS (
          SELECT FROM unnest(j.depends_on) d
           WHERE NOT EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.run = j.run AND b.step = d)
+                AND NOT EXISTS (SELECT FROM pipeline_steps s WHERE s.pipeline = j.pipeline AND s.step = d AND s.fan_out
+                                   AND s.depends_on <@ j.depends_on)
              OR EXISTS (SELECT FROM jobs b WHERE b.media_id = p_media AND b.run = j.run AND b.step = d
                            AND b.state <> 'succeeded'))
     RETURNING j.*
@@ -140,7 +144,7 @@ CREATE FUNCTION media.main_output(p_media media.media) RETURNS SETOF media.outpu
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
   SELECT o.* FROM outputs o JOIN jobs j ON j.id = o.job_id JOIN pipelines p ON p.name = j.pipeline
    WHERE o.media_id = p_media.id AND j.pipeline = p_media.pipeline AND j.step = p.main_step
-   ORDER BY o.created_at, o.name LIMIT 1
+   ORDER BY o.created_at, o.name <> 'hls/master.m3u8', o.name LIMIT 1
 $$;
 
 -- The notification of an event: a job like any other. Everything the mail will

@@ -226,6 +226,15 @@ BEGIN
       p_media.name, p_media.sha256, floor(extract(epoch FROM p_media.created_at))::bigint, 'original';
     RETURN;
   END IF;
+  IF p_output LIKE 'cmaf/%' THEN
+    RETURN QUERY SELECT 'ok', NULL, s.object_key, s.size_bytes, s.etag,
+        CASE WHEN p_output LIKE '%.vtt' THEN 'text/vtt' ELSE 'video/mp4' END, p_media.name, s.sha256,
+        floor(extract(epoch FROM s.created_at))::bigint, p_output
+      FROM segment_at(p_media.id, p_output) s;
+    IF FOUND THEN
+      RETURN;
+    END IF;
+  END IF;
   IF p_output = '' THEN
     SELECT * INTO v_output FROM main_output(p_media);
   ELSE

@@ -144,20 +144,17 @@ BEGIN
     RETURN;
   END IF;
   FOR v_out IN SELECT * FROM jsonb_array_elements(coalesce(p_result -> 'outputs', '[]')) LOOP
-    UPDATE objects SET state = 'live', s3_upload_id = NULL
-     WHERE object_key = v_out ->> 'object_key' AND job_id = p_id AND fence = p_fence AND state = 'pending';
-    IF NOT FOUND THEN
-      RAISE EXCEPTION 'job % never registered object %', p_id, v_out ->> 'object_key'
-        USING ERRCODE = 'check_violation';
-    END IF;
+    PERFORM object_keep(v_job, v_out ->> 'object_key');
     IF NOT v_is_kept_back THEN
       PERFORM output_put(v_job, v_out);
     END IF;
   END LOOP;
+  PERFORM segments_put(v_job, p_result);
   UPDATE objects SET state = 'doomed', retry_at = now() + object_grace()
    WHERE job_id = p_id AND state = 'pending';
   UPDATE jobs SET state = 'succeeded', lease_until = NULL, progress = 1, eta_seconds = NULL, finished_at = now(),
-         result = p_result - (CASE WHEN v_is_kept_back THEN '{probe}' ELSE '{probe,outputs}' END)::text[]
+         result = p_result - (CASE WHEN v_is_kept_back THEN '{probe,tracks,segments}'
+                                   ELSE '{probe,tracks,segments,outputs}' END)::text[]
    WHERE id = p_id;
   IF p_result ? 'probe' THEN
     UPDATE media SET probe = p_result -> 'probe' WHERE id = v_job.media_id;

@@ -12,3 +12,25 @@ INSERT INTO media.pipeline_steps (pipeline, step, queue, params, params_schema) 
      "sample_rate": {"type": "integer", "min": 8000, "max": 192000},
      "cover":       {"enum": ["keep", "drop"]}
    }');
+
+-- Ladder: index, ranges of the rungs (those that play first before the others), sound, subtitles, playlists.
+INSERT INTO media.pipelines (name, description, main_step) VALUES
+  ('video', 'Any video to a ladder of renditions that plays over HLS and DASH', 'package');
+
+INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, priority, fan_out, params_schema) VALUES
+  ('video', 'index', 'short', '{}', 30, false, '{
+     "crf":            {"type": "integer", "min": 0, "max": 51},
+     "segment_s":      {"type": "integer", "min": 1, "max": 10},
+     "range_segments": {"type": "integer", "min": 1, "max": 1000},
+     "first_height":   {"type": "integer", "min": 2, "max": 8192},
+     "max_fps":        {"type": "integer", "min": 1, "max": 240},
+     "audio_kbps":     {"type": "integer", "min": 16, "max": 512},
+     "preset":         {"enum": ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]},
+     "profile":        {"enum": ["baseline", "main", "high"]}
+   }'),
+  ('video', 'sound', 'long', '{index}', 20, true, '{}'),
+  ('video', 'text', 'short', '{index}', 20, true, '{}'),
+  ('video', 'encode_first', 'long', '{index}', 20, true, '{}'),
+  ('video', 'encode', 'long', '{index}', 0, true, '{}'),
+  ('video', 'package_first', 'short', '{index,sound,text,encode_first}', 30, false, '{}'),
+  ('video', 'package', 'short', '{index,sound,text,encode_first,encode,package_first}', 30, false, '{}');

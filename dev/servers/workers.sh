@@ -1,10 +1,12 @@
 # shellcheck shell=bash
-# The workers: WORKERS transcoders, one notifier, one janitor; each with its own database role.
+# The workers: WORKERS transcoders for short jobs and as many encoders (the same program) for long ones, one notifier,
+# one janitor; each with its own database role.
 
-workers_wanted() { # lines of NAME PROGRAM ROLE
+workers_wanted() { # lines of NAME PROGRAM ROLE [QUEUE]
     local n
     for ((n = 1; n <= WORKERS; n++)); do
-        printf 'transcoder-%d media-transcoder media_worker\n' "$n"
+        printf 'transcoder-%d media-transcoder media_worker short\n' "$n"
+        printf 'encoder-%d media-transcoder media_worker long\n' "$n"
     done
     printf 'notifier-1 media-notifier media_notifier\njanitor-1 media-janitor media_janitor\n'
 }
@@ -13,7 +15,7 @@ workers_wanted() { # lines of NAME PROGRAM ROLE
 WORKER_KNOBS=(MEDIA_LOG_LEVEL MEDIA_LEASE_S MEDIA_POLL_S MEDIA_DRAIN_S MEDIA_SWEEP_S MEDIA_UPLOAD_STALE_S
     MEDIA_OUTBOX_AGE_S MEDIA_LINK_TTL_S MEDIA_MAIL_FROM)
 
-worker_env() { # NAME ROLE; call it in a subshell
+worker_env() { # NAME ROLE [QUEUE]; call it in a subshell
     local knob line knobs=()
     for knob in "${WORKER_KNOBS[@]}"; do
         if [ -n "${!knob-}" ]; then
@@ -27,6 +29,9 @@ worker_env() { # NAME ROLE; call it in a subshell
     pg_env "$2"
     worker_endpoints
     export MEDIA_HEALTH_FILE=$RUN/health/$1 MEDIA_TMPDIR=$RUN/tmp
+    if [ -n "${3-}" ]; then
+        export MEDIA_QUEUE=$3
+    fi
 }
 
 # what programs other than the gateway need of S3, RabbitMQ, SMTP and the links they send
@@ -38,14 +43,14 @@ worker_endpoints() {
     MEDIA_PUBLIC_URL=$(media_url)
 }
 
-worker_start() { # NAME PROGRAM ROLE
+worker_start() { # NAME PROGRAM ROLE [QUEUE]
     local sig bin=$BUILD/bin/$2
     [ -x "$bin" ] || die "$bin is missing (run: make build)"
-    sig=$({ cat "$bin" && worker_env "$1" "$3" && export -p; } | digest)
+    sig=$({ cat "$bin" && worker_env "$1" "$3" "${4-}" && export -p; } | digest)
     proc_current "$1" "$sig" && return 0
     rm -f "$RUN/health/$1"
     (
-        worker_env "$1" "$3"
+        worker_env "$1" "$3" "${4-}"
         proc_start "$1" "$sig" "$bin"
     )
 }
@@ -57,16 +62,17 @@ worker_ready() { # NAME
 }
 
 workers_start() {
-    local name program role number
+    local name program role queue number
     secret play-key 32 >/dev/null
     for name in $(proc_names); do
         number=${name#transcoder-}
+        number=${number#encoder-}
         if [ "$number" != "$name" ] && [ "$number" -gt "$WORKERS" ]; then
             proc_stop "$name"
         fi
     done
-    while read -r name program role; do
-        worker_start "$name" "$program" "$role"
+    while read -r name program role queue; do
+        worker_start "$name" "$program" "$role" "$queue"
     done < <(workers_wanted)
 }
 

@@ -36,11 +36,15 @@ static int too_deep(media_str_t text)
 
 int media_json_parse(media_str_t text, json_t **out, media_err_t *ei)
 {
+    return media_json_parse_max(text, JSON_SIZE_MAX, out, ei);
+}
+
+int media_json_parse_max(media_str_t text, size_t max, json_t **out, media_err_t *ei)
+{
     json_error_t je;
     *out = NULL;
-    if (text.len > JSON_SIZE_MAX) {
-        return media_err_set(ei, MEDIA_E_TOOBIG, "the JSON text is longer than %d bytes",
-                             JSON_SIZE_MAX);
+    if (text.len > max) {
+        return media_err_set(ei, MEDIA_E_TOOBIG, "the JSON text is longer than %zu bytes", max);
     }
     if (too_deep(text)) {
         return media_err_set(ei, MEDIA_E_REJECT, "the JSON text nests deeper than %d",

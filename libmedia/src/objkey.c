@@ -22,18 +22,24 @@ static int out_uuid(out_t *o, media_str_t id)
 
 int media_output_name_valid(media_str_t name)
 {
-    if (name.len == 0 || name.len > MEDIA_OUTPUT_NAME_MAX || name.p[0] == '.') {
+    int at_start = 1; /* of a part */
+
+    if (name.len == 0 || name.len > MEDIA_OUTPUT_NAME_MAX) {
         return 0;
     }
     for (size_t i = 0; i < name.len; i++) {
         char c = name.p[i];
 
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' &&
-            c != '-') {
+        if (at_start && (c == '.' || c == '/')) {
+            return 0;
+        }
+        at_start = c == '/';
+        if (!at_start && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' &&
+            c != '_' && c != '-') {
             return 0;
         }
     }
-    return 1;
+    return !at_start;
 }
 
 int media_objkey_prefix_valid(media_str_t s)

@@ -52,8 +52,8 @@ static void test_objkey_bad_input_is_rejected(void)
     CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), -1, MEDIA_STR("a"),
                                   dst, sizeof(dst)),
               MEDIA_E_REJECT);
-    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 1, MEDIA_STR("a/b"),
-                                  dst, sizeof(dst)),
+    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 1,
+                                  MEDIA_STR("a//b"), dst, sizeof(dst)),
               MEDIA_E_REJECT);
 }
 
@@ -68,9 +68,11 @@ static void test_objkey_small_buffer_is_toobig(void)
 
 static void test_objkey_output_names(void)
 {
-    static const char *const good[] = {"a", "audio.mp3", "seg-00001_v2.m4s", "0"};
-    static const char *const bad[] = {"",    ".",   "..",   ".hidden",  "A.mp3", "a b",
-                                      "a/b", "a\\", "a\tb", "\xc3\xa4", "a%2f"};
+    static const char *const good[] = {"a", "audio.mp3",       "seg-00001_v2.m4s",
+                                       "0", "hls/master.m3u8", "cmaf/1/360p/init.mp4"};
+    static const char *const bad[] = {"",    ".",    "..",       ".hidden", "A.mp3", "a b",
+                                      "/a",  "a/",   "a//b",     "a/.b",    "a/..",  "../a",
+                                      "a\\", "a\tb", "\xc3\xa4", "a%2f"};
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         CHECK(media_output_name_valid(media_str(good[i])));

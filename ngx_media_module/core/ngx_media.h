@@ -180,6 +180,7 @@ typedef struct {
     ngx_int_t                 (*slice_input)(void *data);
                                             /* its upstream's own */
     unsigned                    play:1;     /* by playback token */
+    unsigned                    fixed:1;    /* what is under its path stays */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */
     void                      **loc_conf;   /* where that pass was: what comes

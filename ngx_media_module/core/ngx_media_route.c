@@ -10,7 +10,7 @@
 
 
 typedef struct {
-    ngx_str_t                   args[2];    /* path segments found by '*' */
+    ngx_str_t                   args[2];    /* what '*' and '+' stand for */
 } ngx_media_match_t;
 
 typedef ngx_int_t (*ngx_media_route_pt)(ngx_http_request_t *r,
@@ -101,9 +101,9 @@ static ngx_media_route_t  ngx_media_routes[] = {
     NGX_MEDIA_ROUTE("/media/*/retry",   POST,   ON,       1, retry),
     NGX_MEDIA_ROUTE("/media/*/jobs",    POST,   ON,       1, jobs),
     NGX_MEDIA_ROUTE("/media/*/token",   POST,   ON,       0, token),
-    NGX_MEDIA_ROUTE("/media/*/*",       GET,    OPTIONAL, 0, object),
+    NGX_MEDIA_ROUTE("/media/*/+",       GET,    OPTIONAL, 0, object),
     NGX_MEDIA_ROUTE("/download",        GET,    OPTIONAL, 0, download),
-    NGX_MEDIA_ROUTE("/play/*/*",        GET,    OFF,      0, play),
+    NGX_MEDIA_ROUTE("/play/*/+",        GET,    OFF,      0, play),
     NGX_MEDIA_ROUTE("/.well-known/jwks.json", GET, OFF,   0, key_set),
     NGX_MEDIA_ROUTE("/healthz",         GET,    OFF,      0, healthz),
     NGX_MEDIA_ROUTE("/readyz",          GET,    OFF,      0, readyz),
@@ -148,6 +148,8 @@ ngx_media_route_match(const char *pattern, ngx_str_t *uri,
     for ( /* void */ ; *pattern != '\0'; pattern++) {
 
         if (*pattern == '+') {
+            m->args[n].data = p;
+            m->args[n].len = last - p;
             return p < last;
         }
 

@@ -51,6 +51,8 @@ static ngx_str_t  ngx_media_octet_stream =
 
 static ngx_str_t  ngx_media_cache_private = ngx_string("private, no-cache");
 static ngx_str_t  ngx_media_cache_play = ngx_string("private, max-age=60");
+static ngx_str_t  ngx_media_cache_fixed =
+    ngx_string("private, max-age=31536000, immutable");
 static ngx_str_t  ngx_media_nosniff = ngx_string("nosniff");
 static ngx_str_t  ngx_media_no_referrer = ngx_string("no-referrer");
 
@@ -191,6 +193,10 @@ ngx_media_object_fill(ngx_http_request_t *r, ngx_media_pg_result_t *res,
     object->size = size;
     object->modified = modified;
     object->play = (how == NGX_MEDIA_SERVE_PLAY);
+
+    /* segments of a run */
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_OUTPUT);
+    object->fixed = v.len > 5 && ngx_strncmp(v.data, "cmaf/", 5) == 0;
 
     return ngx_media_object_disposition(r, res, how, object);
 }
@@ -364,8 +370,9 @@ ngx_media_object_headers(ngx_http_request_t *r, ngx_media_object_t *object)
     r->headers_out.last_modified_time = object->modified;
 
     if (ngx_media_add_header(r, "Cache-Control",
-                             object->play ? &ngx_media_cache_play
-                                          : &ngx_media_cache_private)
+                             object->fixed ? &ngx_media_cache_fixed
+                             : object->play ? &ngx_media_cache_play
+                                            : &ngx_media_cache_private)
            != NGX_OK
         || ngx_media_add_header(r, "Content-Disposition",
                                 &object->disposition)

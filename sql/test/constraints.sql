@@ -23,6 +23,9 @@ INSERT INTO test.good
      'priority', 0, 'params', '{}'::jsonb, 'progress', 0, 'not_before', now())),
   ('outputs', jsonb_build_object('media_id', :'film', 'name', 'o.mp3', 'job_id', :'job', 'kind', 'audio', 'content_type', 'audio/mpeg',
      'size_bytes', 0, 'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'o')),
+  ('tracks', jsonb_build_object('media_id', :'film', 'run', 1, 'name', '360p', 'job_id', :'job', 'info', '{"kind": "video"}'::jsonb, 'segments', 1)),
+  ('segments', jsonb_build_object('media_id', :'film', 'run', 1, 'track', '360p', 'number', 0, 'job_id', :'job', 'object_key', 's',
+     'size_bytes', 1, 'sha256', repeat('0a', 32), 'etag', 'e', 'duration', 0)),
   ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now(), 'look_again', false)),
   ('outbox', jsonb_build_object('id', 1000000, 'queue', 'dead', 'job_id', :'job', 'message', '{}', 'retry_at', now())),
   ('job_moves', '{"old": "succeeded", "new": "queued"}'),
@@ -158,8 +161,9 @@ SELECT refuses('job_moves_pkey', field('old', 'canceled'));
 SELECT throws_ok($$UPDATE media.jobs SET state = 'running' WHERE state = 'queued'$$, '23514', NULL, 'no running job without a lease');
 
 -- outputs
-SELECT refuses('outputs_name_check', field('name', n)) FROM unnest(ARRAY['', 'original', '.hidden', 'a/b', 'A', 'a b', repeat('a', 65)]) n;
-SELECT takes('outputs', field('name', n)) FROM unnest(ARRAY['a', '_', 'v-1.m3u8', repeat('a', 64)]) n;
+SELECT refuses('outputs_name_check', field('name', n))
+  FROM unnest(ARRAY['', 'original', '.hidden', 'a/b', 'hls/', 'hls/.hidden', 'hls/a/b', 'A', 'a b', repeat('a', 65)]) n;
+SELECT takes('outputs', field('name', n)) FROM unnest(ARRAY['a', '_', 'v-1.m3u8', 'hls/v-1.m3u8', 'dash/manifest.mpd', repeat('a', 64)]) n;
 SELECT refuses('outputs_kind_check', field('kind', 'exe'));
 SELECT takes('outputs', field('kind', k)) FROM unnest('{audio,video,image,playlist,manifest,poster,sprite,vtt,report}'::text[]) k;
 SELECT refuses('outputs_size_bytes_check', '{"size_bytes": -1}');
@@ -168,6 +172,22 @@ SELECT refuses('outputs_media_id_fkey', field('media_id', :'unknown'));
 SELECT refuses('outputs_job_id_fkey', field('job_id', :'unknown'));
 SELECT refuses('outputs_pkey', field('object_key', 'other'), '{}');
 SELECT refuses('outputs_object_key_key', field('name', 'other'), '{}');
+
+-- tracks, segments
+SELECT refuses('tracks_name_check', field('name', n)) FROM unnest(ARRAY['', 'A', 'a/b', 'a.b', repeat('a', 64)]) n;
+SELECT refuses('tracks_info_check', field('info', 'x')), refuses('tracks_info_check', '{"info": {"kind": "data"}}');
+SELECT takes('tracks', jsonb_build_object('info', jsonb_build_object('kind', k))) FROM unnest('{video,audio,text}'::text[]) k;
+SELECT refuses('tracks_segments_check', '{"segments": 0}');
+SELECT refuses('tracks_media_id_fkey', field('media_id', :'unknown'));
+SELECT refuses('tracks_job_id_fkey', field('job_id', :'unknown'));
+SELECT refuses('tracks_pkey', '{"segments": 2}', '{}');
+SELECT refuses('segments_number_check', '{"number": -1}');
+SELECT refuses('segments_size_bytes_check', '{"size_bytes": 0}');
+SELECT refuses('segments_sha256_check', field('sha256', 'x'));
+SELECT refuses('segments_media_id_fkey', field('media_id', :'unknown'));
+SELECT refuses('segments_job_id_fkey', field('job_id', :'unknown'));
+SELECT refuses('segments_pkey', field('object_key', 'other'), '{}');
+SELECT refuses('segments_object_key_key', '{"number": 1}', '{}');
 
 -- objects, outbox
 SELECT refuses('objects_state_check', field('state', 'lost'));
@@ -193,7 +213,7 @@ SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg
         'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.pipeline', 'jobs.range', 'jobs.result', 'jobs.lease_until',
         'jobs.worker', 'jobs.eta_seconds', 'jobs.error_code', 'jobs.error_detail', 'jobs.announced_at', 'jobs.started_at',
         'jobs.finished_at', 'outputs.width', 'outputs.height', 'outputs.duration', 'outputs.bitrate', 'objects.job_id',
-        'objects.fence', 'objects.s3_upload_id', 'objects.strays_at'], 'what may be null');
+        'objects.fence', 'objects.s3_upload_id', 'objects.strays_at', 'segments.iframe'], 'what may be null');
 
 -- what a deletion takes along
 SELECT throws_ok(format('DELETE FROM media.users WHERE id = %L', :'ann'), '23503', NULL, 'an owner of media stays');
@@ -214,6 +234,6 @@ SELECT is_empty($$SELECT conrelid::regclass || '.' || conname FROM pg_constraint
    WHERE contype = 'f' AND connamespace = 'media'::regnamespace AND NOT EXISTS (
      SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indpred IS NULL
         AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)$$, 'every foreign key has an index');
-SELECT is((SELECT count(*)::int FROM pg_constraint WHERE contype = 'f' AND connamespace = 'media'::regnamespace), 10,
+SELECT is((SELECT count(*)::int FROM pg_constraint WHERE contype = 'f' AND connamespace = 'media'::regnamespace), 14,
   'as many foreign keys as thought');
 SELECT * FROM finish();

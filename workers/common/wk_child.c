@@ -13,7 +13,9 @@
 typedef struct {
     wk_ctx_t *ctx;
     const wk_job_t *job;
-    json_t *outputs;
+    json_t *outputs, *segments, *keep;
+    const char *kept_key; /* what an earlier step has kept for this one; NULL: nothing */
+    int64_t kept_size;
     wk_s3_t *s3; /* of the block cache's thread */
 } child_job_t;
 
@@ -22,23 +24,40 @@ static int stopped(void *data)
     return atomic_load((atomic_int *)data) ? MEDIA_E_GONE : 0;
 }
 
-/* In the cache's thread. */
-static int read_input(void *data, atomic_int *stop, int64_t off, size_t len, void *dst,
-                      media_err_t *ei)
+static int read_object(child_job_t *c, atomic_int *stop, const char *key, int64_t off, size_t len,
+                       void *dst, media_err_t *ei)
 {
-    child_job_t *c = data;
     int64_t until_ms = wk_mono_ms() + READ_PATIENCE_MS;
     ssize_t n;
 
     wk_s3_on_tick(c->s3, stopped, stop);
     do {
-        n = wk_s3_get_range(c->s3, c->job->object_key, off, len, dst, ei);
+        n = wk_s3_get_range(c->s3, key, off, len, dst, ei);
     } while (n == MEDIA_E_RETRY && !atomic_load(stop) && wk_mono_ms() < until_ms);
     wk_health_count(c->ctx->health, WK_C_BYTES_READ, n > 0 ? n : 0);
     if (n >= 0 && (size_t)n != len) {
         return media_err_set(ei, MEDIA_E_RETRY, "the object is shorter than its row says");
     }
     return n < 0 ? (int)n : 0;
+}
+
+/* In the cache's thread. The kept object stands behind the input. */
+static int read_input(void *data, atomic_int *stop, int64_t off, size_t len, void *dst,
+                      media_err_t *ei)
+{
+    child_job_t *c = data;
+    int64_t left = c->job->size - off;
+    size_t head = left <= 0 ? 0 : left < (int64_t)len ? (size_t)left : len;
+    int rc = 0;
+
+    if (head > 0) {
+        rc = read_object(c, stop, c->job->object_key, off, head, dst, ei);
+    }
+    if (rc == 0 && head < len) {
+        rc = read_object(c, stop, c->kept_key, off + (int64_t)head - c->job->size, len - head,
+                         (char *)dst + head, ei);
+    }
+    return rc;
 }
 
 static int on_beat(void *data, double progress, double eta_s)
@@ -51,13 +70,60 @@ static int on_beat(void *data, double progress, double eta_s)
 static int on_output(void *data, int fd, int64_t size, json_t *meta, media_err_t *ei)
 {
     child_job_t *c = data;
+    json_t *list = json_object_get(meta, "track") != NULL  ? c->segments
+                   : json_object_get(meta, "keep") != NULL ? c->keep
+                                                           : c->outputs;
 
-    return wk_job_output(c->ctx, c->job, fd, size, meta, c->outputs, ei);
+    return wk_job_output(c->ctx, c->job, fd, size, meta, list, ei);
 }
 
-static json_t *start_document(const wk_job_t *job)
+/* What the range names, written there by the parent of an earlier child. */
+static void find_kept(child_job_t *c)
 {
-    json_t *doc = json_pack("{s:I,s:s?}", "size", (json_int_t)job->size, "name", job->name);
+    const json_t *kept = json_object_get(c->job->range, WK_KEPT);
+
+    c->kept_key = json_string_value(json_object_get(kept, "object_key"));
+    c->kept_size = json_integer_value(json_object_get(kept, "size"));
+    if (c->kept_key == NULL || c->kept_size < 0) {
+        c->kept_size = 0;
+    }
+}
+
+/* Every job of a fan-out may read what this one has kept. */
+static int hand_on(const json_t *keep, const json_t *fan_out)
+{
+    const json_t *o = json_array_get(keep, 0);
+    size_t i;
+    json_t *job;
+    int rc = 0;
+
+    json_array_foreach(fan_out, i, job)
+    {
+        rc |= o == NULL ? 0
+                        : json_object_set_new(json_object_get(job, "range"), WK_KEPT,
+                                              json_pack("{s:O,s:O}", "object_key",
+                                                        json_object_get(o, "object_key"), "size",
+                                                        json_object_get(o, "size")));
+    }
+    return rc;
+}
+
+/* The child's result with what was uploaded for it. */
+static int complete(child_job_t *c, json_t *result)
+{
+    return hand_on(c->keep, json_object_get(result, "fan_out")) != 0 ||
+                   json_object_set(result, "outputs", c->outputs) != 0 ||
+                   json_object_set(result, "segments", c->segments) != 0 ||
+                   json_object_set(result, "keep", c->keep) != 0
+               ? -1
+               : 0;
+}
+
+static json_t *start_document(const child_job_t *c)
+{
+    const wk_job_t *job = c->job;
+    json_t *doc = json_pack("{s:s,s:I,s:I,s:s?}", "step", job->step, "size", (json_int_t)job->size,
+                            "kept", (json_int_t)c->kept_size, "name", job->name);
 
     if (doc != NULL && json_object_set(doc, "params", job->params) != 0) {
         json_decref(doc);
@@ -75,22 +141,27 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
 {
     child_job_t c = {.ctx = ctx, .job = job};
     wk_source_t source = {.read = read_input, .data = &c};
-    json_t *start = start_document(job);
+    json_t *start;
     enum wk_end end = WK_RETRY;
     wk_host_t host = {.exe = "/proc/self/exe",
                       .tmpdir = ctx->conf->tmpdir,
                       .uid = geteuid() == 0 ? ctx->conf->child_uid : -1,
                       .limits = limits,
                       .source = &source,
-                      .start = start,
                       .beat = on_beat,
                       .output = on_output,
                       .data = &c};
 
-    source.size = job->object_key[0] != '\0' ? job->size : 0;
+    find_kept(&c);
+    start = start_document(&c);
+    host.start = start;
+    source.size = job->object_key[0] != '\0' ? job->size + c.kept_size : 0;
     c.outputs = json_array();
+    c.segments = json_array();
+    c.keep = json_array();
     c.s3 = ctx->s3 != NULL ? wk_s3_like(ctx->s3) : wk_s3_new(ctx->conf);
-    if (start == NULL || c.outputs == NULL || c.s3 == NULL) {
+    if (start == NULL || c.outputs == NULL || c.segments == NULL || c.keep == NULL ||
+        c.s3 == NULL) {
         (void)wk_fmt(out->code, sizeof(out->code), "worker_memory");
         (void)wk_fmt(out->detail, sizeof(out->detail), "The worker is out of memory.");
         goto done;
@@ -99,12 +170,14 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
     if (end == WK_DONE || strcmp(out->code, "storage_unavailable") == 0) {
         wk_health_dep(ctx->health, WK_DEP_S3, end == WK_DONE);
     }
-    if (end == WK_DONE && json_object_set(out->result, "outputs", c.outputs) != 0) {
+    if (end == WK_DONE && complete(&c, out->result) != 0) {
         end = WK_RETRY;
     }
 done:
     json_decref(start);
     json_decref(c.outputs);
+    json_decref(c.segments);
+    json_decref(c.keep);
     wk_s3_free(c.s3);
     return end;
 }

@@ -12,21 +12,26 @@
 #include "wk_run.h"
 
 #define WK_CHILD_FLAG "--decoder-child"
+#define WK_KEPT "kept"          /* member of a range: the object an earlier step has kept for it */
 #define WK_FRAME_MAX (4u << 20) /* payload bytes of one frame */
 
 enum wk_frame {
     /* parent -> child */
-    WK_F_START, /* JSON {"size":n,"params":{...},"name":...,"range":...}; off = uid to become, -1:
-                   none */
+    WK_F_START, /* JSON {"step":...,"size":n,"kept":n,"params":{...},"name":...,"range":...}; off =
+                   uid to become, -1: none */
     WK_F_DATA,  /* off, bytes (fewer than asked only at the end of the input or output) */
     /* child -> parent */
-    WK_F_READ,     /* off, payload = uint32 length wanted of the input */
+    WK_F_READ,     /* off, payload = uint32 length wanted of the input; behind its `size` bytes
+                      stand the `kept` ones of the object that an earlier step left for this one */
     WK_F_REREAD,   /* the same of the current output (moving an MP4's index to its front) */
     WK_F_WRITE,    /* off, bytes of the current output; random access */
-    WK_F_OUTPUT,   /* JSON meta of the output just written: closes it, the next WRITE starts another
-                    */
+    WK_F_OUTPUT,   /* JSON meta of what was just written: closes it, the next WRITE starts another.
+                      An output ("kind"), a segment ("track", "number"), or for later steps
+                      ("keep") */
     WK_F_PROGRESS, /* payload = double 0..1 */
-    WK_F_RESULT,   /* JSON: success, {"probe":{...}} */
+    WK_F_RESULT,   /* JSON: success, {"probe":{...},"tracks":[...],"fan_out":[...]}, one of
+                      the first two at least;
+                      each range of the fan-out gets the kept object */
     WK_F_ERROR     /* JSON {"code","detail","retry":bool}: failure with a cause */
 };
 
@@ -58,7 +63,9 @@ typedef struct wk_peer_s wk_peer_t; /* the child's end of the socket pair */
  * (may be NULL), locks the process down, reads the START document, runs `work`, exits. Never
  * returns. */
 typedef struct {
+    const char *step;
     int64_t size;
+    int64_t kept; /* bytes behind the input: what the step before has kept for this one */
     const char *name;
     json_t *params;
     json_t *range;

@@ -9,6 +9,10 @@
 #include "media/objkey.h"
 
 #define TEXT_MAX 127
+#define RESULT_MAX WK_FRAME_MAX
+#define TRACKS_MAX 64
+#define FAN_OUT_MAX 4096
+#define NUMBER_MAX 999999999 /* of a segment: as many digits as its path takes */
 
 static const char *const kinds[] = {"audio",  "video",  "image", "playlist", "manifest",
                                     "poster", "sprite", "vtt",   "report",   NULL};
@@ -76,22 +80,73 @@ static int kind_valid(media_str_t s)
     return in_list(s, kinds);
 }
 
-json_t *wk_claims_output(media_str_t text, media_err_t *ei)
+static int track_valid(media_str_t s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_') {
+            return 0;
+        }
+    }
+    return s.len > 0 && s.len < 64;
+}
+
+static int copy_output(json_t *meta, json_t *said, media_err_t *ei)
 {
     static const char *const members[] = {"name",   "kind",     "content_type", "width",
                                           "height", "duration", "bitrate",      NULL};
+
+    return media_json_only(said, members, ei) != 0 ||
+                   copy_string(meta, said, "kind", kind_valid, ei) != 0 ||
+                   copy_number(meta, said, "width", 1, 1 << 20, ei) != 0 ||
+                   copy_number(meta, said, "height", 1, 1 << 20, ei) != 0 ||
+                   copy_number(meta, said, "duration", 0, 1e9, ei) != 0 ||
+                   copy_number(meta, said, "bitrate", 1, 1e12, ei) != 0
+               ? MEDIA_E_REJECT
+               : 0;
+}
+
+static int copy_segment(json_t *meta, json_t *said, media_err_t *ei)
+{
+    static const char *const members[] = {"name",     "content_type",  "track",        "number",
+                                          "duration", "iframe_offset", "iframe_bytes", NULL};
+
+    return media_json_only(said, members, ei) != 0 ||
+                   copy_string(meta, said, "track", track_valid, ei) != 0 ||
+                   !json_is_integer(json_object_get(said, "number")) ||
+                   copy_number(meta, said, "number", 1, NUMBER_MAX, ei) != 0 ||
+                   copy_number(meta, said, "duration", 1, 1e15, ei) != 0 ||
+                   copy_number(meta, said, "iframe_offset", 1, 1e12, ei) != 0 ||
+                   copy_number(meta, said, "iframe_bytes", 1, 1e12, ei) != 0
+               ? media_err_set(ei, MEDIA_E_REJECT, "bad segment")
+               : 0;
+}
+
+static int copy_kept(json_t *meta, json_t *said, media_err_t *ei)
+{
+    static const char *const members[] = {"name", "content_type", "keep", NULL};
+
+    return media_json_only(said, members, ei) != 0 ||
+                   json_object_set_new(meta, "keep", json_true()) != 0
+               ? MEDIA_E_REJECT
+               : 0;
+}
+
+json_t *wk_claims_output(media_str_t text, media_err_t *ei)
+{
     json_t *said = NULL;
     json_t *meta = json_object();
+    int (*copy)(json_t *, json_t *, media_err_t *) = copy_output;
+    int rc = meta != NULL ? media_json_parse(text, &said, ei) : MEDIA_E_NOMEM;
 
-    if (meta == NULL || media_json_parse(text, &said, ei) != 0 ||
-        media_json_only(said, members, ei) != 0 ||
-        copy_string(meta, said, "name", media_output_name_valid, ei) != 0 ||
-        copy_string(meta, said, "kind", kind_valid, ei) != 0 ||
+    if (json_object_get(said, "track") != NULL) {
+        copy = copy_segment;
+    } else if (json_is_true(json_object_get(said, "keep"))) {
+        copy = copy_kept;
+    }
+    if (rc != 0 || copy_string(meta, said, "name", media_output_name_valid, ei) != 0 ||
         copy_string(meta, said, "content_type", content_type_valid, ei) != 0 ||
-        copy_number(meta, said, "width", 1, 1 << 20, ei) != 0 ||
-        copy_number(meta, said, "height", 1, 1 << 20, ei) != 0 ||
-        copy_number(meta, said, "duration", 0, 1e9, ei) != 0 ||
-        copy_number(meta, said, "bitrate", 1, 1e12, ei) != 0) {
+        copy(meta, said, ei) != 0) {
         json_decref(meta);
         meta = NULL;
     }
@@ -99,14 +154,68 @@ json_t *wk_claims_output(media_str_t text, media_err_t *ei)
     return meta;
 }
 
+/* Its info is checked by whoever makes playlists of it (media/cmafset.h). */
+static int track_sound(json_t *t)
+{
+    static const char *const members[] = {"name", "segments", "info", NULL};
+    media_str_t name;
+    int64_t n;
+
+    return media_json_only(t, members, NULL) == 0 &&
+           media_json_str(t, "name", 63, &name, NULL) == 0 && track_valid(name) &&
+           media_json_int(t, "segments", 1, NUMBER_MAX, &n, NULL) == 0 &&
+           json_is_object(json_object_get(t, "info"));
+}
+
+/* What a range holds is read by the next child alone, but which object that one may read is not for
+ * this one to say. */
+static int job_sound(json_t *j)
+{
+    static const char *const members[] = {"step", "range", NULL};
+    json_t *range = json_object_get(j, "range");
+    media_str_t step;
+
+    return media_json_only(j, members, NULL) == 0 &&
+           media_json_str(j, "step", 63, &step, NULL) == 0 && json_is_object(range) &&
+           json_object_get(range, WK_KEPT) == NULL;
+}
+
+/* An array, absent or of sound members. */
+static int list_sound(const json_t *said, const char *name, size_t max, int (*sound)(json_t *v))
+{
+    const json_t *list = json_object_get(said, name);
+    size_t i;
+    json_t *v;
+
+    if (list == NULL) {
+        return 1;
+    }
+    if (!json_is_array(list) || json_array_size(list) > max) {
+        return 0;
+    }
+    json_array_foreach(list, i, v)
+    {
+        if (!json_is_object(v) || !sound(v)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 json_t *wk_claims_result(media_str_t text, media_err_t *ei)
 {
-    static const char *const members[] = {"probe", NULL};
+    static const char *const members[] = {"probe", "tracks", "fan_out", NULL};
     json_t *said = NULL;
+    json_t *probe;
 
-    if (media_json_parse(text, &said, ei) == 0 && media_json_only(said, members, ei) == 0 &&
-        json_is_object(json_object_get(said, "probe"))) {
-        return said;
+    if (media_json_parse_max(text, RESULT_MAX, &said, ei) == 0 &&
+        media_json_only(said, members, ei) == 0) {
+        probe = json_object_get(said, "probe");
+        if ((probe != NULL ? json_is_object(probe) : json_object_get(said, "tracks") != NULL) &&
+            list_sound(said, "tracks", TRACKS_MAX, track_sound) &&
+            list_sound(said, "fan_out", FAN_OUT_MAX, job_sound)) {
+            return said;
+        }
     }
     json_decref(said);
     return NULL;

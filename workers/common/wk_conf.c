@@ -95,6 +95,11 @@ static const char *check_addr(const char *v)
     return NULL;
 }
 
+static const char *check_queue(const char *v)
+{
+    return strcmp(v, "short") == 0 || strcmp(v, "long") == 0 ? NULL : "short or long";
+}
+
 static const char *check_path(const char *v)
 {
     return v[0] == '/' ? NULL : "an absolute path";
@@ -176,6 +181,8 @@ static const conf_entry_t conf_table[] = {
               "how long SIGTERM lets a running job finish"),
     INT_ENTRY("MEDIA_CHILD_UID", "child-uid", child_uid, "65534", 1, INT_MAX,
               "uid of decoder children when the worker is root"),
+    STR_ENTRY("MEDIA_QUEUE", "queue", queue, "short", check_queue,
+              "transcoder: whose jobs it takes, short or long"),
     STR_ENTRY("MEDIA_SMTP_URL", NULL, smtp_url, NULL, check_smtp_url, "mail server"),
     STR_ENTRY("MEDIA_MAIL_FROM", "mail-from", mail_from, "media@localhost", check_mail, "sender"),
     STR_ENTRY("MEDIA_PUBLIC_URL", "public-url", public_url, "http://127.0.0.1:8080",

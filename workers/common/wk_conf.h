@@ -30,6 +30,7 @@ typedef struct {
     int poll_s;
     int drain_s;
     int child_uid;
+    const char *queue; /* transcoder: whose jobs it takes, short or long */
     /* notifier */
     const char *smtp_url; /* never logged */
     const char *mail_from;

@@ -29,7 +29,7 @@ typedef struct {
     void *data;
 } wk_host_t;
 
-/* Runs a child to its end. WK_DONE: out->result is the child's checked result, {"probe":{...}}. */
+/* Runs a child to its end. WK_DONE: out->result is the child's checked result. */
 enum wk_end wk_host_run(const wk_host_t *host, wk_outcome_t *out);
 
 /* ---- wk_spawn.c ---- */

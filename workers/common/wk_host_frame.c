@@ -12,7 +12,8 @@
 #include "wk_log.h"
 
 #define HOST_JSON_MAX (256u << 10)
-#define HOST_OUTPUTS_MAX 4096
+#define HOST_RESULT_MAX WK_FRAME_MAX /* a day of video is cut into 540 ranges for two groups */
+#define HOST_OUTPUTS_MAX 32768       /* a day of sound in pieces of 4 s */
 #define HOST_COPY (64 << 10)
 
 static void misbehaved(wk_host_run_t *r, const char *what)
@@ -103,7 +104,7 @@ static void on_output(wk_host_run_t *r)
 
 static void on_result(wk_host_run_t *r)
 {
-    media_err_t ei = {"no probe"};
+    media_err_t ei = {"bad result"};
 
     r->out->result = wk_claims_result((media_str_t){r->payload, r->in.len}, &ei);
     if (r->out->result == NULL) {
@@ -150,9 +151,10 @@ static int head_valid(const wk_frame_head_t *h)
     case WK_F_WRITE:
         return h->len > 0 && h->len <= WK_FRAME_MAX;
     case WK_F_OUTPUT:
-    case WK_F_RESULT:
     case WK_F_ERROR:
         return h->len > 0 && h->len <= HOST_JSON_MAX;
+    case WK_F_RESULT:
+        return h->len > 0 && h->len <= HOST_RESULT_MAX;
     default:
         return 0;
     }

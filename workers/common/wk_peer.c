@@ -184,6 +184,8 @@ static json_t *read_start(wk_peer_t *p, uint32_t len, wk_child_input_t *in)
         media_json_parse((media_str_t){text, len}, &doc, NULL) == 0 &&
         media_json_int(doc, "size", 0, INT64_MAX, &size, NULL) == 0) {
         in->size = size;
+        in->step = json_string_value(json_object_get(doc, "step"));
+        in->kept = json_integer_value(json_object_get(doc, "kept"));
         in->name = json_string_value(json_object_get(doc, "name"));
         in->params = json_object_get(doc, "params");
         in->range = json_object_get(doc, "range");

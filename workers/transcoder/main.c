@@ -1,39 +1,88 @@
-/* media-transcoder: the worker of the `audio` step. The same binary is the decoder child
- * (WK_CHILD_FLAG), which is all of it that ever touches a client's bytes. */
+/* media-transcoder: the worker of the pipelines `audio` and `video`. The same binary is the decoder
+ * child (WK_CHILD_FLAG), which is all of it that ever touches a client's bytes.
+ *
+ * A process serves one queue: jobs of minutes in `long` never keep those of seconds waiting. */
 #include <string.h>
 
+#include "package.h"
 #include "tc_work.h"
+#include "vd_work.h"
 
-#define MEMORY_BYTES (1ll << 30)
 #define OUTPUT_BYTES (20ll << 30)
 #define STALL_S 60
 #define CPU_BASE_S 600
 #define CPU_PER_MIB_S 10
+#define CPU_PER_SECOND_S 120 /* of video: a ladder up to 2160p by the slowest preset */
 #define CPU_MAX_S (6 * 3600)
 
-/* Work grows with the file: an hour of Opus at 6 kbit/s is 2.7 MiB and takes a minute to encode. */
-static enum wk_end run_audio(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
-{
-    int64_t cpu_s = CPU_BASE_S + (job->size >> 20) * CPU_PER_MIB_S;
-    wk_child_limits_t limits = {
-        .memory_bytes = MEMORY_BYTES, .output_bytes = OUTPUT_BYTES, .stall_s = STALL_S};
+typedef struct {
+    const char *step;
+    int64_t memory_bytes;
+    int by_range; /* work grows with the range's seconds, not with the file */
+    int is_video;
+} step_t;
 
+static const step_t steps[] = {{"audio", 1ll << 30, 0, 0},        {"index", 1ll << 30, 0, 1},
+                               {"sound", 1ll << 30, 0, 1},        {"text", 1ll << 30, 0, 1},
+                               {"encode_first", 3ll << 30, 1, 1}, {"encode", 3ll << 30, 1, 1}};
+
+static const step_t *step_find(const char *name)
+{
+    for (size_t i = 0; name != NULL && i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (strcmp(steps[i].step, name) == 0) {
+            return &steps[i];
+        }
+    }
+    return NULL;
+}
+
+/* An hour of Opus at 6 kbit/s is 2.7 MiB and takes a minute to encode. */
+static int64_t cpu_of(const step_t *s, const wk_job_t *job)
+{
+    json_int_t seconds = json_integer_value(json_object_get(job->range, "seconds"));
+
+    if (!s->by_range) {
+        return CPU_BASE_S + (job->size >> 20) * CPU_PER_MIB_S;
+    }
+    return seconds < 0 || seconds > CPU_MAX_S ? CPU_MAX_S : CPU_BASE_S + seconds * CPU_PER_SECOND_S;
+}
+
+static enum wk_end run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
+{
+    const step_t *s = step_find(job->step);
+    wk_child_limits_t limits = {.output_bytes = OUTPUT_BYTES, .stall_s = STALL_S};
+    int64_t cpu_s;
+
+    if (s == NULL) {
+        return package_run(ctx, job, out);
+    }
+    cpu_s = cpu_of(s, job);
+    limits.memory_bytes = s->memory_bytes;
     limits.cpu_s = (int)(cpu_s < CPU_MAX_S ? cpu_s : CPU_MAX_S);
     limits.wall_s = 3 * limits.cpu_s;
     return wk_child_run(ctx, job, &limits, out);
 }
 
+static int work(wk_peer_t *peer, const wk_child_input_t *in)
+{
+    const step_t *s = step_find(in->step);
+
+    return s != NULL && s->is_video ? vd_work(peer, in) : tc_work(peer, in);
+}
+
 int main(int argc, char **argv)
 {
-    static const wk_engine_t engine = {.name = "media-transcoder",
-                                       .queue = MEDIA_QUEUE_SHORT,
-                                       .steps = "{audio}",
-                                       .run = run_audio};
+    wk_engine_t engine = {.name = "media-transcoder",
+                          .steps =
+                              "{audio,index,sound,text,encode_first,encode,package_first,package}",
+                          .run = run};
     wk_conf_t conf;
 
     if (argc == 2 && strcmp(argv[1], WK_CHILD_FLAG) == 0) {
-        wk_child_main(tc_warm, tc_work);
+        wk_child_main(tc_warm, work);
     }
     wk_conf_load(&conf, "media-transcoder", argc, argv);
+    engine.queue = strcmp(conf.queue, media_queue_name(MEDIA_QUEUE_LONG)) == 0 ? MEDIA_QUEUE_LONG
+                                                                               : MEDIA_QUEUE_SHORT;
     return wk_run(&engine, &conf);
 }

@@ -1,7 +1,7 @@
 /* Does a file hold all the bytes that its own structure announces? A demuxer reads what is there
  * and says "end of file" to a cut recording; people want to know. Only headers are read, each skip
  * is by the size field, the number of steps is bounded. */
-#include "tc_input.h"
+#include "tc_container.h"
 
 #include <string.h>
 
@@ -10,22 +10,23 @@
 #define STEPS_MAX 100000
 #define OGG_TAIL 131072 /* holds any Ogg page (65307 bytes) twice */
 
-static int get(wk_peer_t *peer, int64_t off, uint8_t *dst, size_t len)
+static int get(vd_io_t *io, int64_t off, uint8_t *dst, size_t len)
 {
-    return wk_peer_read(peer, off, dst, len) == (ssize_t)len;
+    return vd_io_read(io, off, dst, len) == (ssize_t)len;
 }
 
-/* ISO 14496-12 4.2: where the box that crosses the end of the file should end. Only boxes that
- * carry media count: some recorders append rubbish. */
-static int64_t mp4_size(wk_peer_t *peer, int64_t size)
+/* ISO 14496-12 4.2: where the box that crosses the end of the file should end, 0: none does. Only
+ * boxes that carry media count: some recorders append rubbish. *fragments: a moof was passed. */
+static int64_t mp4_size(vd_io_t *io, int64_t size, int *fragments)
 {
     uint8_t h[16];
     int64_t pos = 0;
 
-    for (int i = 0; i < STEPS_MAX && pos + 16 <= size && get(peer, pos, h, sizeof(h)); i++) {
+    for (int i = 0; i < STEPS_MAX && pos + 16 <= size && get(io, pos, h, sizeof(h)); i++) {
         uint64_t len = AV_RB32(h);
         uint32_t type = AV_RL32(h + 4);
 
+        *fragments |= type == MKTAG('m', 'o', 'o', 'f');
         if (len == 1) {
             len = AV_RB64(h + 8);
         }
@@ -69,17 +70,17 @@ static int64_t ebml_size(const uint8_t *p, int *used)
 }
 
 /* EBML header, then the Segment with its size. */
-static int64_t matroska_size(wk_peer_t *peer, int64_t size)
+static int64_t matroska_size(vd_io_t *io, int64_t size)
 {
     uint8_t h[16];
     int used = 0;
     int64_t len, pos;
 
-    if (!get(peer, 0, h, sizeof(h)) || (len = ebml_size(h + 4, &used)) < 0) {
+    if (!get(io, 0, h, sizeof(h)) || (len = ebml_size(h + 4, &used)) < 0) {
         return 0;
     }
     pos = 4 + used + len;
-    if (pos + 16 > size || !get(peer, pos, h, sizeof(h)) || AV_RB32(h) != 0x18538067 ||
+    if (pos + 16 > size || !get(io, pos, h, sizeof(h)) || AV_RB32(h) != 0x18538067 ||
         (len = ebml_size(h + 4, &used)) < 0 || len > INT64_MAX / 2) {
         return 0;
     }
@@ -88,12 +89,12 @@ static int64_t matroska_size(wk_peer_t *peer, int64_t size)
 
 /* RIFF and FORM chunks; 0 and all ones mean that the writer did not know. A few bytes of slack:
  * many writers count the header wrongly. */
-static int64_t riff_size(wk_peer_t *peer, int64_t size, int big_endian)
+static int64_t riff_size(vd_io_t *io, int64_t size, int big_endian)
 {
     uint8_t h[8];
     int64_t pos = 0;
 
-    for (int i = 0; i < 64 && pos + 8 <= size && get(peer, pos, h, sizeof(h)); i++) {
+    for (int i = 0; i < 64 && pos + 8 <= size && get(io, pos, h, sizeof(h)); i++) {
         uint32_t len = big_endian ? AV_RB32(h + 4) : AV_RL32(h + 4);
 
         if (memcmp(h, big_endian ? "FORM" : "RIFF", 4) != 0 || len == 0 || len >= 0xfffffff0) {
@@ -108,14 +109,14 @@ static int64_t riff_size(wk_peer_t *peer, int64_t size, int big_endian)
 }
 
 /* ASF header object -> file properties object -> file size, unless it was a broadcast. */
-static int64_t asf_size(wk_peer_t *peer)
+static int64_t asf_size(vd_io_t *io)
 {
     static const uint8_t properties[16] = {0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11,
                                            0x8e, 0xe4, 0x00, 0xc0, 0x0c, 0x20, 0x53, 0x65};
     uint8_t h[92];
     int64_t pos = 30;
 
-    for (int i = 0; i < 64 && get(peer, pos, h, sizeof(h)); i++) {
+    for (int i = 0; i < 64 && get(io, pos, h, sizeof(h)); i++) {
         uint64_t len = AV_RL64(h + 16);
 
         if (memcmp(h, properties, sizeof(properties)) == 0) {
@@ -131,13 +132,13 @@ static int64_t asf_size(wk_peer_t *peer)
 }
 
 /* RFC 3533 6: the last page that begins must also end. */
-static int64_t ogg_size(wk_peer_t *peer, int64_t size)
+static int64_t ogg_size(vd_io_t *io, int64_t size)
 {
     static uint8_t tail[OGG_TAIL];
     size_t len = size < OGG_TAIL ? (size_t)size : OGG_TAIL;
     int64_t start = size - (int64_t)len;
 
-    if (!get(peer, start, tail, len)) {
+    if (!get(io, start, tail, len)) {
         return 0;
     }
     for (size_t i = len; i >= 4; i--) {
@@ -160,31 +161,33 @@ static int64_t ogg_size(wk_peer_t *peer, int64_t size)
     return 0;
 }
 
-int64_t tc_check_size(wk_peer_t *peer, int64_t size)
+int64_t tc_check_size(vd_io_t *io)
 {
     static const uint8_t asf[4] = {0x30, 0x26, 0xb2, 0x75};
+    int64_t size = io->source.size;
     uint8_t h[16] = {0};
+    int fragments = 0;
     size_t len = size < 16 ? (size_t)size : 16;
 
-    if (!get(peer, 0, h, len) || len < 12) {
+    if (!get(io, 0, h, len) || len < 12) {
         return 0;
     }
     if (AV_RB32(h) == 0x1a45dfa3) {
-        return matroska_size(peer, size);
+        return matroska_size(io, size);
     }
     if (memcmp(h, "RIFF", 4) == 0) {
-        return riff_size(peer, size, 0);
+        return riff_size(io, size, 0);
     }
     if (memcmp(h, "FORM", 4) == 0) {
-        return riff_size(peer, size, 1);
+        return riff_size(io, size, 1);
     }
     if (memcmp(h, "OggS", 4) == 0) {
-        return ogg_size(peer, size);
+        return ogg_size(io, size);
     }
     if (memcmp(h, asf, sizeof(asf)) == 0) {
-        return asf_size(peer);
+        return asf_size(io);
     }
-    return mp4_size(peer, size);
+    return mp4_size(io, size, &fragments);
 }
 
 int tc_check_fragmented(const AVFormatContext *format)
@@ -198,6 +201,14 @@ int tc_check_fragmented(const AVFormatContext *format)
         }
     }
     return strstr(format->iformat->name, "mp4") != NULL;
+}
+
+int tc_check_moof(vd_io_t *io)
+{
+    int fragments = 0;
+
+    (void)mp4_size(io, io->source.size, &fragments);
+    return fragments;
 }
 
 int tc_check_index(const AVFormatContext *format, int64_t size)

@@ -2,16 +2,13 @@
 #ifndef TC_INPUT_H
 #define TC_INPUT_H
 
-#include "tc.h"
+#include "tc_container.h"
+
+#define TC_TRACK_ANY (-1)
 
 typedef struct {
-    wk_peer_t *peer;
-    int64_t size;
     const char *target;
-    int64_t pos;
-    int lost; /* the parent is gone */
-
-    AVIOContext *pb;
+    vd_io_t io;
     AVFormatContext *format;
     AVStream *stream; /* the sound track */
     AVCodecContext *decoder;
@@ -22,9 +19,10 @@ typedef struct {
     int draining;
 } tc_input_t;
 
-/* Opens the file, chooses the sound track and opens its decoder; target ("mp3") is for texts. 0, or
- * -1 with a cause. */
-int tc_input_open(tc_input_t *in, wk_peer_t *peer, int64_t size, const char *target, tc_fail_t *f);
+/* Opens the file and a decoder for its sound track `track`, TC_TRACK_ANY: the best one; target
+ * ("mp3") is for texts. 0, or -1 with a cause. */
+int tc_input_open(tc_input_t *in, const vd_source_t *source, int track, const char *target,
+                  tc_fail_t *f);
 /* The next decoded frame: 1; 0 at the end; -1 with a cause. */
 int tc_input_frame(tc_input_t *in, AVFrame *frame, tc_fail_t *f);
 void tc_input_close(tc_input_t *in);
@@ -33,18 +31,20 @@ void tc_input_close(tc_input_t *in);
  * stores it for this track, so that less than that means a truncated file. */
 double tc_input_duration(const tc_input_t *in, int *exact);
 
+/* Whether the container's time stamps are measured, not counted. */
+int tc_input_timed(const tc_input_t *in);
+
+/* The bytes of the job's input. */
+vd_source_t tc_input_source(wk_peer_t *peer, int64_t size);
+
 /* ---- tc_probe.c ---- */
 
 /* {container, duration, streams:[...]}; owned, NULL when out of memory. */
 json_t *tc_probe(const AVFormatContext *format);
 
-/* ---- tc_check.c ---- */
-
-/* The size the file must have by its own structure, 0: it does not say. Reads through the peer. */
-int64_t tc_check_size(wk_peer_t *peer, int64_t size);
-/* 1 when an index entry of a sound or picture track lies behind the end of the file. */
-int tc_check_index(const AVFormatContext *format, int64_t size);
-/* 1 for an MP4 of fragments, whose index comes piece by piece. */
-int tc_check_fragmented(const AVFormatContext *format);
+/* Adds what only a picture of the track tells: HDR metadata in the stream, interlacing. */
+void tc_probe_frame(json_t *probe, int track, const AVFrame *frame);
+/* How a picture is to be shown: mirrored left to right, then turned clockwise, 0..359 degrees. */
+void tc_stream_rotation(const AVStream *st, int *rotation, int *flip);
 
 #endif

@@ -225,18 +225,14 @@ static int write_header(tc_output_t *o, const tc_input_t *in, tc_fail_t *f)
 
 static int open_pcm(tc_output_t *o, const tc_input_t *in, tc_fail_t *f)
 {
-    static const char *const timed[] = {
-        "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "mpeg", "flv", "asf", "ogg"};
     int exact;
     tc_pcm_conf_t conf = {.sample_fmt = o->encoder->sample_fmt,
                           .sample_rate = o->encoder->sample_rate,
                           .layout = o->encoder->ch_layout,
                           .time_base = in->stream->time_base,
+                          .timed = tc_input_timed(in),
                           .duration_s = tc_input_duration(in, &exact)};
 
-    for (size_t i = 0; i < sizeof(timed) / sizeof(timed[0]); i++) {
-        conf.timed |= strcmp(in->format->iformat->name, timed[i]) == 0;
-    }
     return tc_pcm_open(&o->pcm, &conf, f);
 }
 

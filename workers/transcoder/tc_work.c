@@ -67,7 +67,7 @@ static int tell_progress(work_t *w)
     if (w->duration_s > 0) {
         done = (double)w->out.pcm.total / w->out.pcm.conf.sample_rate / w->duration_s;
     } else {
-        done = (double)avio_tell(w->in.pb) / (double)w->in.size;
+        done = (double)avio_tell(w->in.io.pb) / (double)w->in.io.source.size;
     }
     return wk_peer_progress(w->peer, done < 1 ? done : 1);
 }
@@ -101,8 +101,8 @@ static int check_end(work_t *w, tc_fail_t *f)
     int64_t expected;
 
     if (w->in.frames == 0 || w->in.errors > w->in.frames * ERRORS_PER_FRAME) {
-        expected = tc_check_size(w->peer, w->in.size);
-        if (expected > w->in.size) {
+        expected = tc_check_size(&w->in.io);
+        if (expected > w->in.io.source.size) {
             return tc_fail(f, "truncated_media", "The file ends early, before any sound.");
         }
         return tc_fail(f, "unreadable_media",
@@ -115,8 +115,8 @@ static int check_end(work_t *w, tc_fail_t *f)
                        w->duration_s, got_s);
     }
     if (tc_check_fragmented(w->in.format)) {
-        expected = tc_check_size(w->peer, w->in.size);
-        if (expected > w->in.size) {
+        expected = tc_check_size(&w->in.io);
+        if (expected > w->in.io.source.size) {
             return tc_fail(f, "truncated_media", "The file ends early, after %.1f seconds.", got_s);
         }
     }
@@ -125,8 +125,10 @@ static int check_end(work_t *w, tc_fail_t *f)
 
 static int run(work_t *w, const wk_child_input_t *in, tc_fail_t *f)
 {
+    const vd_source_t source = tc_input_source(w->peer, in->size);
+
     if (tc_params_read(in->params, &w->params, f) != 0 ||
-        tc_input_open(&w->in, w->peer, in->size, w->params.format->name, f) != 0) {
+        tc_input_open(&w->in, &source, TC_TRACK_ANY, w->params.format->name, f) != 0) {
         return -1;
     }
     w->duration_s = tc_input_duration(&w->in, &w->exact);

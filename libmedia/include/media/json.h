@@ -10,6 +10,8 @@
 /* Parses one JSON object. Owned result in *out (json_decref). MEDIA_E_REJECT with the cause: not
  * JSON, not an object, a duplicate member, deeper than 32. MEDIA_E_TOOBIG above 1 MiB. [any] */
 int media_json_parse(media_str_t text, json_t **out, media_err_t *ei);
+/* The same with another limit of the text's bytes, for documents of our own. [any] */
+int media_json_parse_max(media_str_t text, size_t max, json_t **out, media_err_t *ei);
 
 /* MEDIA_E_REJECT naming the first member of `obj` that is not in the NULL-ended list. [any] */
 int media_json_only(const json_t *obj, const char *const *names, media_err_t *ei);

@@ -13,10 +13,10 @@
 
 #define MEDIA_OBJKEY_MAX 512
 #define MEDIA_OBJKEY_PREFIX_MAX 256
-#define MEDIA_OUTPUT_NAME_MAX 64
+#define MEDIA_OUTPUT_NAME_MAX 128
 
 /* Return the length, NUL-terminated in dst, or MEDIA_E_REJECT (an id that is no UUID, a name
- * outside [a-z0-9._-] or starting with '.', a bad prefix) / MEDIA_E_TOOBIG. [any] */
+ * that is not valid, a bad prefix) / MEDIA_E_TOOBIG. [any] */
 ssize_t media_objkey_original(media_str_t prefix, media_str_t media_id, char *dst, size_t cap);
 ssize_t media_objkey_output(media_str_t prefix, media_str_t media_id, media_str_t job_id,
                             int64_t fence, media_str_t name, char *dst, size_t cap);
@@ -25,7 +25,8 @@ media_str_t media_objkey_prefix(media_str_t original_key);
 /* 1 if `s` may be a prefix: empty, or segments that each end in '/' and are neither empty nor "."
  * nor "..", of characters that S3 servers on any file system take. [any] */
 int media_objkey_prefix_valid(media_str_t s);
-/* 1 if `name` may name an output. [any] */
+/* 1 if `name` may name an output: parts of [a-z0-9._-] with '/' between, none of them empty or
+ * starting with '.'. [any] */
 int media_output_name_valid(media_str_t name);
 
 #endif

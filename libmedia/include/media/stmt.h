@@ -132,8 +132,13 @@
     X(JOB_OBJECT_S3ID, 2, "SELECT code FROM media.job_object_s3id($1, $2)")                        \
     /* id, fence, result JSON {"outputs":[{"name","kind","content_type","size","sha256","etag",    \
      * "object_key","width","height","duration","bitrate"}],"probe":{...},                         \
-     * "fan_out":[{"step","range"}]} -> code: ok, lost, canceled; outbox */                        \
+     * "fan_out":[{"step","range"}],"tracks":[{"name","segments","info"}],"segments":[{"track",    \
+     * "number","size","sha256","etag","object_key","duration","iframe_offset","iframe_bytes"}],   \
+     * "keep":[{"object_key"}]} -> code: ok, lost, canceled; outbox */                             \
     X(JOB_FINISH, 3, "SELECT code, outbox FROM media.job_finish($1::uuid, $2::bigint, $3::jsonb)") \
+    /* id, fence -> code: ok, lost, canceled; the tracks of the job's run that are whole, as the   \
+     * document of media/cmafset.h */                                                              \
+    X(JOB_SET, 2, "SELECT code, cmafset FROM media.job_set($1::uuid, $2::bigint)")                 \
     /* id, fence, may retry t|f, error code, detail -> code: retried, failed, lost, canceled;      \
      * outbox */                                                                                   \
     X(JOB_FAIL, 5,                                                                                 \

@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+"""A clip becomes a ladder that plays: HLS and DASH as players fetch them, through the gateway alone."""
+
+import json
+import pathlib
+import subprocess
+import urllib.parse
+import xml.etree.ElementTree
+
+from lib import URL, User, check, clip, main, nothing_left, request, sql, value, wait
+
+MPD = "{urn:mpeg:dash:schema:mpd:2011}"
+
+
+def film(user, path=None, **params):
+    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": json.dumps({"preset": "veryfast", **params})})
+    media_id = user.upload(path or clip(), name="film.mp4", query=query)
+    media = user.settled(media_id, 300)
+    check(media["state"] == "ready", "ready", media)
+    return media_id, media
+
+
+def lines(text, tag=None):
+    """The URIs of a playlist, or the values of a tag."""
+    if tag:
+        return [line[len(tag) + 1:] for line in text.splitlines() if line.startswith(tag + ":")]
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def attributes(value_):
+    """NAME=value,NAME="value" of a tag."""
+    found, rest = {}, value_
+    while rest:
+        name, _, rest = rest.partition("=")
+        if rest.startswith('"'):
+            text, _, rest = rest[1:].partition('"')
+            rest = rest.lstrip(",")
+        else:
+            text, _, rest = rest.partition(",")
+        found[name] = text
+    return found
+
+
+def fetch(user, path):
+    answer = user.request("GET", path)
+    assert answer.status == 200, (path, answer)
+    return answer
+
+
+def join(base, uri):
+    return urllib.parse.urljoin(base, uri)
+
+
+def pictures(path):
+    out = subprocess.run(["ffprobe", "-v", "error", "-of", "json", "-count_packets", "-select_streams", "v:0",
+                          "-show_entries", "stream=nb_read_packets,width,height", path], capture_output=True, check=True)
+    return json.loads(out.stdout)["streams"][0]
+
+
+def test_hls_leads_to_everything():
+    """master -> playlists -> init and media segments"""
+    user = User()
+    media_id, media = film(user, segment_s=2, range_segments=1)
+    source = pictures(clip())
+    base = f"/media/{media_id}/hls/master.m3u8"
+    master = fetch(user, base)
+    check(master.headers["Content-Type"] == "application/vnd.apple.mpegurl", "a playlist's type", master.headers)
+    text = master.body.decode()
+    variants = [attributes(v) for v in lines(text, "#EXT-X-STREAM-INF")]
+    check(variants and all({"CODECS", "RESOLUTION", "BANDWIDTH", "AVERAGE-BANDWIDTH", "FRAME-RATE"} <= set(v) for v in variants),
+          "variants say what they are", text)
+    heights = [int(v["RESOLUTION"].split("x")[1]) for v in variants]
+    check(heights and max(heights) <= source["height"], "no rung above the source", heights)
+    groups = [attributes(v)["URI"] for v in lines(text, "#EXT-X-MEDIA") if "URI" in attributes(v)]
+    whole = 0
+    for uri in lines(text) + groups:
+        path = join(base, uri)
+        playlist = fetch(user, path).body.decode()
+        init = attributes(lines(playlist, "#EXT-X-MAP")[0])["URI"]
+        parts = [fetch(user, join(path, part)) for part in [init] + lines(playlist)]
+        check(all(p.headers["Content-Type"] == "video/mp4" for p in parts), f"{uri}: types of segments")
+        file = pathlib.Path("/tmp") / f"film-{media_id}.mp4"
+        file.write_bytes(b"".join(p.body for p in parts))
+        done = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", file, "-f", "null", "-"], capture_output=True)
+        check(done.returncode == 0 and not done.stderr, f"{uri}: decodes", done.stderr.decode())
+        if uri not in groups:
+            got = pictures(file)
+            check(got["nb_read_packets"] == source["nb_read_packets"], f"{uri}: as many pictures", (got, source))
+            whole += 1
+        file.unlink()
+    check(whole == len(variants), "every variant was looked at")
+    seconds = sum(float(v.split(",")[0]) for v in lines(playlist, "#EXTINF"))
+    check(abs(seconds - float(media["probe"]["duration"])) < 0.3, "as long as the source", seconds)
+    check({f["step"] for f in media["jobs"]} >= {"index", "encode_first", "sound", "package_first", "package"},
+          "its jobs", media["jobs"])
+    nothing_left()
+
+
+def test_ffmpeg_plays_by_token():
+    """one playback token opens master, playlists and every segment"""
+    user = User()
+    media_id, media = film(user)
+    answer = user.request("POST", f"/media/{media_id}/token", "{}", {"Content-Type": "application/json"})
+    token = answer.json.get("token") or urllib.parse.urlsplit(answer.json["url"]).path.split("/")[2]
+    base = f"http://{URL.hostname}:{URL.port}/play/{token}/"
+    source = pictures(clip())
+    for name in ("hls/master.m3u8", "dash/manifest.mpd"):
+        done = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", base + name, "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"],
+                              capture_output=True)
+        frames = [line for line in done.stdout.decode().splitlines() if line and not line.startswith("#")]
+        check(done.returncode == 0 and len(frames) == int(source["nb_read_packets"]), f"ffmpeg plays {name}",
+              (len(frames), source, done.stderr.decode()))
+    check(request("GET", f"/media/{media_id}/hls/master.m3u8").status in (401, 404), "not without a token")
+    check(User("other").request("GET", f"/media/{media_id}/hls/master.m3u8").status == 404, "nor for somebody else")
+    mpd = xml.etree.ElementTree.fromstring(user.request("GET", f"/media/{media_id}/dash/manifest.mpd").body)
+    check(len(mpd.findall(f".//{MPD}Representation")) >= 2, "renditions in the manifest")
+
+
+def test_two_runs_make_the_same_bytes():
+    """segments of two uploads of one file, made by whichever worker came first, are equal"""
+    user = User()
+    sums = []
+    for _ in range(2):
+        media_id, _ = film(user, segment_s=1, range_segments=1)
+        sums.append(sql("SELECT track, number, sha256 FROM media.segments WHERE media_id = %s ORDER BY 1, 2", media_id))
+    check(sums[0] and sums[0] == sums[1], "the same segments", (len(sums[0]), len(sums[1])))
+
+
+def test_a_file_without_video_fails_with_a_cause():
+    """noise is refused by a sentence"""
+    user = User()
+    media_id = user.upload(clip().read_bytes()[:3000].ljust(20000, b"\x5a"), name="noise.mp4", query="?pipeline=video")
+    media = user.settled(media_id, 120)
+    check(media["state"] == "failed" and media["error"]["detail"], "failed with a cause", media)
+    check(value("SELECT count(*) FROM media.segments WHERE media_id = %s", media_id) == 0, "and left no segment")
+    wait("nothing of it runs", lambda: value("SELECT count(*) FROM media.jobs WHERE media_id = %s AND state = 'running'",
+                                             media_id) == 0)
+
+
+main(test_hls_leads_to_everything, test_ffmpeg_plays_by_token, test_two_runs_make_the_same_bytes,
+     test_a_file_without_video_fails_with_a_cause)

@@ -1,0 +1,298 @@
+/* From an index to the jobs of its ladder, and back from a job's document. */
+#include "vd_plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "media/json.h"
+
+#define SEGMENTS_MAX MEDIA_VINDEX_FRAMES_MAX
+#define TICKS_MAX (INT64_C(1) << 53)
+
+typedef struct {
+    const vd_indexed_t *x;
+    media_ladder_params_t params;
+    media_ladder_t ladder;
+    vd_cuts_t cuts;
+    int fps_num, fps_den; /* of what is encoded */
+    json_t *jobs;
+} plan_t;
+
+/* Takes range. */
+static int add_job(plan_t *p, const char *step, json_t *range)
+{
+    return json_array_append_new(p->jobs, json_pack("{s:s,s:o}", "step", step, "range", range));
+}
+
+/* Pictures per second of the whole video; every n-th of them. */
+static void rate(const media_vindex_t *v, uint32_t n, int *num, int *den)
+{
+    int64_t ticks = v->end - v->frames[0].pts;
+
+    if (!av_reduce(num, den, (int64_t)v->nframes * v->tb_den / n, ticks * v->tb_num, 1000000) ||
+        *num < 1 || *den < 1) {
+        /* measured times are not exact: this is for level and rate control */
+        *num = *num < 1 ? 1 : *num;
+        *den = *den < 1 ? 1 : *den;
+    }
+}
+
+static int make_ladder(plan_t *p, const json_t *params, tc_fail_t *f)
+{
+    const media_vindex_t *v = &p->x->index;
+    media_ladder_source_t source = {.width = (int)v->width,
+                                    .height = (int)v->height,
+                                    .sar_num = (int)v->sar_num,
+                                    .sar_den = (int)v->sar_den,
+                                    .rotation = (int)v->rotation};
+    vd_cuts_params_t cuts;
+    media_err_t ei = {""};
+
+    if (media_ladder_params(params, &p->params, &ei) != 0) {
+        return tc_fail(f, "params_invalid", "The ladder's parameters are wrong: %s.", ei.text);
+    }
+    cuts = (vd_cuts_params_t){.segment_ms = p->params.segment_s * 1000,
+                              .range_segments = p->params.range_segments,
+                              .fps_max = p->params.max_fps};
+    if (vd_cuts(v, &cuts, &p->cuts, f) != 0) {
+        return -1;
+    }
+    rate(v, 1, &source.fps_num, &source.fps_den);
+    rate(v, p->cuts.step, &p->fps_num, &p->fps_den);
+    if (media_ladder_make(&p->params, &source, &p->ladder, &ei) != 0) {
+        return tc_fail(f, "limits", "No renditions can be made: %s.", ei.text);
+    }
+    return 0;
+}
+
+static json_t *rung_json(const media_rendition_t *r)
+{
+    return json_pack("{s:s,s:i,s:i,s:i,s:I,s:I}", "name", r->name, "width", r->width, "height",
+                     r->height, "crf", r->crf, "maxrate", (json_int_t)r->maxrate_bps, "bufsize",
+                     (json_int_t)r->bufsize_bits);
+}
+
+/* One job: a range of segments, for the first rung or for all others. */
+static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_first)
+{
+    const media_vindex_t *v = &p->x->index;
+    int64_t origin = v->frames[0].pts;
+    int64_t ticks = 0;
+    json_t *spans = json_array(), *rungs = json_array();
+
+    for (uint32_t i = range->first; i < range->end; i++) {
+        const vd_segment_t *s = &p->cuts.segments[i];
+        ticks += s->duration;
+        (void)json_array_append_new(spans,
+                                    json_pack("[I,I,I,I]", (json_int_t)s->first, (json_int_t)s->end,
+                                              (json_int_t)(s->pts - origin),
+                                              (json_int_t)(s->pts + s->duration - origin)));
+    }
+    for (int i = 0; i < p->ladder.n; i++) {
+        if ((i == p->ladder.first) == is_first) {
+            (void)json_array_append_new(rungs, rung_json(&p->ladder.rungs[i]));
+        }
+    }
+    return json_pack(
+        "{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o}", "origin", (json_int_t)origin, "step",
+        (json_int_t)p->cuts.step, "fps", p->fps_num, p->fps_den, "preset", p->params.preset,
+        "profile", p->params.profile, "threads", p->params.threads, "number",
+        (json_int_t)range->first + 1, "total", (json_int_t)p->cuts.nsegments, "seconds",
+        (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments", spans, "rungs", rungs);
+}
+
+static int add_ranges(plan_t *p, const char *step, int is_first)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < p->cuts.nranges; i++) {
+        rc = add_job(p, step, range_json(p, &p->cuts.ranges[i], is_first));
+    }
+    return rc;
+}
+
+static int add_track(plan_t *p, const char *step, const char *prefix, int stream, int nth)
+{
+    const media_vindex_t *v = &p->x->index;
+    const json_t *o = json_array_get(json_object_get(p->x->probe, "streams"), (size_t)stream);
+    const char *language = json_string_value(json_object_get(o, "language"));
+    AVRational tb = {(int)v->tb_num, (int)v->tb_den}, us = {1, 1000000};
+    json_t *range =
+        json_pack("{s:i,s:o,s:s,s:b,s:b,s:I,s:I,s:i,s:i}", "stream", stream, "name",
+                  json_sprintf("%s-%d", prefix, nth), "language", language != NULL ? language : "",
+                  "default", nth == 1, "forced", json_is_true(json_object_get(o, "forced")),
+                  "origin_us", (json_int_t)av_rescale_q(v->frames[0].pts, tb, us), "length_us",
+                  (json_int_t)av_rescale_q(v->end - v->frames[0].pts, tb, us), "segment_ms",
+                  p->params.segment_s * 1000, "kbps", p->params.audio_kbps);
+
+    return add_job(p, step, range);
+}
+
+json_t *vd_plan(const vd_indexed_t *x, const json_t *params, tc_fail_t *f)
+{
+    plan_t p = {.x = x, .jobs = json_array()};
+    int rc = make_ladder(&p, params, f);
+
+    if (rc == 0) {
+        rc = add_ranges(&p, "encode_first", 1);
+        if (p.ladder.n > 1) {
+            rc |= add_ranges(&p, "encode", 0);
+        }
+        for (int i = 0; i < x->naudio; i++) {
+            rc |= add_track(&p, "sound", "audio", x->audio[i], i + 1);
+        }
+        for (int i = 0; i < x->ntext; i++) {
+            rc |= add_track(&p, "text", "sub", x->text[i], i + 1);
+        }
+        if (rc != 0) {
+            (void)tc_fail_av(f, AVERROR(ENOMEM), "");
+        }
+    }
+    vd_cuts_free(&p.cuts);
+    if (rc != 0) {
+        json_decref(p.jobs);
+        return NULL;
+    }
+    return p.jobs;
+}
+
+/* ---- reading ---- */
+
+static int wrong(tc_fail_t *f, const char *cause)
+{
+    return tc_fail(f, "internal", "The job's range is not usable: %s.", cause);
+}
+
+static int read_int(const json_t *o, const char *name, int64_t lo, int64_t hi, int *out,
+                    media_err_t *ei)
+{
+    int64_t n = 0;
+    int rc = media_json_int(o, name, lo, hi, &n, ei);
+
+    *out = (int)n;
+    return rc;
+}
+
+static int read_text(const json_t *o, const char *name, char *dst, size_t cap, media_err_t *ei)
+{
+    media_str_t s = {"", 0};
+    int rc = media_json_str(o, name, cap - 1, &s, ei);
+
+    memcpy(dst, s.p, s.len);
+    dst[s.len] = '\0';
+    return rc;
+}
+
+static int read_span(const json_t *v, const vd_span_t *before, vd_span_t *s)
+{
+    int64_t n[4] = {-1, -1, -1, -1};
+
+    for (size_t i = 0; i < 4; i++) {
+        n[i] = json_integer_value(json_array_get(v, i));
+    }
+    if (json_array_size(v) != 4 || n[0] < 0 || n[1] <= n[0] || n[1] > MEDIA_VINDEX_FRAMES_MAX ||
+        n[2] < 0 || n[3] <= n[2] || n[3] > TICKS_MAX ||
+        (before != NULL && (n[0] != before->end || n[2] != before->stop))) {
+        return -1;
+    }
+    *s = (vd_span_t){(uint32_t)n[0], (uint32_t)n[1], n[2], n[3]};
+    return 0;
+}
+
+static int read_spans(const json_t *list, vd_range_plan_t *p)
+{
+    size_t n = json_array_size(list);
+
+    p->spans = n > 0 && n <= SEGMENTS_MAX ? calloc(n, sizeof(*p->spans)) : NULL;
+    if (p->spans == NULL) {
+        return -1;
+    }
+    for (; p->nspans < n; p->nspans++) {
+        vd_span_t *s = &p->spans[p->nspans];
+        if (read_span(json_array_get(list, p->nspans), p->nspans > 0 ? s - 1 : NULL, s) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int read_rung(const json_t *o, media_rendition_t *r, media_err_t *ei)
+{
+    return read_text(o, "name", r->name, sizeof(r->name), ei) != 0 ||
+                   read_int(o, "width", 2, 32768, &r->width, ei) != 0 ||
+                   read_int(o, "height", 2, 32768, &r->height, ei) != 0 ||
+                   read_int(o, "crf", 0, 51, &r->crf, ei) != 0 ||
+                   media_json_int(o, "maxrate", 1, INT32_MAX, &r->maxrate_bps, ei) != 0 ||
+                   media_json_int(o, "bufsize", 1, INT32_MAX, &r->bufsize_bits, ei) != 0 ||
+                   r->width % 2 != 0 || r->height % 2 != 0
+               ? -1
+               : 0;
+}
+
+static int read_rungs(const json_t *list, vd_range_plan_t *p, media_err_t *ei)
+{
+    size_t n = json_array_size(list);
+
+    if (n < 1 || n > MEDIA_LADDER_MAX) {
+        return media_err_set(ei, MEDIA_E_REJECT, "number of rungs");
+    }
+    for (; p->nrungs < (int)n; p->nrungs++) {
+        if (read_rung(json_array_get(list, (size_t)p->nrungs), &p->rungs[p->nrungs], ei) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int vd_range_plan_read(const json_t *range, vd_range_plan_t *p, tc_fail_t *f)
+{
+    const json_t *fps = json_object_get(range, "fps");
+    media_err_t ei = {"segments"};
+    int step = 0;
+
+    memset(p, 0, sizeof(*p));
+    p->fps_num = (int)json_integer_value(json_array_get(fps, 0));
+    p->fps_den = (int)json_integer_value(json_array_get(fps, 1));
+    if (media_json_int(range, "origin", -MEDIA_VINDEX_TS_MAX, MEDIA_VINDEX_TS_MAX, &p->origin,
+                       &ei) != 0 ||
+        read_int(range, "step", 1, 1024, &step, &ei) != 0 ||
+        read_text(range, "preset", p->preset, sizeof(p->preset), &ei) != 0 ||
+        read_text(range, "profile", p->profile, sizeof(p->profile), &ei) != 0 ||
+        read_int(range, "threads", 1, 16, &p->threads, &ei) != 0 ||
+        media_json_int(range, "number", 1, SEGMENTS_MAX, &p->number, &ei) != 0 ||
+        media_json_int(range, "total", 1, SEGMENTS_MAX, &p->total, &ei) != 0 ||
+        read_rungs(json_object_get(range, "rungs"), p, &ei) != 0 ||
+        read_spans(json_object_get(range, "segments"), p) != 0 || p->fps_num < 1 ||
+        p->fps_den < 1) {
+        vd_range_plan_free(p);
+        return wrong(f, ei.text);
+    }
+    p->step = (uint32_t)step;
+    return 0;
+}
+
+void vd_range_plan_free(vd_range_plan_t *p)
+{
+    free(p->spans);
+    p->spans = NULL;
+}
+
+int vd_track_plan_read(const json_t *range, vd_track_plan_t *p, tc_fail_t *f)
+{
+    media_err_t ei = {""};
+
+    memset(p, 0, sizeof(*p));
+    p->is_default = json_is_true(json_object_get(range, "default"));
+    p->is_forced = json_is_true(json_object_get(range, "forced"));
+    return read_int(range, "stream", 0, 1000, &p->stream, &ei) != 0 ||
+                   read_text(range, "name", p->name, sizeof(p->name), &ei) != 0 ||
+                   read_text(range, "language", p->language, sizeof(p->language), &ei) != 0 ||
+                   media_json_int(range, "origin_us", -TICKS_MAX, TICKS_MAX, &p->origin_us, &ei) !=
+                       0 ||
+                   media_json_int(range, "length_us", 1, TICKS_MAX, &p->length_us, &ei) != 0 ||
+                   read_int(range, "segment_ms", 100, 60000, &p->segment_ms, &ei) != 0 ||
+                   read_int(range, "kbps", 8, 1024, &p->kbps, &ei) != 0
+               ? wrong(f, ei.text)
+               : 0;
+}

@@ -1,0 +1,237 @@
+/* Encoder and segments of a rung. */
+#include "vd_rung.h"
+
+#include <stdlib.h>
+
+#include <libavutil/opt.h>
+
+#include "vd_cmaf.h"
+#include "vd_picture.h"
+
+#define NO_KEYFRAMES (1 << 30) /* but those that are forced */
+
+struct vd_rung_s {
+    const vd_range_plan_t *plan;
+    const media_rendition_t *rendition;
+    const vd_sink_t *sink;
+    int64_t tb_num, timescale;
+    vd_picture_t picture;
+    AVCodecContext *encoder;
+    AVPacket *packet;
+    vd_cmaf_t *cmaf;
+    uint32_t in;     /* the span of the next picture */
+    uint32_t out;    /* the span being written */
+    int64_t packets; /* in it */
+};
+
+/* ---- encoder ---- */
+
+static void describe(AVCodecContext *e, const vd_rung_t *r, const media_vindex_t *v)
+{
+    e->width = r->rendition->width;
+    e->height = r->rendition->height;
+    e->pix_fmt = AV_PIX_FMT_YUV420P;
+    e->sample_aspect_ratio = (AVRational){1, 1};
+    e->time_base = (AVRational){1, (int)r->timescale};
+    e->framerate = (AVRational){r->plan->fps_num, r->plan->fps_den};
+    e->color_range = AVCOL_RANGE_MPEG;
+    e->colorspace = vd_picture_space(v);
+    e->color_primaries = (enum AVColorPrimaries)v->color_primaries;
+    e->color_trc = (enum AVColorTransferCharacteristic)v->color_trc;
+    e->thread_count = r->plan->threads;
+    e->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_CLOSED_GOP | AV_CODEC_FLAG_BITEXACT;
+    e->gop_size = NO_KEYFRAMES;
+    e->rc_max_rate = r->rendition->maxrate_bps;
+    e->rc_buffer_size = (int)r->rendition->bufsize_bits;
+}
+
+static int open_encoder(vd_rung_t *r, const media_vindex_t *v, tc_fail_t *f)
+{
+    const AVCodec *codec = avcodec_find_encoder_by_name("libx264");
+    AVCodecContext *e = avcodec_alloc_context3(codec);
+    int rc;
+
+    if (codec == NULL || e == NULL) {
+        avcodec_free_context(&e);
+        return tc_fail(f, "internal", "The encoder libx264 is not installed.");
+    }
+    r->encoder = e;
+    describe(e, r, v);
+    /* a change of scene makes no key frame: they stand where the plan puts them */
+    rc = av_opt_set_int(e->priv_data, "sc_threshold", 0, 0);
+    rc = rc < 0 ? rc : av_opt_set(e->priv_data, "forced-idr", "1", 0);
+    rc = rc < 0 ? rc : av_opt_set(e->priv_data, "preset", r->plan->preset, 0);
+    rc = rc < 0 ? rc : av_opt_set(e->priv_data, "profile", r->plan->profile, 0);
+    rc = rc < 0 ? rc : av_opt_set_double(e->priv_data, "crf", r->rendition->crf, 0);
+    rc = rc < 0 ? rc : avcodec_open2(e, codec, NULL);
+    return rc < 0 ? tc_fail_av(f, rc, "The encoder cannot be opened") : 0;
+}
+
+static int open_cmaf(vd_rung_t *r, tc_fail_t *f)
+{
+    AVCodecParameters *par = avcodec_parameters_alloc();
+    vd_cmaf_track_t track = {.par = par, .timescale = r->timescale};
+
+    if (par == NULL || avcodec_parameters_from_context(par, r->encoder) < 0) {
+        (void)tc_fail_av(f, AVERROR(ENOMEM), "");
+    } else {
+        r->cmaf = vd_cmaf_open(&track, f);
+    }
+    avcodec_parameters_free(&par);
+    return r->cmaf != NULL ? 0 : -1;
+}
+
+static int put(vd_rung_t *r, const vd_piece_t *piece, tc_fail_t *f)
+{
+    return r->sink->put(r->sink->ctx, piece) == 0
+               ? 0
+               : tc_fail(f, "internal", "The output could not be handed over.");
+}
+
+vd_rung_t *vd_rung_open(const vd_range_plan_t *plan, int i, const media_vindex_t *v,
+                        const vd_sink_t *sink, tc_fail_t *f)
+{
+    vd_rung_t *r = calloc(1, sizeof(*r));
+
+    if (r == NULL) {
+        (void)tc_fail_av(f, AVERROR(ENOMEM), "");
+        return NULL;
+    }
+    r->plan = plan;
+    r->rendition = &plan->rungs[i];
+    r->sink = sink;
+    r->tb_num = v->tb_num;
+    r->timescale = v->tb_den;
+    r->packet = av_packet_alloc();
+    if (r->packet == NULL) {
+        (void)tc_fail_av(f, AVERROR(ENOMEM), "");
+        goto fail;
+    }
+    if (vd_picture_open(&r->picture, v, r->rendition->width, r->rendition->height, f) != 0 ||
+        open_encoder(r, v, f) != 0 || open_cmaf(r, f) != 0) {
+        goto fail;
+    }
+    if (plan->number == 1) {
+        vd_piece_t init = {.track = r->rendition->name, .head = vd_cmaf_init(r->cmaf)};
+        if (put(r, &init, f) != 0) {
+            goto fail;
+        }
+    }
+    return r;
+
+fail:
+    vd_rung_close(r);
+    return NULL;
+}
+
+/* ---- segments ---- */
+
+static int cut(vd_rung_t *r, tc_fail_t *f)
+{
+    int64_t number = r->plan->number + r->out;
+    vd_cmaf_segment_t s;
+    vd_piece_t piece;
+
+    if (vd_cmaf_cut(r->cmaf, number, r->plan->spans[r->out].stop * r->tb_num, &s, f) != 0) {
+        return -1;
+    }
+    piece = (vd_piece_t){.track = r->rendition->name,
+                         .number = number,
+                         .duration = s.duration,
+                         .iframe_offset = s.iframe_offset,
+                         .iframe_bytes = s.iframe_bytes,
+                         .head = s.head,
+                         .body = s.body};
+    r->out++;
+    r->packets = 0;
+    return put(r, &piece, f);
+}
+
+static int take(vd_rung_t *r, tc_fail_t *f)
+{
+    const vd_span_t *span = &r->plan->spans[r->out];
+
+    if (r->packets > 0 && r->packet->pts >= span->stop * r->tb_num &&
+        (r->packet->flags & AV_PKT_FLAG_KEY)) {
+        if (cut(r, f) != 0) {
+            return -1;
+        }
+        span++;
+    }
+    if (r->packets == 0 &&
+        (r->out == r->plan->nspans || r->packet->pts != span->start * r->tb_num ||
+         !(r->packet->flags & AV_PKT_FLAG_KEY))) {
+        return tc_fail(f, "internal", "The encoder made no key frame where a segment begins.");
+    }
+    r->packets++;
+    return vd_cmaf_add(r->cmaf, r->packet, f);
+}
+
+static int drain(vd_rung_t *r, tc_fail_t *f)
+{
+    int rc;
+
+    while ((rc = avcodec_receive_packet(r->encoder, r->packet)) >= 0) {
+        int bad = take(r, f);
+        av_packet_unref(r->packet);
+        if (bad != 0) {
+            return -1;
+        }
+    }
+    return rc == AVERROR(EAGAIN) || rc == AVERROR_EOF ? 0 : tc_fail_av(f, rc, "Encoding failed");
+}
+
+int vd_rung_frame(vd_rung_t *r, const AVFrame *frame, uint32_t number, tc_fail_t *f)
+{
+    const vd_range_plan_t *plan = r->plan;
+    AVFrame *picture = vd_picture_make(&r->picture, frame, f);
+    int is_first = r->in < plan->nspans && number == plan->spans[r->in].first;
+    int rc;
+
+    if (picture == NULL) {
+        return -1;
+    }
+    r->in += is_first != 0;
+    picture->pts = (frame->pts - plan->origin) * r->tb_num;
+    picture->pict_type = is_first ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
+    rc = avcodec_send_frame(r->encoder, picture);
+    return rc < 0 ? tc_fail_av(f, rc, "Encoding failed") : drain(r, f);
+}
+
+int vd_rung_finish(vd_rung_t *r, tc_fail_t *f)
+{
+    int rc = avcodec_send_frame(r->encoder, NULL);
+
+    if (rc < 0) {
+        return tc_fail_av(f, rc, "Encoding failed");
+    }
+    if (drain(r, f) != 0 || (r->packets > 0 && cut(r, f) != 0)) {
+        return -1;
+    }
+    return r->out == r->plan->nspans ? 0
+                                     : tc_fail(f, "internal", "The encoder made %u of %u segments.",
+                                               r->out, r->plan->nspans);
+}
+
+json_t *vd_rung_track(const vd_rung_t *r)
+{
+    const media_rendition_t *t = r->rendition;
+
+    return json_pack("{s:s,s:I,s:{s:s,s:s,s:I,s:i,s:i,s:i,s:[i,i]}}", "name", t->name, "segments",
+                     (json_int_t)r->plan->total, "info", "kind", "video", "codecs",
+                     vd_cmaf_codecs(r->cmaf), "timescale", (json_int_t)r->timescale, "start", 0,
+                     "width", t->width, "height", t->height, "fps", r->plan->fps_num,
+                     r->plan->fps_den);
+}
+
+void vd_rung_close(vd_rung_t *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    vd_cmaf_close(r->cmaf);
+    avcodec_free_context(&r->encoder);
+    av_packet_free(&r->packet);
+    vd_picture_close(&r->picture);
+    free(r);
+}

@@ -1,0 +1,26 @@
+/* Where the pieces that a job makes go: the parent of the decoder child, or memory in a test. */
+#ifndef VD_SINK_H
+#define VD_SINK_H
+
+#include <stdint.h>
+
+#include "media/str.h"
+
+typedef struct {
+    const char *track;
+    int64_t number;                      /* 0: the init segment */
+    int64_t duration;                    /* ticks of the track */
+    int64_t iframe_offset, iframe_bytes; /* iframe_bytes 0: none */
+    int is_text;
+    media_str_t head, body; /* one after the other */
+} vd_piece_t;
+
+typedef struct {
+    void *ctx;
+    /* 0; negative: the piece cannot be handed over, our side failed. One call at a time. */
+    int (*put)(void *ctx, const vd_piece_t *piece);
+    /* `done` of 0..1; negative: nobody is listening any more. */
+    int (*progress)(void *ctx, double done);
+} vd_sink_t;
+
+#endif
