@@ -274,8 +274,8 @@ static void add_rung(media_ladder_t *l, const media_ladder_params_t *p,
 int media_ladder_make(const media_ladder_params_t *params, const media_ladder_source_t *source,
                       media_ladder_t *out, media_err_t *ei)
 {
-    int w;
-    int h;
+    int w = 0;
+    int h = 0;
     memset(out, 0, sizeof(*out));
     if (shown_size(source, &w, &h, ei) != 0) {
         return MEDIA_E_REJECT;
