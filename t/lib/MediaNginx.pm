@@ -47,8 +47,8 @@ sub start {
         die 'nginx did not start: ' . $self->log_text . slurp("$dir/out") if waitpid($pid, WNOHANG) == $pid;
         return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
     });
+    $self->await('its workers', sub { $self->workers >= ($conf{workers} // 1) });
     if ($hup) {
-        $self->await('its workers', sub { $self->workers == ($conf{workers} // 1) });
         $self->configure(%conf);
         $self->hup;
     }
@@ -280,11 +280,13 @@ sub pull {
     return 1;
 }
 
+# Reads until the condition holds; 0: the connection has ended, or nothing has come for too long
 sub need {
     my ($self, $condition) = @_;
-    my $end = time + $PATIENCE;
+    my ($end, $had) = (time + $PATIENCE, length $self->{in});
     until ($condition->()) {
         return 0 if time > $end || !$self->pull(1);
+        ($end, $had) = (time + $PATIENCE, length $self->{in}) if length $self->{in} > $had;
     }
     return 1;
 }

@@ -88,6 +88,7 @@ sub serve {
     }
     my $length = $last - $first + 1;
     $s3->note("sent $length $range $date " . ($key // '-'));
+    push @head, 'Connection: close' if $self->{closes};
     $request->say(join "\r\n", "HTTP/1.1 $status X", @head, "Content-Length: $length", '', '');
     $self->send_bytes($request, $first, $length) if $request->{method} eq 'GET';
     $request->close if $self->{closes};
