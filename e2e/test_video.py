@@ -116,6 +116,41 @@ def test_ffmpeg_plays_by_token():
     check(len(mpd.findall(f".//{MPD}Representation")) >= 2, "renditions in the manifest")
 
 
+def test_files_for_download():
+    """the pipeline mp4 makes a file of each rung that starts with its index; the ladder goes on being served"""
+    user = User()
+    media_id, _ = film(user)
+    master = fetch(user, f"/media/{media_id}/hls/master.m3u8").body
+    answer = user.request("POST", f"/media/{media_id}/jobs", json.dumps({"pipeline": "mp4"}), {"Content-Type": "application/json"})
+    check(answer.status in (200, 201, 202), "asked for", answer)
+    media = user.settled(media_id, 60)
+    files = [o for o in media["outputs"] if o["name"].endswith(".mp4")]
+    check(media["state"] == "ready" and len(files) == master.count(b"#EXT-X-STREAM-INF"), "a file of each rung", media)
+    source = pictures(clip())
+    for output in files:
+        path = pathlib.Path("/tmp") / f"film-{media_id}.mp4"
+        path.write_bytes(fetch(user, output["href"]).body)
+        got = pictures(path)
+        check((got["nb_read_packets"], got["height"]) == (source["nb_read_packets"], output["height"]), f"{output['name']}: all pictures", got)
+        done = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", path, "-f", "null", "-"], capture_output=True)
+        check(done.returncode == 0 and not done.stderr, f"{output['name']}: decodes", done.stderr.decode())
+        check(0 < path.read_bytes().find(b"moov") < path.read_bytes().find(b"mdat"), f"{output['name']}: its index comes first")
+        path.unlink()
+    check(fetch(user, f"/media/{media_id}/hls/master.m3u8").body == master, "the ladder is as it was")
+    check(fetch(user, join(f"/media/{media_id}/hls/", lines(fetch(user, f"/media/{media_id}/hls/360p.m3u8").body.decode())[0])),
+          "with its segments")
+    answer = user.request("GET", f"/download?fid={media_id}")
+    check(answer.status == 200 and answer.headers["Content-Type"] == "video/mp4", "the main output is a file", answer.headers)
+    nothing_left()
+
+
+def test_a_file_needs_a_ladder():
+    """mp4 without video fails with a cause"""
+    user = User()
+    media = user.settled(user.upload(clip(), query="?pipeline=mp4"), 60)
+    check(media["state"] == "failed" and media["error"]["code"] == "no_ladder", "no ladder", media)
+
+
 def test_two_runs_make_the_same_bytes():
     """segments of two uploads of one file, made by whichever worker came first, are equal"""
     user = User()
@@ -137,5 +172,6 @@ def test_a_file_without_video_fails_with_a_cause():
                                              media_id) == 0)
 
 
-main(test_hls_leads_to_everything, test_ffmpeg_plays_by_token, test_two_runs_make_the_same_bytes,
+main(test_hls_leads_to_everything, test_ffmpeg_plays_by_token, test_files_for_download, test_a_file_needs_a_ladder,
+     test_two_runs_make_the_same_bytes,
      test_a_file_without_video_fails_with_a_cause)

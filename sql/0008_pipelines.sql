@@ -13,6 +13,11 @@ INSERT INTO media.pipeline_steps (pipeline, step, queue, params, params_schema) 
      "cover":       {"enum": ["keep", "drop"]}
    }');
 
+INSERT INTO media.pipelines (name, description, main_step) VALUES
+  ('mp4', 'Of a ladder that the pipeline "video" has made, one MP4 of each rung', 'mp4');
+
+INSERT INTO media.pipeline_steps (pipeline, step, queue) VALUES ('mp4', 'mp4', 'short');
+
 -- Ladder: index, ranges of the rungs (those that play first before the others), sound, subtitles, playlists.
 INSERT INTO media.pipelines (name, description, main_step) VALUES
   ('video', 'Any video to a ladder of renditions that plays over HLS and DASH', 'package');

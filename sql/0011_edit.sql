@@ -98,7 +98,7 @@ BEGIN
   RETURN QUERY SELECT 'ok', NULL, media_answer(p_id), v_outbox::text;
 END $$;
 
--- Runs a pipeline on the original once more. What earlier runs have left without an output goes.
+-- Runs a pipeline on the original once more. Earlier runs of which no output is left go.
 CREATE FUNCTION media.media_run(p_owner uuid, p_id uuid, p_pipeline text, p_params jsonb)
 RETURNS TABLE (code text, detail text, media text, outbox text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
@@ -126,7 +126,8 @@ BEGIN
     RETURN;
   END IF;
   PERFORM jobs_drop(ARRAY(SELECT j.id FROM jobs j WHERE j.media_id = p_id AND j.state IN ('succeeded', 'failed', 'canceled')
-                             AND NOT EXISTS (SELECT FROM outputs o WHERE o.job_id = j.id)));
+                             AND NOT EXISTS (SELECT FROM outputs o JOIN jobs b ON b.id = o.job_id
+                                              WHERE b.media_id = p_id AND b.run = j.run)));
   UPDATE media SET run = run + 1, revision = revision + 1, pipeline = p_pipeline, params = coalesce(p_params, '{}'),
          state = 'processing', error_code = NULL, error_detail = NULL, finished_at = NULL
    WHERE id = p_id;

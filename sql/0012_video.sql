@@ -86,6 +86,32 @@ BEGIN
   RETURN QUERY SELECT v_code, CASE v_code WHEN 'ok' THEN run_set(v_job.media_id, v_job.run)::text END;
 END $$;
 
+-- The segments of the ladder that is served: what the run of its master playlist has left.
+CREATE FUNCTION media.job_ladder(p_id uuid, p_fence bigint) RETURNS TABLE (code text, ladder text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+DECLARE
+  v_job jobs;
+BEGIN
+  SELECT * INTO v_job FROM jobs WHERE id = p_id;
+  code := job_fence_code(v_job, p_fence);
+  IF code = 'ok' THEN
+    SELECT jsonb_build_object('tracks', jsonb_agg(jsonb_build_object('name', t.name, 'kind', t.info ->> 'kind',
+             'width', t.info -> 'width', 'height', t.info -> 'height', 'timescale', t.info -> 'timescale',
+             'ticks', g.ticks, 'segments', g.list)
+             ORDER BY t.info ->> 'kind' <> 'video', (t.info ->> 'height')::int, t.name))::text
+      INTO ladder
+      FROM outputs o
+      JOIN jobs j ON j.id = o.job_id
+      JOIN tracks t ON t.media_id = o.media_id AND t.run = j.run AND t.info ->> 'kind' <> 'text'
+      JOIN LATERAL (
+        SELECT count(*) AS n, sum(s.duration) AS ticks, jsonb_agg(jsonb_build_array(s.object_key, s.size_bytes) ORDER BY s.number) AS list
+          FROM segments s WHERE s.media_id = t.media_id AND s.run = t.run AND s.track = t.name) g ON g.n = t.segments + 1
+     WHERE o.media_id = v_job.media_id AND o.name = 'hls/master.m3u8'
+    HAVING count(*) > 0;
+  END IF;
+  RETURN NEXT;
+END $$;
+
 -- The segment under a path below a media; no row: there is none.
 CREATE FUNCTION media.segment_at(p_media uuid, p_path text) RETURNS SETOF media.segments
 LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
@@ -96,4 +122,4 @@ BEGIN
    WHERE s.media_id = p_media AND s.run = v_part[1]::int AND s.track = v_part[2] AND s.number = coalesce(v_part[4], '0')::int;
 END $$;
 
-GRANT EXECUTE ON FUNCTION media.job_set TO media_worker;
+GRANT EXECUTE ON FUNCTION media.job_set, media.job_ladder TO media_worker;

@@ -57,6 +57,20 @@ SELECT is((SELECT code FROM media.media_object(:'ben', :'film', 'cmaf/1/360p/1.m
 SELECT is((SELECT code FROM media.play_object(:'film', 1, NULL, 'cmaf/1/360p/1.m4s')), 'ok', 'by a playback token');
 SELECT is((SELECT output FROM media.media_object(:'ann', :'film', 'hls/master.m3u8')), 'hls/master.m3u8', 'the master playlist is an output');
 
+-- a file of each rung; the ladder stays when something else has run
+SELECT is((SELECT code FROM media.media_run(:'ann', :'film', 'mp4', '{}')), 'ok', 'asked for files');
+SELECT claim_job(job_id(:'film', 'mp4')) AS fence \gset
+SELECT is((SELECT jsonb_path_query_array(ladder::jsonb, '$.tracks[*].name')::text || jsonb_path_query_array(ladder::jsonb, '$.tracks[*].segments.size()')
+             FROM media.job_ladder(job_id(:'film', 'mp4'), :fence)), '["360p", "720p"][4, 2]', 'the ladder with its init segments');
+SELECT results_eq(format('SELECT code, ladder FROM media.job_ladder(%L, %s)', job_id(:'film', 'mp4'), :fence - 1),
+  $$VALUES ('lost', NULL::text)$$, 'under its fence only');
+SELECT is(done(job_id(:'film', 'mp4'), '720p.mp4'), 'ok', 'a file');
+SELECT is((SELECT code FROM media.media_object(:'ann', :'film', 'cmaf/1/360p/1.m4s')), 'ok', 'the segments are there');
+SELECT media(:'ann', 'mp4') AS bare \gset
+SELECT claim_job(job_id(:'bare', 'mp4')) AS fence \gset
+SELECT results_eq(format('SELECT code, ladder FROM media.job_ladder(%L, %s)', job_id(:'bare', 'mp4'), :fence),
+  $$VALUES ('ok', NULL::text)$$, 'no ladder');
+
 -- an object nobody registered
 SELECT media(:'ann', 'video') AS other \gset
 SELECT claim_job(job_id(:'other', 'index')) \gset _

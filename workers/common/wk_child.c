@@ -14,9 +14,10 @@ typedef struct {
     wk_ctx_t *ctx;
     const wk_job_t *job;
     json_t *outputs, *segments, *keep;
-    const char *kept_key; /* what an earlier step has kept for this one; NULL: nothing */
-    int64_t kept_size;
-    wk_s3_t *s3; /* of the block cache's thread */
+    const wk_part_t *parts; /* the input */
+    size_t nparts;
+    int64_t kept; /* bytes of the last part, if an earlier step has kept it for this one */
+    wk_s3_t *s3;  /* of the block cache's thread */
 } child_job_t;
 
 static int stopped(void *data)
@@ -41,23 +42,44 @@ static int read_object(child_job_t *c, atomic_int *stop, const char *key, int64_
     return n < 0 ? (int)n : 0;
 }
 
-/* In the cache's thread. The kept object stands behind the input. */
+/* The part that holds the byte. */
+static const wk_part_t *part_at(const child_job_t *c, int64_t off)
+{
+    size_t lo = 0;
+    size_t hi = c->nparts;
+
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (c->parts[mid].at <= off) {
+            lo = mid;
+        } else {
+            hi = mid;
+        }
+    }
+    return &c->parts[lo];
+}
+
+/* In the cache's thread. */
 static int read_input(void *data, atomic_int *stop, int64_t off, size_t len, void *dst,
                       media_err_t *ei)
 {
     child_job_t *c = data;
-    int64_t left = c->job->size - off;
-    size_t head = left <= 0 ? 0 : left < (int64_t)len ? (size_t)left : len;
-    int rc = 0;
+    size_t done = 0;
 
-    if (head > 0) {
-        rc = read_object(c, stop, c->job->object_key, off, head, dst, ei);
+    while (done < len) {
+        int64_t at = off + (int64_t)done;
+        const wk_part_t *part = part_at(c, at);
+        int64_t left = part->at + part->size - at;
+        size_t n = left < (int64_t)(len - done) ? (size_t)left : len - done;
+        int rc = read_object(c, stop, part->key, at - part->at, n, (char *)dst + done, ei);
+
+        if (rc != 0) {
+            return rc;
+        }
+        done += n;
     }
-    if (rc == 0 && head < len) {
-        rc = read_object(c, stop, c->kept_key, off + (int64_t)head - c->job->size, len - head,
-                         (char *)dst + head, ei);
-    }
-    return rc;
+    return 0;
 }
 
 static int on_beat(void *data, double progress, double eta_s)
@@ -75,18 +97,6 @@ static int on_output(void *data, int fd, int64_t size, json_t *meta, media_err_t
                                                            : c->outputs;
 
     return wk_job_output(c->ctx, c->job, fd, size, meta, list, ei);
-}
-
-/* What the range names, written there by the parent of an earlier child. */
-static void find_kept(child_job_t *c)
-{
-    const json_t *kept = json_object_get(c->job->range, WK_KEPT);
-
-    c->kept_key = json_string_value(json_object_get(kept, "object_key"));
-    c->kept_size = json_integer_value(json_object_get(kept, "size"));
-    if (c->kept_key == NULL || c->kept_size < 0) {
-        c->kept_size = 0;
-    }
 }
 
 /* Every job of a fan-out may read what this one has kept. */
@@ -123,7 +133,7 @@ static json_t *start_document(const child_job_t *c)
 {
     const wk_job_t *job = c->job;
     json_t *doc = json_pack("{s:s,s:I,s:I,s:s?}", "step", job->step, "size", (json_int_t)job->size,
-                            "kept", (json_int_t)c->kept_size, "name", job->name);
+                            "kept", (json_int_t)c->kept, "name", job->name);
 
     if (doc != NULL && json_object_set(doc, "params", job->params) != 0) {
         json_decref(doc);
@@ -136,12 +146,11 @@ static json_t *start_document(const child_job_t *c)
     return doc;
 }
 
-enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
-                         wk_outcome_t *out)
+static enum wk_end run_on(child_job_t *c, const wk_child_limits_t *limits, wk_outcome_t *out)
 {
-    child_job_t c = {.ctx = ctx, .job = job};
-    wk_source_t source = {.read = read_input, .data = &c};
-    json_t *start;
+    wk_ctx_t *ctx = c->ctx;
+    const wk_part_t *last = c->nparts > 0 ? &c->parts[c->nparts - 1] : NULL;
+    wk_source_t source = {.read = read_input, .data = c};
     enum wk_end end = WK_RETRY;
     wk_host_t host = {.exe = "/proc/self/exe",
                       .tmpdir = ctx->conf->tmpdir,
@@ -150,18 +159,17 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
                       .source = &source,
                       .beat = on_beat,
                       .output = on_output,
-                      .data = &c};
+                      .data = c};
+    json_t *start = start_document(c);
 
-    find_kept(&c);
-    start = start_document(&c);
     host.start = start;
-    source.size = job->object_key[0] != '\0' ? job->size + c.kept_size : 0;
-    c.outputs = json_array();
-    c.segments = json_array();
-    c.keep = json_array();
-    c.s3 = ctx->s3 != NULL ? wk_s3_like(ctx->s3) : wk_s3_new(ctx->conf);
-    if (start == NULL || c.outputs == NULL || c.segments == NULL || c.keep == NULL ||
-        c.s3 == NULL) {
+    source.size = last != NULL ? last->at + last->size : 0;
+    c->outputs = json_array();
+    c->segments = json_array();
+    c->keep = json_array();
+    c->s3 = ctx->s3 != NULL ? wk_s3_like(ctx->s3) : wk_s3_new(ctx->conf);
+    if (start == NULL || c->outputs == NULL || c->segments == NULL || c->keep == NULL ||
+        c->s3 == NULL) {
         (void)wk_fmt(out->code, sizeof(out->code), "worker_memory");
         (void)wk_fmt(out->detail, sizeof(out->detail), "The worker is out of memory.");
         goto done;
@@ -170,14 +178,41 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
     if (end == WK_DONE || strcmp(out->code, "storage_unavailable") == 0) {
         wk_health_dep(ctx->health, WK_DEP_S3, end == WK_DONE);
     }
-    if (end == WK_DONE && complete(&c, out->result) != 0) {
+    if (end == WK_DONE && complete(c, out->result) != 0) {
         end = WK_RETRY;
     }
 done:
     json_decref(start);
-    json_decref(c.outputs);
-    json_decref(c.segments);
-    json_decref(c.keep);
-    wk_s3_free(c.s3);
+    json_decref(c->outputs);
+    json_decref(c->segments);
+    json_decref(c->keep);
+    wk_s3_free(c->s3);
     return end;
+}
+
+enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                         wk_outcome_t *out)
+{
+    /* what the range names, written there by the parent of an earlier child */
+    const json_t *kept = json_object_get(job->range, WK_KEPT);
+    wk_part_t parts[2] = {
+        {job->object_key, job->size, 0},
+        {json_string_value(json_object_get(kept, "object_key")),
+         json_integer_value(json_object_get(kept, "size")), job->size},
+    };
+    child_job_t c = {.ctx = ctx, .job = job, .parts = parts};
+
+    if (job->object_key[0] != '\0') {
+        c.kept = parts[1].key != NULL && parts[1].size > 0 ? parts[1].size : 0;
+        c.nparts = c.kept > 0 ? 2 : 1;
+    }
+    return run_on(&c, limits, out);
+}
+
+enum wk_end wk_child_run_parts(wk_ctx_t *ctx, const wk_job_t *job, const wk_part_t *parts,
+                               size_t nparts, const wk_child_limits_t *limits, wk_outcome_t *out)
+{
+    child_job_t c = {.ctx = ctx, .job = job, .parts = parts, .nparts = nparts};
+
+    return run_on(&c, limits, out);
 }

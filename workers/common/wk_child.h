@@ -55,6 +55,18 @@ typedef struct {
 enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
                          wk_outcome_t *out);
 
+/* An object of an input that is several, and where its bytes begin in it. */
+typedef struct {
+    const char *key;
+    int64_t size;
+    int64_t at;
+} wk_part_t;
+
+/* As wk_child_run, on objects one after another instead of the job's own; the job says in `size`
+ * how long they are together. */
+enum wk_end wk_child_run_parts(wk_ctx_t *ctx, const wk_job_t *job, const wk_part_t *parts,
+                               size_t nparts, const wk_child_limits_t *limits, wk_outcome_t *out);
+
 /* ---- inside the child ---- */
 
 typedef struct wk_peer_s wk_peer_t; /* the child's end of the socket pair */

@@ -4,6 +4,7 @@
  * A process serves one queue: jobs of minutes in `long` never keep those of seconds waiting. */
 #include <string.h>
 
+#include "ladder_file.h"
 #include "package.h"
 #include "tc_work.h"
 #include "vd_work.h"
@@ -24,7 +25,8 @@ typedef struct {
 
 static const step_t steps[] = {{"audio", 1ll << 30, 0, 0},        {"index", 1ll << 30, 0, 1},
                                {"sound", 1ll << 30, 0, 1},        {"text", 1ll << 30, 0, 1},
-                               {"encode_first", 3ll << 30, 1, 1}, {"encode", 3ll << 30, 1, 1}};
+                               {"encode_first", 3ll << 30, 1, 1}, {"encode", 3ll << 30, 1, 1},
+                               {"mp4", 1ll << 30, 0, 1}};
 
 static const step_t *step_find(const char *name)
 {
@@ -60,7 +62,8 @@ static enum wk_end run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
     limits.memory_bytes = s->memory_bytes;
     limits.cpu_s = (int)(cpu_s < CPU_MAX_S ? cpu_s : CPU_MAX_S);
     limits.wall_s = 3 * limits.cpu_s;
-    return wk_child_run(ctx, job, &limits, out);
+    return strcmp(job->step, "mp4") == 0 ? ladder_file_run(ctx, job, &limits, out)
+                                         : wk_child_run(ctx, job, &limits, out);
 }
 
 static int work(wk_peer_t *peer, const wk_child_input_t *in)
@@ -72,10 +75,10 @@ static int work(wk_peer_t *peer, const wk_child_input_t *in)
 
 int main(int argc, char **argv)
 {
-    wk_engine_t engine = {.name = "media-transcoder",
-                          .steps =
-                              "{audio,index,sound,text,encode_first,encode,package_first,package}",
-                          .run = run};
+    wk_engine_t engine = {
+        .name = "media-transcoder",
+        .steps = "{audio,index,sound,text,encode_first,encode,package_first,package,mp4}",
+        .run = run};
     wk_conf_t conf;
 
     if (argc == 2 && strcmp(argv[1], WK_CHILD_FLAG) == 0) {

@@ -139,6 +139,10 @@
     /* id, fence -> code: ok, lost, canceled; the tracks of the job's run that are whole, as the   \
      * document of media/cmafset.h */                                                              \
     X(JOB_SET, 2, "SELECT code, cmafset FROM media.job_set($1::uuid, $2::bigint)")                 \
+    /* id, fence -> code; the segments of the ladder that is served, {"tracks":[{"name","kind",    \
+     * "width","height","timescale","ticks","segments":[[object key,size],...]}]}, the init        \
+     * segments first; null: there is none */                                                      \
+    X(JOB_LADDER, 2, "SELECT code, ladder FROM media.job_ladder($1::uuid, $2::bigint)")            \
     /* id, fence, may retry t|f, error code, detail -> code: retried, failed, lost, canceled;      \
      * outbox */                                                                                   \
     X(JOB_FAIL, 5,                                                                                 \

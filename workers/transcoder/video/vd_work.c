@@ -4,6 +4,7 @@
  *   index                 the file              the index, kept for the others   probe, fan_out
  *   encode_first, encode  a range, the index    segments of its rungs            tracks
  *   sound, text           the file              segments of one track            tracks
+ *   mp4                   a ladder's segments   a file of each rung              (none)
  */
 #include "vd_work.h"
 
@@ -13,6 +14,7 @@
 
 #include "tc_input.h"
 #include "vd_encode.h"
+#include "vd_file.h"
 #include "vd_sound.h"
 #include "vd_text.h"
 #include "wk_log.h"
@@ -175,14 +177,16 @@ static int do_text(work_t *w, tc_fail_t *f)
     return do_track(w, f, vd_text);
 }
 
+static int do_file(work_t *w, tc_fail_t *f)
+{
+    return vd_file(w->peer, w->in->range, f);
+}
+
 static const struct {
     const char *name;
     int (*run)(work_t *w, tc_fail_t *f);
-} steps[] = {{"index", do_index},
-             {"encode_first", do_encode},
-             {"encode", do_encode},
-             {"sound", do_sound},
-             {"text", do_text}};
+} steps[] = {{"index", do_index}, {"encode_first", do_encode}, {"encode", do_encode},
+             {"sound", do_sound}, {"text", do_text},           {"mp4", do_file}};
 
 static int run(work_t *w, tc_fail_t *f)
 {
