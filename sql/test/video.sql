@@ -64,7 +64,8 @@ SELECT is((SELECT jsonb_path_query_array(ladder::jsonb, '$.tracks[*].name')::tex
              FROM media.job_ladder(job_id(:'film', 'mp4'), :fence)), '["360p", "720p"][4, 2]', 'the ladder with its init segments');
 SELECT results_eq(format('SELECT code, ladder FROM media.job_ladder(%L, %s)', job_id(:'film', 'mp4'), :fence - 1),
   $$VALUES ('lost', NULL::text)$$, 'under its fence only');
-SELECT is(done(job_id(:'film', 'mp4'), '720p.mp4'), 'ok', 'a file');
+SELECT media.job_object(job_id(:'film', 'mp4'), :fence, 'a file') \gset _
+SELECT is(finish_job(job_id(:'film', 'mp4'), jsonb_build_object('outputs', jsonb_build_array(output('a file', '720p.mp4')))), 'ok', 'a file');
 SELECT is((SELECT code FROM media.media_object(:'ann', :'film', 'cmaf/1/360p/1.m4s')), 'ok', 'the segments are there');
 SELECT media(:'ann', 'mp4') AS bare \gset
 SELECT claim_job(job_id(:'bare', 'mp4')) AS fence \gset
@@ -78,7 +79,7 @@ SELECT throws_ok(format($$SELECT finish_job(%L, '{"keep": [{"object_key": "x"}]}
   'what was never registered cannot be kept');
 
 -- with the media all of it goes
-SELECT is((SELECT count(*)::int FROM media.objects WHERE media_id = :'film' AND state = 'live' AND job_id IS NOT NULL), 7, 'objects of a ladder');
+SELECT is((SELECT count(*)::int FROM media.objects WHERE media_id = :'film' AND state = 'live' AND job_id IS NOT NULL), 8, 'objects of a ladder and a file');
 SELECT is((SELECT code FROM media.media_delete(:'ann', :'film')), 'ok', 'deleted');
 SELECT is((SELECT count(*)::int FROM media.segments WHERE media_id = :'film') + (SELECT count(*)::int FROM media.tracks WHERE media_id = :'film'),
   0, 'its rows are gone');
