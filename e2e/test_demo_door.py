@@ -146,7 +146,8 @@ def life(instance):
     if not check(done.returncode == 0, "make up", done.stdout):
         return
     pids = instance.pids()
-    check({"nginx", "postgres", "rabbitmq", "epmd", "s3", "smtp", "transcoder-1", "encoder-1", "notifier-1", "janitor-1"} == set(pids),
+    check({"nginx", "postgres", "rabbitmq", "epmd", "s3", "smtp",
+           "transcoder-1", "encoder-1", "notifier-1", "janitor-1"} == set(pids),
           "everything is up", sorted(pids))
     done = instance.make("up")
     check(done.returncode == 0 and instance.pids() == pids, "make up again: the same processes", done.stdout)

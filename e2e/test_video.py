@@ -67,8 +67,8 @@ def test_hls_leads_to_everything():
     check(master.headers["Content-Type"] == "application/vnd.apple.mpegurl", "a playlist's type", master.headers)
     text = master.body.decode()
     variants = [attributes(v) for v in lines(text, "#EXT-X-STREAM-INF")]
-    check(variants and all({"CODECS", "RESOLUTION", "BANDWIDTH", "AVERAGE-BANDWIDTH", "FRAME-RATE"} <= set(v) for v in variants),
-          "variants say what they are", text)
+    members = {"CODECS", "RESOLUTION", "BANDWIDTH", "AVERAGE-BANDWIDTH", "FRAME-RATE"}
+    check(variants and all(members <= set(v) for v in variants), "variants say what they are", text)
     heights = [int(v["RESOLUTION"].split("x")[1]) for v in variants]
     check(heights and max(heights) <= source["height"], "no rung above the source", heights)
     groups = [attributes(v)["URI"] for v in lines(text, "#EXT-X-MEDIA") if "URI" in attributes(v)]
@@ -105,8 +105,8 @@ def test_ffmpeg_plays_by_token():
     base = f"http://{URL.hostname}:{URL.port}/play/{token}/"
     source = pictures(clip())
     for name in ("hls/master.m3u8", "dash/manifest.mpd"):
-        done = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", base + name, "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"],
-                              capture_output=True)
+        done = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", base + name, "-map", "0:v:0",
+                               "-fps_mode", "passthrough", "-f", "framemd5", "-"], capture_output=True)
         frames = [line for line in done.stdout.decode().splitlines() if line and not line.startswith("#")]
         check(done.returncode == 0 and len(frames) == int(source["nb_read_packets"]), f"ffmpeg plays {name}",
               (len(frames), source, done.stderr.decode()))
@@ -121,7 +121,7 @@ def test_files_for_download():
     user = User()
     media_id, _ = film(user)
     master = fetch(user, f"/media/{media_id}/hls/master.m3u8").body
-    answer = user.request("POST", f"/media/{media_id}/jobs", json.dumps({"pipeline": "mp4"}), {"Content-Type": "application/json"})
+    answer = user.request("POST", f"/media/{media_id}/jobs", '{"pipeline": "mp4"}', {"Content-Type": "application/json"})
     check(answer.status in (200, 201, 202), "asked for", answer)
     media = user.settled(media_id, 60)
     files = [o for o in media["outputs"] if o["name"].endswith(".mp4")]
@@ -131,16 +131,18 @@ def test_files_for_download():
         path = pathlib.Path("/tmp") / f"film-{media_id}.mp4"
         path.write_bytes(fetch(user, output["href"]).body)
         got = pictures(path)
-        check((got["nb_read_packets"], got["height"]) == (source["nb_read_packets"], output["height"]), f"{output['name']}: all pictures", got)
+        check((got["nb_read_packets"], got["height"]) == (source["nb_read_packets"], output["height"]),
+              f"{output['name']}: all pictures", got)
         done = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", path, "-f", "null", "-"], capture_output=True)
         check(done.returncode == 0 and not done.stderr, f"{output['name']}: decodes", done.stderr.decode())
-        check(0 < path.read_bytes().find(b"moov") < path.read_bytes().find(b"mdat"), f"{output['name']}: its index comes first")
+        head = path.read_bytes()
+        check(0 < head.find(b"moov") < head.find(b"mdat"), f"{output['name']}: its index comes first")
         path.unlink()
     check(fetch(user, f"/media/{media_id}/hls/master.m3u8").body == master, "the ladder is as it was")
-    check(fetch(user, join(f"/media/{media_id}/hls/", lines(fetch(user, f"/media/{media_id}/hls/360p.m3u8").body.decode())[0])),
-          "with its segments")
+    playlist = f"/media/{media_id}/hls/360p.m3u8"
+    check(fetch(user, join(playlist, lines(fetch(user, playlist).body.decode())[0])).body, "with its segments")
     answer = user.request("GET", f"/download?fid={media_id}")
-    check(answer.status == 200 and answer.headers["Content-Type"] == "video/mp4", "the main output is a file", answer.headers)
+    check((answer.status, answer.headers["Content-Type"]) == (200, "video/mp4"), "the main output is a file", answer.headers)
     nothing_left()
 
 
