@@ -305,11 +305,28 @@ def looped(seconds, directory=RUN / "tmp"):
     """The clip looped to `seconds`, without encoding it anew."""
     out = directory / f"loop-{seconds}.mp4"
     if not out.exists():
-        part = out.with_suffix(".part.mp4")
-        subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", "-1", "-i", clip(), "-t", str(seconds),
-                        "-c", "copy", "-movflags", "+faststart", part], check=True)
-        part.rename(out)
+        _ffmpeg(out, "-stream_loop", "-1", "-i", clip(), "-t", str(seconds), "-c", "copy", "-movflags", "+faststart")
     return out
+
+
+def film_of(seconds, height=1080, mbps=8, suffix="mp4", directory=RUN / "tmp"):
+    """The clip in another size at a constant rate, looped to `seconds`, in the container that the suffix means."""
+    out = directory / f"film-{seconds}-{height}-{mbps}.{suffix}"
+    if out.exists():
+        return out
+    once = directory / f"film-{height}-{mbps}.mkv"
+    if not once.exists():
+        rate = ["-b:v", f"{mbps}M", "-maxrate", f"{mbps}M", "-bufsize", f"{mbps}M", "-x264-params", "nal-hrd=cbr"]
+        _ffmpeg(once, "-i", clip(), "-vf", f"scale=-2:{height}", "-c:v", "libx264", "-preset", "veryfast", *rate,
+                "-g", "50", "-c:a", "copy")
+    _ffmpeg(out, "-stream_loop", "-1", "-i", once, "-t", str(seconds), "-c", "copy")
+    return out
+
+
+def _ffmpeg(out, *args):
+    part = out.with_suffix(".part" + out.suffix)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *args, part], check=True)
+    part.rename(out)
 
 
 def media_like(size):

@@ -15,14 +15,15 @@
 
 #define NO_BLOCK (-1)
 
+/* A block is named by its first byte; where it ends follows from that. */
 typedef struct {
-    int64_t index; /* NO_BLOCK: empty or being filled */
-    int64_t used;  /* of the clock */
+    int64_t from; /* NO_BLOCK: empty or being filled */
+    int64_t used; /* of the clock */
     char *p;
 } slot_t;
 
 struct wk_blocks_s {
-    wk_source_t source;
+    wk_source_t source; /* from and to on borders of small blocks */
     slot_t slots[WK_BLOCKS];
     pthread_t thread;
     pthread_mutex_t lock;
@@ -32,17 +33,34 @@ struct wk_blocks_s {
     int64_t clock;
     int64_t want;  /* the block the reader waits for */
     int64_t ahead; /* the block it will probably want then */
-    int64_t last;  /* the block it got last */
-    int held;      /* the slot it looks at, -1: none */
+    int64_t last;  /* the block it got last, and its end */
+    int64_t last_to;
+    int held; /* the slot it looks at, -1: none */
     int64_t fetched;
     int failed; /* sticky code */
     media_err_t cause;
 };
 
-static slot_t *find(wk_blocks_t *b, int64_t index)
+/* The block that holds the byte at off: its start; its end in *to. */
+static int64_t block_at(const wk_blocks_t *b, int64_t off, int64_t *to)
+{
+    const wk_source_t *s = &b->source;
+    int is_planned = off >= s->from && off < s->to;
+    int64_t size = is_planned ? WK_BLOCK_SIZE : WK_BLOCK_SMALL;
+    int64_t from = off - off % size, end = from + size;
+
+    if (is_planned) {
+        from = from > s->from ? from : s->from;
+        end = end < s->to ? end : s->to;
+    }
+    *to = end < s->size ? end : s->size;
+    return from;
+}
+
+static slot_t *find(wk_blocks_t *b, int64_t from)
 {
     for (int i = 0; i < WK_BLOCKS; i++) {
-        if (b->slots[i].index == index) {
+        if (b->slots[i].from == from) {
             return &b->slots[i];
         }
     }
@@ -77,29 +95,28 @@ static slot_t *victim(wk_blocks_t *b)
 }
 
 /* Called and left with the lock held. */
-static void fetch(wk_blocks_t *b, int64_t index)
+static void fetch(wk_blocks_t *b, int64_t from)
 {
-    int64_t off = index * WK_BLOCK_SIZE;
-    int64_t left = b->source.size - off;
-    size_t len = left < WK_BLOCK_SIZE ? (size_t)left : (size_t)WK_BLOCK_SIZE;
     slot_t *slot = victim(b);
     media_err_t ei = {""};
     int rc = MEDIA_E_NOMEM;
+    int64_t to;
 
-    slot->index = NO_BLOCK;
+    (void)block_at(b, from, &to);
+    slot->from = NO_BLOCK;
     if (slot->p == NULL) {
         slot->p = malloc(WK_BLOCK_SIZE);
     }
     if (slot->p != NULL) {
         (void)pthread_mutex_unlock(&b->lock);
-        rc = b->source.read(b->source.data, &b->stop, off, len, slot->p, &ei);
+        rc = b->source.read(b->source.data, &b->stop, from, (size_t)(to - from), slot->p, &ei);
         (void)pthread_mutex_lock(&b->lock);
     }
     if (rc == 0) {
-        slot->index = index;
+        slot->from = from;
         slot->used = ++b->clock;
-        b->fetched += (int64_t)len;
-    } else if (index == b->want) {
+        b->fetched += to - from;
+    } else if (from == b->want) {
         b->failed = rc;
         b->cause = ei;
     } else {
@@ -111,15 +128,15 @@ static void fetch(wk_blocks_t *b, int64_t index)
 static void *fetcher(void *data)
 {
     wk_blocks_t *b = data;
-    int64_t index;
+    int64_t from;
 
     (void)pthread_mutex_lock(&b->lock);
     while (!atomic_load(&b->stop)) {
-        index = next_block(b);
-        if (index == NO_BLOCK) {
+        from = next_block(b);
+        if (from == NO_BLOCK) {
             (void)pthread_cond_wait(&b->wake, &b->lock);
         } else {
-            fetch(b, index);
+            fetch(b, from);
         }
     }
     (void)pthread_mutex_unlock(&b->lock);
@@ -136,10 +153,12 @@ wk_blocks_t *wk_blocks_new(const wk_source_t *source)
         return NULL;
     }
     b->source = *source;
-    b->want = b->ahead = b->last = NO_BLOCK;
+    b->source.from -= source->from % WK_BLOCK_SMALL;
+    b->source.to += (WK_BLOCK_SMALL - source->to % WK_BLOCK_SMALL) % WK_BLOCK_SMALL;
+    b->want = b->ahead = b->last = b->last_to = NO_BLOCK;
     b->held = -1;
     for (int i = 0; i < WK_BLOCKS; i++) {
-        b->slots[i].index = NO_BLOCK;
+        b->slots[i].from = NO_BLOCK;
     }
     b->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (b->event_fd < 0) {
@@ -185,45 +204,43 @@ int wk_blocks_fd(const wk_blocks_t *b)
     return b->event_fd;
 }
 
-/* Reading on, or at the start of the file: then the next block will be wanted too. */
-static void plan_ahead(wk_blocks_t *b, int64_t index)
+/* Reading on, or at the start of what is planned: then the next block will be wanted too. */
+static void plan_ahead(wk_blocks_t *b, int64_t from, int64_t to)
 {
-    int sequential = index == 0 || index == b->last || index == b->last + 1;
+    int sequential = from == b->source.from || from == b->last || from == b->last_to;
+    int is_planned = to >= b->source.from && to < b->source.to && to < b->source.size;
 
-    if (sequential && (index + 1) * WK_BLOCK_SIZE < b->source.size) {
-        b->ahead = index + 1;
-    } else {
-        b->ahead = NO_BLOCK;
-    }
+    b->ahead = sequential && is_planned ? to : NO_BLOCK;
 }
 
 ssize_t wk_blocks_get(wk_blocks_t *b, int64_t off, const char **p, media_err_t *ei)
 {
-    int64_t index = off / WK_BLOCK_SIZE;
-    int64_t end = (index + 1) * WK_BLOCK_SIZE;
     ssize_t rc = MEDIA_E_AGAIN;
     eventfd_t ignored;
+    int64_t from, to;
     slot_t *slot;
 
     if (off < 0 || off >= b->source.size) {
         return media_err_set(ei, MEDIA_E_BUG, "read outside of the input");
     }
+    from = block_at(b, off, &to);
     (void)eventfd_read(b->event_fd, &ignored);
     (void)pthread_mutex_lock(&b->lock);
     b->held = -1;
-    slot = find(b, index);
+    slot = find(b, from);
     if (slot != NULL) {
         b->want = NO_BLOCK;
         b->held = (int)(slot - b->slots);
         slot->used = ++b->clock;
-        *p = slot->p + (off - index * WK_BLOCK_SIZE);
-        rc = (ssize_t)((end < b->source.size ? end : b->source.size) - off);
-        plan_ahead(b, index);
-        b->last = index;
+        *p = slot->p + (off - from);
+        rc = (ssize_t)(to - off);
+        plan_ahead(b, from, to);
+        b->last = from;
+        b->last_to = to;
     } else if (b->failed != 0) {
         rc = media_err_set(ei, b->failed, "%s", b->cause.text);
     } else {
-        b->want = index;
+        b->want = from;
     }
     if (next_block(b) != NO_BLOCK) {
         (void)pthread_cond_signal(&b->wake);

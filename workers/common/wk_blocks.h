@@ -1,6 +1,10 @@
 /* The input of a job as aligned blocks: a small cache filled by one thread, which also fetches the
  * next block ahead, so that the network and the decoder work at the same time and the parent's
- * event loop never waits for the object store. Memory is bounded by WK_BLOCKS * WK_BLOCK_SIZE. */
+ * event loop never waits for the object store. Memory is bounded by WK_BLOCKS * WK_BLOCK_SIZE.
+ *
+ * A job on a part of a file says which bytes it will ask for. There, blocks are large and fetched
+ * ahead; elsewhere (a container's header, the pictures before an open group) they are as small as a
+ * request is worth and nothing is fetched ahead, so that ranges do not read each other's bytes. */
 #ifndef WK_BLOCKS_H
 #define WK_BLOCKS_H
 
@@ -11,6 +15,7 @@
 #include "media/err.h"
 
 #define WK_BLOCK_SIZE (4 << 20)
+#define WK_BLOCK_SMALL (1 << 20)
 #define WK_BLOCKS 6
 
 /* Where the bytes come from. `read` runs in the cache's thread: exactly len bytes or a negative
@@ -19,6 +24,7 @@ typedef struct {
     int (*read)(void *data, atomic_int *stop, int64_t off, size_t len, void *dst, media_err_t *ei);
     void *data;
     int64_t size;
+    int64_t from, to; /* what will be read: from <= byte < to */
 } wk_source_t;
 
 typedef struct wk_blocks_s wk_blocks_t;

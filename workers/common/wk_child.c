@@ -17,7 +17,8 @@ typedef struct {
     const wk_part_t *parts; /* the input */
     size_t nparts;
     int64_t kept; /* bytes of the last part, if an earlier step has kept it for this one */
-    wk_s3_t *s3;  /* of the block cache's thread */
+    int64_t read_bytes;
+    wk_s3_t *s3; /* of the block cache's thread */
 } child_job_t;
 
 static int stopped(void *data)
@@ -36,6 +37,7 @@ static int read_object(child_job_t *c, atomic_int *stop, const char *key, int64_
         n = wk_s3_get_range(c->s3, key, off, len, dst, ei);
     } while (n == MEDIA_E_RETRY && !atomic_load(stop) && wk_mono_ms() < until_ms);
     wk_health_count(c->ctx->health, WK_C_BYTES_READ, n > 0 ? n : 0);
+    c->read_bytes += n > 0 ? n : 0;
     if (n >= 0 && (size_t)n != len) {
         return media_err_set(ei, MEDIA_E_RETRY, "the object is shorter than its row says");
     }
@@ -97,6 +99,18 @@ static int on_output(void *data, int fd, int64_t size, json_t *meta, media_err_t
                                                            : c->outputs;
 
     return wk_job_output(c->ctx, c->job, fd, size, meta, list, ei);
+}
+
+/* Without a hint it is the whole input that will be read. */
+static void find_bytes(const wk_job_t *job, wk_source_t *source)
+{
+    const json_t *bytes = json_object_get(job->range, WK_BYTES);
+    int64_t from = json_integer_value(json_array_get(bytes, 0));
+    int64_t to = json_integer_value(json_array_get(bytes, 1));
+    int is_part = from >= 0 && from < to && to <= job->size;
+
+    source->from = is_part ? from : 0;
+    source->to = is_part ? to : job->size;
 }
 
 /* Every job of a fan-out may read what this one has kept. */
@@ -164,6 +178,7 @@ static enum wk_end run_on(child_job_t *c, const wk_child_limits_t *limits, wk_ou
 
     host.start = start;
     source.size = last != NULL ? last->at + last->size : 0;
+    find_bytes(c->job, &source);
     c->outputs = json_array();
     c->segments = json_array();
     c->keep = json_array();
@@ -175,6 +190,7 @@ static enum wk_end run_on(child_job_t *c, const wk_child_limits_t *limits, wk_ou
         goto done;
     }
     end = wk_host_run(&host, out);
+    out->read_bytes = c->read_bytes;
     if (end == WK_DONE || strcmp(out->code, "storage_unavailable") == 0) {
         wk_health_dep(ctx->health, WK_DEP_S3, end == WK_DONE);
     }

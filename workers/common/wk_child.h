@@ -13,6 +13,7 @@
 
 #define WK_CHILD_FLAG "--decoder-child"
 #define WK_KEPT "kept"          /* member of a range: the object an earlier step has kept for it */
+#define WK_BYTES "bytes"        /* of a range: [from, to), the bytes of the input it will ask for */
 #define WK_FRAME_MAX (4u << 20) /* payload bytes of one frame */
 
 enum wk_frame {

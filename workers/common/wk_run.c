@@ -104,13 +104,14 @@ static const char *end_name(enum wk_end end)
 static void log_job(const wk_job_t *job, enum wk_end end, const wk_outcome_t *out,
                     const char *committed, int64_t ms)
 {
-    char attempt[16], took[24];
+    char attempt[16], took[24], read[24];
 
     wk_log(MEDIA_LOG_INFO, "job", "job", job->id, "req", job->request_id, "media", job->media_id,
            "step", job->step, "attempt", wk_fmt(attempt, sizeof(attempt), "%d", job->attempt),
            "end", end_name(end), "committed", committed, "code", out->code, "detail", out->detail,
-           "ms", wk_fmt(took, sizeof(took), "%lld", (long long)ms), "trace", job->traceparent,
-           NULL);
+           "ms", wk_fmt(took, sizeof(took), "%lld", (long long)ms), "read_bytes",
+           wk_fmt(read, sizeof(read), "%lld", (long long)out->read_bytes), "trace",
+           job->traceparent, NULL);
 }
 
 static void run_job(loop_t *l, const wk_job_t *job)

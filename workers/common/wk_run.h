@@ -51,6 +51,7 @@ typedef struct {
     json_t *result; /* for JOB_FINISH; owned by the runtime once returned */
     char code[48];  /* snake_case: "no_audio", "unreadable_media" */
     char detail[300];
+    int64_t read_bytes; /* from S3, for the log */
 } wk_outcome_t;
 
 typedef struct {

@@ -110,6 +110,7 @@ static inline enum wk_end file_host_run(file_host_t *h, const char *exe, const c
 
     (void)fstat(h->in_fd, &st);
     source.size = h->size >= 0 ? h->size : st.st_size;
+    source.to = source.size;
     (void)json_object_set_new(start, "size", json_integer(source.size));
     (void)json_object_set_new(start, "name", json_string("a name"));
     (void)json_object_set_new(start, "params", json_loads(params, 0, NULL));

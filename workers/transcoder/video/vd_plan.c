@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "media/json.h"
+#include "vd_range.h"
+#include "wk_child.h"
 
 #define SEGMENTS_MAX MEDIA_VINDEX_FRAMES_MAX
 #define TICKS_MAX (INT64_C(1) << 53)
@@ -78,7 +80,7 @@ static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_f
 {
     const media_vindex_t *v = &p->x->index;
     int64_t origin = v->frames[0].pts;
-    int64_t ticks = 0;
+    int64_t ticks = 0, from, to;
     json_t *spans = json_array(), *rungs = json_array();
 
     for (uint32_t i = range->first; i < range->end; i++) {
@@ -94,12 +96,15 @@ static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_f
             (void)json_array_append_new(rungs, rung_json(&p->ladder.rungs[i]));
         }
     }
-    return json_pack(
-        "{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o}", "origin", (json_int_t)origin, "step",
-        (json_int_t)p->cuts.step, "fps", p->fps_num, p->fps_den, "preset", p->params.preset,
-        "profile", p->params.profile, "threads", p->params.threads, "number",
-        (json_int_t)range->first + 1, "total", (json_int_t)p->cuts.nsegments, "seconds",
-        (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments", spans, "rungs", rungs);
+    vd_range_bytes(v, p->cuts.segments[range->first].first, p->cuts.segments[range->end - 1].end,
+                   &from, &to);
+    return json_pack("{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:[I,I]}", "origin",
+                     (json_int_t)origin, "step", (json_int_t)p->cuts.step, "fps", p->fps_num,
+                     p->fps_den, "preset", p->params.preset, "profile", p->params.profile,
+                     "threads", p->params.threads, "number", (json_int_t)range->first + 1, "total",
+                     (json_int_t)p->cuts.nsegments, "seconds",
+                     (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments", spans,
+                     "rungs", rungs, WK_BYTES, (json_int_t)from, (json_int_t)to);
 }
 
 static int add_ranges(plan_t *p, const char *step, int is_first)
