@@ -208,28 +208,28 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
     FROM media m WHERE m.id = p_id AND (m.owner_id = p_caller OR m.visibility <> 'private')
 $$;
 
--- The bytes behind a name: 'original', an output, or '' for the main output.
+-- The bytes behind a name: 'original', an output, or '' for the main output. public: caches may share them.
 CREATE FUNCTION media.object_of(p_media media.media, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
-               sha256 text, modified bigint, output text)
+               sha256 text, modified bigint, output text, public boolean)
 LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_output outputs;
 BEGIN
   IF p_media.id IS NULL THEN
-    RETURN QUERY SELECT 'not_found', NULL, NULL, NULL::bigint, NULL, NULL, NULL, NULL, NULL::bigint, NULL;
+    RETURN QUERY SELECT 'not_found', NULL, NULL, NULL::bigint, NULL, NULL, NULL, NULL, NULL::bigint, NULL, NULL::boolean;
     RETURN;
   END IF;
   IF p_output = 'original' THEN
     RETURN QUERY SELECT 'ok', NULL, p_media.object_key, p_media.size_bytes, p_media.etag, p_media.content_type,
-      p_media.name, p_media.sha256, floor(extract(epoch FROM p_media.created_at))::bigint, 'original';
+      p_media.name, p_media.sha256, floor(extract(epoch FROM p_media.created_at))::bigint, 'original', false;
     RETURN;
   END IF;
   IF p_output LIKE 'cmaf/%' THEN
     RETURN QUERY SELECT 'ok', NULL, s.object_key, s.size_bytes, s.etag,
         CASE WHEN p_output LIKE '%.vtt' THEN 'text/vtt' ELSE 'video/mp4' END, p_media.name, s.sha256,
-        floor(extract(epoch FROM s.created_at))::bigint, p_output
+        floor(extract(epoch FROM s.created_at))::bigint, p_output, p_media.visibility = 'public'
       FROM segment_at(p_media.id, p_output) s;
     IF FOUND THEN
       RETURN;
@@ -245,11 +245,12 @@ BEGIN
                              WHEN p_media.state = 'failed' THEN 'failed'
                              WHEN p_media.state = 'processing' THEN 'not_ready' ELSE 'not_found' END,
       CASE WHEN p_output = '' THEN p_media.error_detail END,
-      NULL, NULL::bigint, NULL, NULL, p_media.name, NULL, NULL::bigint, NULL;
+      NULL, NULL::bigint, NULL, NULL, p_media.name, NULL, NULL::bigint, NULL, NULL::boolean;
     RETURN;
   END IF;
   RETURN QUERY SELECT 'ok', NULL, v_output.object_key, v_output.size_bytes, v_output.etag, v_output.content_type,
-    p_media.name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name;
+    p_media.name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name,
+    p_media.visibility = 'public';
 END $$;
 
 -- Every download asks one of these two. They are in PL/pgSQL because it keeps its plans; a function in SQL is
@@ -259,7 +260,7 @@ END $$;
 -- has no token is asked for one where it might help.
 CREATE FUNCTION media.media_object(p_caller uuid, p_id uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
-               sha256 text, modified bigint, output text)
+               sha256 text, modified bigint, output text, public boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -270,14 +271,14 @@ BEGIN
   RETURN QUERY
   SELECT CASE WHEN v_media.id IS NULL AND p_caller IS NULL THEN 'token_missing' ELSE o.code END,
          CASE WHEN v_media.owner_id = p_caller THEN o.detail END,
-         o.object_key, o.size, o.etag, o.content_type, o.name, o.sha256, o.modified, o.output
+         o.object_key, o.size, o.etag, o.content_type, o.name, o.sha256, o.modified, o.output, o.public
     FROM object_of(v_media, p_output) o;
 END $$;
 
 -- p_sid: the login that made the playback token, null for one in a mail. It ends with its login.
 CREATE FUNCTION media.play_object(p_id uuid, p_epoch int, p_sid uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
-               sha256 text, modified bigint, output text)
+               sha256 text, modified bigint, output text, public boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE

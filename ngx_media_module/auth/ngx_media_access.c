@@ -11,6 +11,7 @@
 
 #include "ngx_media.h"
 #include "ngx_media_auth.h"
+#include "ngx_media_cors.h"
 #include "ngx_media_request.h"
 #include "ngx_media_revoke.h"
 
@@ -67,18 +68,22 @@ ngx_media_access_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (mlcf->enabled) {
-        route = ngx_media_route_auth(r);
-
-        if (route == NGX_MEDIA_AUTH_ON || auth == NGX_MEDIA_AUTH_OFF) {
-            auth = route;
-        }
-    }
-
     ctx = ngx_media_ctx(r);
 
     if (ctx == NULL || ngx_media_request_id(r, &id) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (mlcf->enabled) {
+        route = ngx_media_route_auth(r, ctx);
+
+        /* a browser asks without a token whether it may send one */
+
+        if (route == NGX_MEDIA_AUTH_ON || auth == NGX_MEDIA_AUTH_OFF
+            || ngx_media_cors_asked(r, ctx))
+        {
+            auth = route;
+        }
     }
 
     if (auth == NGX_MEDIA_AUTH_OFF) {

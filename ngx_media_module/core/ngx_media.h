@@ -160,6 +160,8 @@ typedef struct {
     ngx_flag_t                  metrics;    /* media_metrics on */
     ngx_http_complex_value_t   *s3_prefix;  /* media_s3_prefix, NULL: none */
     ngx_uint_t                  s3_slashes; /* written in it */
+    ngx_array_t                *cors;       /* media_cors_origin: ngx_str_t, "*"
+                                               alone; NULL: off */
 } ngx_media_loc_conf_t;
 
 
@@ -179,8 +181,9 @@ typedef struct {
                                                ngx_media_slice.c */
     ngx_int_t                 (*slice_input)(void *data);
                                             /* its upstream's own */
-    unsigned                    play:1;     /* by playback token */
     unsigned                    fixed:1;    /* what is under its path stays */
+    unsigned                    grows:1;    /* a playlist: another follows */
+    unsigned                    shared:1;   /* caches may: it is public */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */
     void                      **loc_conf;   /* where that pass was: what comes
@@ -205,6 +208,8 @@ typedef struct {
                                                one sent */
     const char                 *phase;      /* $media_phase, static */
     ngx_media_object_t         *object;
+    ngx_array_t                *cors;       /* of the location whose playback
+                                               route was asked, or NULL */
     ngx_msec_t                  s3_time;    /* $media_s3_time */
     ngx_msec_t                  commit_time;
     off_t                       size;       /* $media_size */
@@ -212,6 +217,8 @@ typedef struct {
     unsigned                    rated:1;    /* counted by media_rate_limit */
     unsigned                    has_denied:1;
     unsigned                    waited:1;   /* for ngx_media_revoke.c */
+    unsigned                    play:1;     /* by playback token: the address is
+                                               a secret */
     enum media_problem          denied;     /* why access said 401 where core
                                                has the last word: satisfy any */
 } ngx_media_ctx_t;
@@ -283,7 +290,7 @@ ngx_int_t ngx_media_metrics_handler(ngx_http_request_t *r);     /* no token */
 ngx_int_t ngx_media_problem_handler(ngx_http_request_t *r);     /* error_page */
 
 /* Post-read phase: tokens out of the request line (ngx_media_mask.c); those of
- * playback out of r->uri and r->unparsed_uri, once their output is known.
+ * playback out of r->uri and r->unparsed_uri, once the route is found.
  * [loop] */
 ngx_int_t ngx_media_mask_handler(ngx_http_request_t *r);
 ngx_int_t ngx_media_mask_uri(ngx_http_request_t *r, ngx_str_t *output);
@@ -292,9 +299,9 @@ ngx_int_t ngx_media_mask_uri(ngx_http_request_t *r, ngx_str_t *output);
 ngx_int_t ngx_media_access_handler(ngx_http_request_t *r);
 
 /* Routing: NGX_MEDIA_AUTH_* of this method and URI, off for what is none of
- * ours. Defined in ngx_media_route.c; the same table drives access and content
- * phase. */
-ngx_uint_t ngx_media_route_auth(ngx_http_request_t *r);
+ * ours. Leaves in ctx who may read the answers. Defined in ngx_media_route.c;
+ * the same table drives access and content phase. */
+ngx_uint_t ngx_media_route_auth(ngx_http_request_t *r, ngx_media_ctx_t *ctx);
 ngx_int_t ngx_media_route_handler(ngx_http_request_t *r);
 
 

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_media_conf.h"
+#include "ngx_media_cors.h"
 #include "media/partsize.h"
 
 
@@ -15,6 +16,11 @@
     { ngx_string(name), NGX_HTTP_MAIN_CONF|type, set,                         \
       NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_media_main_conf_t, field),      \
       NULL }
+
+/* with a value behind it, or a check */
+#define NGX_MEDIA_WITH(name, set, field, post)                                \
+    { ngx_string(name), NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1, set,               \
+      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_media_main_conf_t, field), post }
 
 #define NGX_MEDIA_LOC(name, type, set, field, post)                           \
     { ngx_string(name), NGX_MEDIA_ANY_CONF|type, set,                         \
@@ -64,12 +70,9 @@ ngx_command_t  ngx_media_commands[] = {
 
     NGX_MEDIA_MAIN("media_pg", NGX_CONF_TAKE1, ngx_media_set_pg, pg.conninfo),
 
-    { ngx_string("media_pg_connections"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, pg.connections),
-      &ngx_media_one_or_more },
+    NGX_MEDIA_WITH("media_pg_connections",
+                   ngx_conf_set_num_slot, pg.connections,
+                   &ngx_media_one_or_more),
 
     NGX_MEDIA_MAIN("media_pg_timeout", NGX_CONF_TAKE1,
                    ngx_conf_set_msec_slot, pg.timeout),
@@ -90,40 +93,21 @@ ngx_command_t  ngx_media_commands[] = {
     NGX_MEDIA_MAIN("media_s3_sse", NGX_CONF_TAKE123,
                    ngx_media_set_s3_sse, s3.sse),
 
-    { ngx_string("media_s3_addressing"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, s3.virtual_host),
-      ngx_media_addressings },
+    NGX_MEDIA_WITH("media_s3_addressing",
+                   ngx_conf_set_enum_slot, s3.virtual_host,
+                   ngx_media_addressings),
 
-    { ngx_string("media_s3_checksum"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, s3.sum),
-      ngx_media_checksums },
+    NGX_MEDIA_WITH("media_s3_checksum", ngx_conf_set_enum_slot, s3.sum,
+                   ngx_media_checksums),
 
-    { ngx_string("media_s3_bucket"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, s3.bucket),
-      &ngx_media_bucket_post },
+    NGX_MEDIA_WITH("media_s3_bucket", ngx_conf_set_str_slot, s3.bucket,
+                   &ngx_media_bucket_post),
 
-    { ngx_string("media_s3_region"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, s3.region),
-      &ngx_media_region_post },
+    NGX_MEDIA_WITH("media_s3_region", ngx_conf_set_str_slot, s3.region,
+                   &ngx_media_region_post),
 
-    { ngx_string("media_s3_payload"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, s3.payload),
-      ngx_media_payloads },
+    NGX_MEDIA_WITH("media_s3_payload", ngx_conf_set_enum_slot, s3.payload,
+                   ngx_media_payloads),
 
     NGX_MEDIA_MAIN("media_s3_part_size", NGX_CONF_TAKE1,
                    ngx_conf_set_size_slot, part_size),
@@ -136,19 +120,13 @@ ngx_command_t  ngx_media_commands[] = {
     NGX_MEDIA_MAIN("media_s3_idle_timeout", NGX_CONF_TAKE1,
                    ngx_conf_set_msec_slot, s3.idle_timeout),
 
-    { ngx_string("media_s3_keepalive"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, s3.peer.keepalive),
-      &ngx_media_one_or_more },
+    NGX_MEDIA_WITH("media_s3_keepalive",
+                   ngx_conf_set_num_slot, s3.peer.keepalive,
+                   &ngx_media_one_or_more),
 
-    { ngx_string("media_s3_connections"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, s3_connections),
-      &ngx_media_one_or_more },
+    NGX_MEDIA_WITH("media_s3_connections",
+                   ngx_conf_set_num_slot, s3_connections,
+                   &ngx_media_one_or_more),
 
     NGX_MEDIA_MAIN("media_s3_single_max", NGX_CONF_TAKE1,
                    ngx_conf_set_off_slot, single_max),
@@ -178,22 +156,14 @@ ngx_command_t  ngx_media_commands[] = {
     NGX_MEDIA_MAIN("media_auth_audience", NGX_CONF_TAKE1,
                    ngx_conf_set_str_slot, audience),
 
-    { ngx_string("media_auth_realm"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, realm),
-      &ngx_media_realm_post },
+    NGX_MEDIA_WITH("media_auth_realm", ngx_conf_set_str_slot, realm,
+                   &ngx_media_realm_post),
 
     NGX_MEDIA_MAIN("media_auth_leeway", NGX_CONF_TAKE1,
                    ngx_conf_set_sec_slot, leeway),
 
-    { ngx_string("media_token_ttl"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_sec_slot,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_media_main_conf_t, access_ttl),
-      &ngx_media_token_ttl_post },
+    NGX_MEDIA_WITH("media_token_ttl", ngx_conf_set_sec_slot, access_ttl,
+                   &ngx_media_token_ttl_post),
 
     NGX_MEDIA_MAIN("media_refresh_ttl", NGX_CONF_TAKE1,
                    ngx_conf_set_sec_slot, refresh_ttl),
@@ -233,6 +203,8 @@ ngx_command_t  ngx_media_commands[] = {
                   metrics, NULL),
     NGX_MEDIA_LOC("media_s3_prefix", NGX_CONF_TAKE1, ngx_media_set_s3_prefix,
                   s3_prefix, NULL),
+    NGX_MEDIA_LOC("media_cors_origin", NGX_CONF_1MORE, ngx_media_set_cors,
+                  cors, NULL),
 
     ngx_null_command
 };
@@ -377,6 +349,7 @@ ngx_media_create_loc_conf(ngx_conf_t *cf)
     lcf->rate = NGX_CONF_UNSET_PTR;
     lcf->metrics = NGX_CONF_UNSET;
     lcf->s3_prefix = NGX_CONF_UNSET_PTR;
+    lcf->cors = NGX_CONF_UNSET_PTR;
 
     return lcf;
 }
@@ -462,6 +435,7 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_ptr_value(conf->s3_prefix, prev->s3_prefix, NULL);
+    ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
 
     /* unset stays unset: our own routes then decide by their table */
     ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_CONF_UNSET_UINT);

@@ -62,7 +62,7 @@ ngx_media_mask_handler(ngx_http_request_t *r)
 }
 
 
-/* Once the route has been found and the token read. */
+/* Once the route has been found: what stood there is its argument now. */
 
 ngx_int_t
 ngx_media_mask_uri(ngx_http_request_t *r, ngx_str_t *output)

@@ -7,6 +7,7 @@
 
 #include "ngx_media.h"
 #include "ngx_media_auth.h"
+#include "ngx_media_cors.h"
 
 
 typedef struct {
@@ -25,12 +26,16 @@ typedef struct {
     const char                 *pattern;
     ngx_uint_t                  methods;
     ngx_uint_t                  auth;       /* NGX_MEDIA_AUTH_* */
-    ngx_uint_t                  writes;     /* needs role user or admin */
+    ngx_uint_t                  kind;       /* NGX_MEDIA_ROUTE_* */
     ngx_media_route_pt          handler;
 } ngx_media_route_t;
 
 
 #define NGX_MEDIA_READ  (NGX_HTTP_GET|NGX_HTTP_HEAD)
+
+#define NGX_MEDIA_ROUTE_PLAIN   0
+#define NGX_MEDIA_ROUTE_WRITES  1   /* needs role user or admin */
+#define NGX_MEDIA_ROUTE_PLAYS   2   /* GET: media_cors_origin's */
 
 #define NGX_MEDIA_PLAIN(name)                                                 \
     static ngx_int_t                                                          \
@@ -76,8 +81,9 @@ NGX_MEDIA_TWO(object)
 NGX_MEDIA_TWO(play)
 
 
-#define NGX_MEDIA_ROUTE(pattern, methods, auth, writes, name)                 \
-    { pattern, methods, NGX_MEDIA_AUTH_##auth, writes, ngx_media_route_##name }
+#define NGX_MEDIA_ROUTE(pattern, methods, auth, kind, name)                   \
+    { pattern, methods, NGX_MEDIA_AUTH_##auth, NGX_MEDIA_ROUTE_##kind,        \
+      ngx_media_route_##name }
 
 #define GET     NGX_MEDIA_READ
 #define POST    NGX_HTTP_POST
@@ -86,28 +92,28 @@ NGX_MEDIA_TWO(play)
 #define DELETE  NGX_HTTP_DELETE
 
 static ngx_media_route_t  ngx_media_routes[] = {
-    NGX_MEDIA_ROUTE("/login",           POST,   OFF,      0, login),
-    NGX_MEDIA_ROUTE("/login/refresh",   POST,   OFF,      0, refresh),
-    NGX_MEDIA_ROUTE("/logout",          POST,   ON,       0, logout),
-    NGX_MEDIA_ROUTE("/validate",        POST,   ON,       0, validate),
-    NGX_MEDIA_ROUTE("/me",              GET,    ON,       0, me),
-    NGX_MEDIA_ROUTE("/upload",          POST,   ON,       1, upload),
-    NGX_MEDIA_ROUTE("/upload/+",        PUT,    ON,       1, upload),
-    NGX_MEDIA_ROUTE("/media",           GET,    ON,       0, list),
-    NGX_MEDIA_ROUTE("/media/*",         GET,    OPTIONAL, 0, get),
-    NGX_MEDIA_ROUTE("/media/*",         PATCH,  ON,       1, patch),
-    NGX_MEDIA_ROUTE("/media/*",         DELETE, ON,       1, delete),
-    NGX_MEDIA_ROUTE("/media/*/cancel",  POST,   ON,       1, cancel),
-    NGX_MEDIA_ROUTE("/media/*/retry",   POST,   ON,       1, retry),
-    NGX_MEDIA_ROUTE("/media/*/jobs",    POST,   ON,       1, jobs),
-    NGX_MEDIA_ROUTE("/media/*/token",   POST,   ON,       0, token),
-    NGX_MEDIA_ROUTE("/media/*/+",       GET,    OPTIONAL, 0, object),
-    NGX_MEDIA_ROUTE("/download",        GET,    OPTIONAL, 0, download),
-    NGX_MEDIA_ROUTE("/play/*/+",        GET,    OFF,      0, play),
-    NGX_MEDIA_ROUTE("/.well-known/jwks.json", GET, OFF,   0, key_set),
-    NGX_MEDIA_ROUTE("/healthz",         GET,    OFF,      0, healthz),
-    NGX_MEDIA_ROUTE("/readyz",          GET,    OFF,      0, readyz),
-    NGX_MEDIA_ROUTE("/metrics",         GET,    OFF,      0, metrics),
+    NGX_MEDIA_ROUTE("/login",           POST,   OFF,      PLAIN,  login),
+    NGX_MEDIA_ROUTE("/login/refresh",   POST,   OFF,      PLAIN,  refresh),
+    NGX_MEDIA_ROUTE("/logout",          POST,   ON,       PLAIN,  logout),
+    NGX_MEDIA_ROUTE("/validate",        POST,   ON,       PLAIN,  validate),
+    NGX_MEDIA_ROUTE("/me",              GET,    ON,       PLAIN,  me),
+    NGX_MEDIA_ROUTE("/upload",          POST,   ON,       WRITES, upload),
+    NGX_MEDIA_ROUTE("/upload/+",        PUT,    ON,       WRITES, upload),
+    NGX_MEDIA_ROUTE("/media",           GET,    ON,       PLAIN,  list),
+    NGX_MEDIA_ROUTE("/media/*",         GET,    OPTIONAL, PLAIN,  get),
+    NGX_MEDIA_ROUTE("/media/*",         PATCH,  ON,       WRITES, patch),
+    NGX_MEDIA_ROUTE("/media/*",         DELETE, ON,       WRITES, delete),
+    NGX_MEDIA_ROUTE("/media/*/cancel",  POST,   ON,       WRITES, cancel),
+    NGX_MEDIA_ROUTE("/media/*/retry",   POST,   ON,       WRITES, retry),
+    NGX_MEDIA_ROUTE("/media/*/jobs",    POST,   ON,       WRITES, jobs),
+    NGX_MEDIA_ROUTE("/media/*/token",   POST,   ON,       PLAIN,  token),
+    NGX_MEDIA_ROUTE("/media/*/+",       GET,    OPTIONAL, PLAYS,  object),
+    NGX_MEDIA_ROUTE("/download",        GET,    OPTIONAL, PLAIN,  download),
+    NGX_MEDIA_ROUTE("/play/*/+",        GET,    OFF,      PLAYS,  play),
+    NGX_MEDIA_ROUTE("/.well-known/jwks.json", GET, OFF,   PLAIN,  key_set),
+    NGX_MEDIA_ROUTE("/healthz",         GET,    OFF,      PLAIN,  healthz),
+    NGX_MEDIA_ROUTE("/readyz",          GET,    OFF,      PLAIN,  readyz),
+    NGX_MEDIA_ROUTE("/metrics",         GET,    OFF,      PLAIN,  metrics),
     { NULL, 0, 0, 0, NULL }
 };
 
@@ -209,14 +215,26 @@ ngx_media_route_find(ngx_http_request_t *r, ngx_media_match_t *m)
 
 
 ngx_uint_t
-ngx_media_route_auth(ngx_http_request_t *r)
+ngx_media_route_auth(ngx_http_request_t *r, ngx_media_ctx_t *ctx)
 {
     ngx_media_match_t   m;
     ngx_media_route_t  *route;
 
     route = ngx_media_route_find(r, &m);
 
-    return route ? route->auth : NGX_MEDIA_AUTH_OFF;
+    if (route == NULL) {
+        return NGX_MEDIA_AUTH_OFF;
+    }
+
+    if (route->kind == NGX_MEDIA_ROUTE_PLAYS) {
+        ctx->cors = ngx_media_loc_conf(r)->cors;
+
+        if (ngx_media_cors_asked(r, ctx)) {
+            return NGX_MEDIA_AUTH_OFF;
+        }
+    }
+
+    return route->auth;
 }
 
 
@@ -281,6 +299,19 @@ ngx_media_route_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, MEDIA_PROBLEM_NOT_FOUND, NULL);
     }
 
+    if (route->handler == ngx_media_route_play) {
+
+        ctx->play = 1;
+
+        if (ngx_media_mask_uri(r, &m.args[1]) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (route->kind == NGX_MEDIA_ROUTE_PLAYS && ngx_media_cors_asked(r, ctx)) {
+        return ngx_media_cors_answer(r);
+    }
+
     if (!(r->method & route->methods)) {
         return ngx_media_route_not_allowed(r, route);
     }
@@ -291,7 +322,7 @@ ngx_media_route_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, MEDIA_PROBLEM_TOKEN_MISSING, NULL);
     }
 
-    if (route->writes
+    if (route->kind == NGX_MEDIA_ROUTE_WRITES
         && !media_jwt_claim_holds(&ctx->token->claims, MEDIA_STR("roles"),
                                   MEDIA_STR("user"))
         && !media_jwt_claim_holds(&ctx->token->claims, MEDIA_STR("roles"),

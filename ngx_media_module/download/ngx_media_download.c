@@ -122,9 +122,7 @@ ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
 
     ctx = ngx_media_ctx(r);
 
-    if (ctx == NULL || ngx_media_request_id(r, &id) != NGX_OK
-        || ngx_media_mask_uri(r, output) != NGX_OK)
-    {
+    if (ctx == NULL || ngx_media_request_id(r, &id) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -168,7 +166,7 @@ ngx_media_play_handler(ngx_http_request_t *r, ngx_str_t *token,
     params[3] = *output;
 
     return ngx_media_object_serve(r, MEDIA_STMT_PLAY_OBJECT, params,
-                                  NGX_MEDIA_SERVE_PLAY);
+                                  NGX_MEDIA_SERVE_OBJECT);
 }
 
 

@@ -1,12 +1,14 @@
 
 /*
- * Header filter: every answer of our locations carries X-Request-Id, and an
+ * Header filter: every answer of our locations carries X-Request-Id (those of
+ * playback also say which pages may read them, and hide their address), and an
  * object that comes from S3 carries the headers of its row instead of S3's.
  * It is the last filter installed, so it sees the headers before core's own
  * filters (ranges, conditions, compression) do.
  */
 
 
+#include "ngx_media_cors.h"
 #include "ngx_media_object.h"
 #include "ngx_media_request.h"
 #include "ngx_media_var.h"
@@ -28,6 +30,8 @@ static ngx_int_t ngx_media_filter_request_id(ngx_http_request_t *r);
 static ngx_http_output_header_filter_pt  ngx_media_next_header_filter;
 
 static ngx_str_t  ngx_media_filter_private = ngx_string("private");
+static ngx_str_t  ngx_media_filter_no_referrer = ngx_string("no-referrer");
+
 
 ngx_int_t
 ngx_media_add_header_filter(ngx_conf_t *cf)
@@ -69,7 +73,17 @@ ngx_media_header_filter(ngx_http_request_t *r)
         }
     }
 
-    if (ngx_media_filter_request_id(r) != NGX_OK) {
+    if (ngx_media_filter_request_id(r) != NGX_OK
+        || ngx_media_cors_headers(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->play
+        && ngx_media_add_header(r, "Referrer-Policy",
+                                &ngx_media_filter_no_referrer)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

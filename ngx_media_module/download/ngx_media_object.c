@@ -7,7 +7,9 @@
 
 #include "ngx_media_object.h"
 #include "ngx_media_request.h"
+#include "media/dash.h"
 #include "media/filename.h"
+#include "media/hls.h"
 
 
 #define NGX_MEDIA_DISPOSITION_MAX  2048
@@ -23,7 +25,8 @@ enum {
     NGX_MEDIA_COL_NAME,
     NGX_MEDIA_COL_SHA256,
     NGX_MEDIA_COL_MODIFIED,
-    NGX_MEDIA_COL_OUTPUT
+    NGX_MEDIA_COL_OUTPUT,
+    NGX_MEDIA_COL_PUBLIC
 };
 
 
@@ -34,12 +37,16 @@ static ngx_int_t ngx_media_object_fill(ngx_http_request_t *r,
     ngx_media_object_t *object);
 static ngx_int_t ngx_media_object_type(ngx_http_request_t *r,
     ngx_str_t *type, ngx_str_t *out);
+static ngx_uint_t ngx_media_object_is(ngx_media_object_t *object,
+    const char *type);
 static ngx_int_t ngx_media_object_disposition(ngx_http_request_t *r,
     ngx_media_pg_result_t *res, enum ngx_media_serve how,
     ngx_media_object_t *object);
 static ngx_int_t ngx_media_object_row(ngx_http_request_t *r,
     ngx_media_object_t *object, ngx_uint_t status);
 static ngx_int_t ngx_media_object_unsatisfiable(ngx_http_request_t *r,
+    ngx_media_object_t *object);
+static ngx_str_t *ngx_media_object_cache(ngx_media_ctx_t *ctx,
     ngx_media_object_t *object);
 static ngx_int_t ngx_media_object_digest(ngx_http_request_t *r,
     ngx_media_object_t *object);
@@ -51,10 +58,15 @@ static ngx_str_t  ngx_media_octet_stream =
 
 static ngx_str_t  ngx_media_cache_private = ngx_string("private, no-cache");
 static ngx_str_t  ngx_media_cache_play = ngx_string("private, max-age=60");
-static ngx_str_t  ngx_media_cache_fixed =
-    ngx_string("private, max-age=31536000, immutable");
+static ngx_str_t  ngx_media_cache_fixed[] = {
+    ngx_string("private, max-age=31536000, immutable"),
+    ngx_string("public, max-age=31536000, immutable")
+};
+static ngx_str_t  ngx_media_cache_grows[] = {
+    ngx_string("private, max-age=4, must-revalidate"),
+    ngx_string("public, max-age=4, must-revalidate")
+};
 static ngx_str_t  ngx_media_nosniff = ngx_string("nosniff");
-static ngx_str_t  ngx_media_no_referrer = ngx_string("no-referrer");
 
 
 ngx_int_t
@@ -192,11 +204,16 @@ ngx_media_object_fill(ngx_http_request_t *r, ngx_media_pg_result_t *res,
 
     object->size = size;
     object->modified = modified;
-    object->play = (how == NGX_MEDIA_SERVE_PLAY);
 
     /* segments of a run */
     v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_OUTPUT);
     object->fixed = v.len > 5 && ngx_strncmp(v.data, "cmaf/", 5) == 0;
+
+    object->grows = ngx_media_object_is(object, MEDIA_HLS_TYPE)
+                    || ngx_media_object_is(object, MEDIA_DASH_TYPE);
+
+    v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_PUBLIC);
+    object->shared = v.len == 1 && v.data[0] == 't';
 
     return ngx_media_object_disposition(r, res, how, object);
 }
@@ -224,8 +241,18 @@ ngx_media_object_type(ngx_http_request_t *r, ngx_str_t *type, ngx_str_t *out)
 }
 
 
-/* Shown in the browser: sound, video and pictures made by us, in types that
- * carry no script. Everything else is saved. */
+static ngx_uint_t
+ngx_media_object_is(ngx_media_object_t *object, const char *type)
+{
+    return object->content_type.len == ngx_strlen(type)
+           && ngx_strncasecmp(object->content_type.data, (u_char *) type,
+                              object->content_type.len)
+              == 0;
+}
+
+
+/* Shown in the browser: sound, video and pictures made by us, and what players
+ * read beside them, in types that carry no script. Everything else is saved. */
 
 static ngx_int_t
 ngx_media_object_disposition(ngx_http_request_t *r,
@@ -265,6 +292,8 @@ ngx_media_object_disposition(ngx_http_request_t *r,
                         || ngx_strncasecmp(type, (u_char *) "image/", 6) == 0))
            && !(len >= 9
                 && ngx_strncasecmp(type, (u_char *) "image/svg", 9) == 0);
+
+    safe = safe || object->grows || ngx_media_object_is(object, "text/vtt");
 
     n = media_content_disposition(
                        (safe && !original && how != NGX_MEDIA_SERVE_DOWNLOAD)
@@ -345,11 +374,14 @@ ngx_int_t
 ngx_media_object_headers(ngx_http_request_t *r, ngx_media_object_t *object)
 {
     ngx_str_t         etag;
+    ngx_media_ctx_t  *ctx;
     ngx_table_elt_t  *h;
+
+    ctx = ngx_media_ctx(r);
 
     etag.len = object->etag.len + 2;
     etag.data = ngx_pnalloc(r->pool, etag.len);
-    if (etag.data == NULL) {
+    if (ctx == NULL || etag.data == NULL) {
         return NGX_ERROR;
     }
 
@@ -370,9 +402,7 @@ ngx_media_object_headers(ngx_http_request_t *r, ngx_media_object_t *object)
     r->headers_out.last_modified_time = object->modified;
 
     if (ngx_media_add_header(r, "Cache-Control",
-                             object->fixed ? &ngx_media_cache_fixed
-                             : object->play ? &ngx_media_cache_play
-                                            : &ngx_media_cache_private)
+                             ngx_media_object_cache(ctx, object))
            != NGX_OK
         || ngx_media_add_header(r, "Content-Disposition",
                                 &object->disposition)
@@ -384,14 +414,29 @@ ngx_media_object_headers(ngx_http_request_t *r, ngx_media_object_t *object)
         return NGX_ERROR;
     }
 
-    if (object->play
-        && ngx_media_add_header(r, "Referrer-Policy", &ngx_media_no_referrer)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+    return ngx_media_object_digest(r, object);
+}
+
+
+/* A segment is the same for ever; a playlist leads to more of them once another
+ * rung is done, and is asked for again when a player comes back. */
+
+static ngx_str_t *
+ngx_media_object_cache(ngx_media_ctx_t *ctx, ngx_media_object_t *object)
+{
+    ngx_uint_t  shared;
+
+    shared = object->shared && ctx->query_tokens == 0;
+
+    if (object->fixed) {
+        return &ngx_media_cache_fixed[shared];
     }
 
-    return ngx_media_object_digest(r, object);
+    if (object->grows) {
+        return &ngx_media_cache_grows[shared];
+    }
+
+    return ctx->play ? &ngx_media_cache_play : &ngx_media_cache_private;
 }
 
 

@@ -13,9 +13,8 @@
 
 
 enum ngx_media_serve {
-    NGX_MEDIA_SERVE_OBJECT = 0,     /* /media/{id}/{output} */
-    NGX_MEDIA_SERVE_DOWNLOAD,       /* /download: attachment */
-    NGX_MEDIA_SERVE_PLAY            /* /play/{token}/{output} */
+    NGX_MEDIA_SERVE_OBJECT = 0,     /* to be shown, as far as it may */
+    NGX_MEDIA_SERVE_DOWNLOAD        /* /download: attachment */
 };
 
 

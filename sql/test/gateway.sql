@@ -38,10 +38,10 @@ CREATE FUNCTION test.object(p_owner uuid, p_id uuid, p_output text) RETURNS text
 $$;
 SELECT results_eq(format('SELECT * FROM media.media_object(%L, %L, ''original'')', :'ann', :'film'),
   format($$SELECT 'ok', NULL, object_key, 100::bigint, '"etag"', 'video/mp4', 'film.mp4', %L,
-      floor(extract(epoch FROM created_at))::bigint, 'original'
+      floor(extract(epoch FROM created_at))::bigint, 'original', false
     FROM media.media WHERE id = %L$$, repeat('ab', 32), :'film'), 'object: the original');
 SELECT results_eq(format('SELECT * FROM media.media_object(%L, %L, %L)', :'ann', :'film', o),
-  format($$SELECT 'ok', NULL, 'out-1', 5::bigint, '"out"', 'audio/mpeg', 'film.mp4', %L, floor(extract(epoch FROM created_at))::bigint, 'main.mp3'
+  format($$SELECT 'ok', NULL, 'out-1', 5::bigint, '"out"', 'audio/mpeg', 'film.mp4', %L, floor(extract(epoch FROM created_at))::bigint, 'main.mp3', false
     FROM media.outputs WHERE media_id = %L$$, repeat('cd', 32), :'film'), 'object: output "' || o || '"') FROM unnest(ARRAY['main.mp3', '']) o;
 SELECT is(object(:'ann', :'film', 'other.mp3'), 'not_found', 'object: no such output');
 SELECT is(object(:'ann', :'unknown', o), 'not_found', 'object: no such media, "' || o || '"') FROM unnest(ARRAY['original', 'main.mp3', '']) o;

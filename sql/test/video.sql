@@ -72,6 +72,19 @@ SELECT claim_job(job_id(:'bare', 'mp4')) AS fence \gset
 SELECT results_eq(format('SELECT code, ladder FROM media.job_ladder(%L, %s)', job_id(:'bare', 'mp4'), :fence),
   $$VALUES ('ok', NULL::text)$$, 'no ladder');
 
+-- who may share them
+CREATE FUNCTION test.shared(p_id uuid) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(coalesce((SELECT public::text FROM media.play_object(p_id, 1, NULL, p)), 'null'), ' ' ORDER BY p)
+    FROM unnest(ARRAY['cmaf/1/360p/1.m4s', 'hls/master.m3u8', 'original']) p
+$$;
+SELECT is(shared(:'film'), 'false false false', 'private: none');
+UPDATE media.media SET visibility = 'unlisted' WHERE id = :'film';
+SELECT is(shared(:'film'), 'false false false', 'unlisted: none');
+UPDATE media.media SET visibility = 'public' WHERE id = :'film';
+SELECT is(shared(:'film'), 'true true false', 'public: all but the original');
+SELECT is((SELECT code FROM media.media_object(NULL, :'film', p)), want, 'public, without a token: ' || p) FROM (VALUES
+  ('cmaf/1/360p/1.m4s', 'ok'), ('hls/master.m3u8', 'ok'), ('original', 'token_missing')) t (p, want);
+
 -- an object nobody registered
 SELECT media(:'ann', 'video') AS other \gset
 SELECT claim_job(job_id(:'other', 'index')) \gset _

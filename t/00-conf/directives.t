@@ -420,6 +420,13 @@ refuses('in_server', within('media_types video/; media_types audio/;'), '"media_
 refuses('in_server', within('media_types;'), 'invalid number of arguments in "media_types" directive');
 accepts('media_types', http => { media_types => 'video/ audio/mpeg application/vnd.x+y audio/x-ms.wma' });
 
+for my $origin ('example.org', 'https://', 'https://Example.org', 'https://example.org/', 'https://example.org:443', 'http://example.org:80', 'null', '*') {
+    refuses('in_http', "media_cors_origin https://a.example $origin;", qr{^"\Q$origin\E" in "media_cors_origin" is no origin as browsers name it });
+}
+refuses('in_http', 'media_cors_origin *; media_cors_origin off;', '"media_cors_origin" directive is duplicate');
+accepts("media_cors_origin $_", http => { media_cors_origin => $_ }, in_server => ['location /c/ { media_cors_origin off; }'])
+    for '*', 'off', 'https://a.example http://b.example:8080 http://[::1]:80443 https://h:80';
+
 # ---- the whole ----
 
 accepts('nothing of ours', no_routes => 1, http => { map { $_ => undef } qw(media_pg media_s3_endpoint media_s3_bucket

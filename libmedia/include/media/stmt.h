@@ -85,13 +85,15 @@
     X(MEDIA_GET, 2, "SELECT media FROM media.media_get($1::uuid, $2::uuid)")                       \
     /* caller|null, id, output name ("original", an output, or "" for the main output)             \
      * -> code (ok, not_found, not_ready, failed, token_missing), detail, object_key, size, etag,  \
-     *    content_type, name, sha256 (hex), modified (unix seconds), output */                     \
+     *    content_type, name, sha256 (hex), modified (unix seconds), output, public */             \
     X(MEDIA_OBJECT, 3,                                                                             \
-      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
+      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, "        \
+      "output, public "                                                                            \
       "FROM media.media_object($1::uuid, $2::uuid, $3)")                                           \
     /* id, epoch and sid|null of the playback token, output -> columns of MEDIA_OBJECT */          \
     X(PLAY_OBJECT, 4,                                                                              \
-      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, output " \
+      "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, "        \
+      "output, public "                                                                            \
       "FROM media.play_object($1::uuid, $2::int, $3::uuid, $4)")                                   \
     /* owner, id -> epoch, duration (seconds or null); no row: not found */                        \
     X(MEDIA_EPOCH, 2, "SELECT epoch, duration FROM media.media_epoch($1::uuid, $2::uuid)")         \
