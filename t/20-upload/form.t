@@ -117,7 +117,7 @@ bad('params that are no JSON', form(part('params', '{'), part('file', $bytes, 'a
 bad('params that are no object', form(part('params', '[1]'), part('file', $bytes, 'a.mp4')), 422, 'params_invalid', qr/^params: is not a JSON object/);
 bad('unknown params', form(part('file', $bytes, 'a.mp4'), part('params', '{"depth":1}')), 422, 'params_invalid', qr/params\.depth/);
 bad('params out of bounds', form(part('params', '{"level":10}'), part('file', $bytes, 'a.mp4')), 422, 'params_invalid', qr/params\.level/);
-bad('an unknown pipeline', form(part('file', $bytes, 'a.mp4'), part('pipeline', 'video')), 422, 'pipeline_unknown', qr/"video"/);
+bad('an unknown pipeline', form(part('file', $bytes, 'a.mp4'), part('pipeline', 'vidoe')), 422, 'pipeline_unknown', qr/"vidoe"/);
 bad('an unknown visibility', form(part('visibility', 'secret'), part('file', $bytes, 'a.mp4')), 422, 'params_invalid', qr/visibility/);
 bad('another sha256', form(part('file', $bytes, 'a.mp4'), part('sha256', sha256_hex('x'))), 400, 'digest_mismatch');
 bad('another sha256 in a header of the part', form(part('file', $bytes, 'a.mp4', 'sha256: ' . sha256_hex('x'))), 400, 'digest_mismatch');
@@ -128,7 +128,7 @@ bad('type: the part claims another', form(part('file', $bytes, 'a.png', 'Content
 
 # ---- refused: a choice made before the file, while the file is under way ----
 
-for my $case (['pipeline', 'video', 'pipeline_unknown', qr/"video"/], ['params', '{"level":10}', 'params_invalid', qr/params\.level/]) {
+for my $case (['pipeline', 'vidoe', 'pipeline_unknown', qr/"vidoe"/], ['params', '{"level":10}', 'params_invalid', qr/params\.level/]) {
     my ($field, $value, @want) = @$case;
     my $client = $nginx->client;
     my $form = form(part($field, $value), part('file', mp4(300_000), 'a.mp4'));

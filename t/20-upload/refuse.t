@@ -107,8 +107,8 @@ committed($nginx->ask(put('a', $png) =~ s{/upload/}{/any/upload/}r), $png, 'with
 
 # ---- pipeline, params, arguments ----
 
-put_early('an unknown pipeline', 'a.mp4?pipeline=video', [], 422, 'pipeline_unknown', qr/"video"/);
-put_early('an unknown pipeline in a header', 'a.mp4', ['X-Media-Pipeline: video'], 422, 'pipeline_unknown', qr/"video"/);
+put_early('an unknown pipeline', 'a.mp4?pipeline=vidoe', [], 422, 'pipeline_unknown', qr/"vidoe"/);
+put_early('an unknown pipeline in a header', 'a.mp4', ['X-Media-Pipeline: vidoe'], 422, 'pipeline_unknown', qr/"vidoe"/);
 put_early('an empty pipeline', 'a.mp4?pipeline=', [], 422, 'pipeline_unknown');
 put_early('a pipeline that is no UTF-8', 'a.mp4', ["X-Media-Pipeline: \xff"], 422, 'params_invalid', qr/^pipeline/);
 put_early('a pipeline twice as long', 'a.mp4', ['X-Media-Pipeline: ' . 'p' x 65], 422, 'params_invalid', qr/^pipeline: is too long/);
