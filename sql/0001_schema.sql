@@ -68,8 +68,7 @@ CREATE TABLE media.pipelines (
   main_step   text NOT NULL            -- whose first output is "the" download
 );
 
--- params: defaults; params_schema: what an upload may set, by name:
---   {"enum": [...]} | {"type": "integer"|"number"|"boolean", "min":, "max":}
+-- params: defaults; params_schema: what an upload may set, by name: a rule of value_fault().
 -- fan_out: its jobs are made by the step before it, not at the upload.
 CREATE TABLE media.pipeline_steps (
   pipeline      text NOT NULL REFERENCES media.pipelines ON UPDATE CASCADE ON DELETE CASCADE,

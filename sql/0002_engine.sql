@@ -56,13 +56,110 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
   SELECT coalesce(nullif(current_setting('media.object_grace', true), ''), '60s')::interval
 $$;
 
--- What an upload may set: null, or why not.
-CREATE FUNCTION media.params_fault(p_pipeline text, p_params jsonb) RETURNS text
+-- What a params_schema says of a value: null, or why it will not do. Rules, nested by `any`, `items`
+-- and `members`:
+--   {"type": "integer"|"number", "min", "max"}     integer: no 2.0, which jansson calls no integer, either
+--   {"type": "boolean"}   {"enum": [...]}
+--   {"type": "array", "items": rule, "min", "max": how many, "unique": member}
+--   {"type": "object", "members": {name: rule}, "required": [name]}
+--   {"any": [rule]}       one of them; told is the fault by the last that is for values of its type
+-- "default" is for people: what holds where nobody says anything.
+CREATE FUNCTION media.value_fault(p_path text, p_rule jsonb, p_value jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = media, pg_temp AS $$
+DECLARE
+  v_is text := jsonb_typeof(p_value);
+  v_type text := p_rule ->> 'type';
+  v_kind text := CASE WHEN v_type = 'integer' THEN 'number' ELSE v_type END;
+  v_fault text;
+  v_said text;
+  v_rule jsonb;
+BEGIN
+  IF p_rule ? 'any' THEN
+    FOR v_rule IN SELECT * FROM jsonb_array_elements(p_rule -> 'any') LOOP
+      v_said := value_fault(p_path, v_rule, p_value);
+      IF v_said IS NULL THEN
+        RETURN NULL;
+      END IF;
+      IF v_fault IS NULL OR v_is = (CASE v_rule ->> 'type' WHEN 'integer' THEN 'number' ELSE v_rule ->> 'type' END) THEN
+        v_fault := v_said;
+      END IF;
+    END LOOP;
+    RETURN v_fault;
+  END IF;
+  IF v_kind <> v_is THEN
+    RETURN format('%s: must be %s', p_path, CASE v_type WHEN 'boolean' THEN 'true or false' WHEN 'array' THEN 'a list'
+                                                         WHEN 'object' THEN 'an object' ELSE 'a number' END);
+  END IF;
+  IF v_type = 'integer' THEN
+    IF scale(p_value::numeric) > 0 THEN
+      RETURN format('%s: must be a whole number', p_path);
+    END IF;
+  END IF;
+  IF p_rule ? 'enum' AND NOT EXISTS (SELECT FROM jsonb_array_elements(p_rule -> 'enum') e WHERE e = p_value) THEN
+    RETURN format('%s: %s is not one of %s', p_path, left(p_value::text, 64), p_rule -> 'enum');
+  END IF;
+  RETURN CASE v_kind
+    WHEN 'number' THEN
+      CASE WHEN p_value::numeric < (p_rule ->> 'min')::numeric OR p_value::numeric > (p_rule ->> 'max')::numeric
+        THEN format('%s: %s is outside %s..%s', p_path, p_value, p_rule ->> 'min', p_rule ->> 'max') END
+    WHEN 'array' THEN list_fault(p_path, p_rule, p_value)
+    WHEN 'object' THEN members_fault(p_path, p_rule, p_value) END;
+END $$;
+
+CREATE FUNCTION media.list_fault(p_path text, p_rule jsonb, p_list jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = media, pg_temp AS $$
+DECLARE
+  v_n int := jsonb_array_length(p_list);
+  v_item jsonb;
+  v_key jsonb;
+  v_seen jsonb := '[]';
+  v_fault text;
+BEGIN
+  IF v_n < (p_rule ->> 'min')::int OR v_n > (p_rule ->> 'max')::int THEN
+    RETURN format('%s: %s entries, allowed are %s..%s', p_path, v_n, p_rule ->> 'min', p_rule ->> 'max');
+  END IF;
+  FOR i IN 0 .. v_n - 1 LOOP
+    v_item := p_list -> i;
+    v_fault := value_fault(format('%s[%s]', p_path, i), p_rule -> 'items', v_item);
+    IF v_fault IS NOT NULL THEN
+      RETURN v_fault;
+    END IF;
+    v_key := CASE jsonb_typeof(v_item) WHEN 'object' THEN v_item -> (p_rule ->> 'unique') ELSE v_item END;
+    IF p_rule ? 'unique' AND v_seen @> jsonb_build_array(v_key) THEN
+      RETURN format('%s[%s]: %s %s occurs twice', p_path, i, p_rule ->> 'unique', v_key);
+    END IF;
+    v_seen := v_seen || jsonb_build_array(v_key);
+  END LOOP;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION media.members_fault(p_path text, p_rule jsonb, p_object jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = media, pg_temp AS $$
+DECLARE
+  v_name text;
+  v_value jsonb;
+  v_fault text;
+BEGIN
+  FOR v_name, v_value IN SELECT * FROM jsonb_each(p_object) ORDER BY 1 LOOP
+    v_fault := CASE WHEN p_rule -> 'members' ? v_name
+      THEN value_fault(p_path || '.' || v_name, p_rule -> 'members' -> v_name, v_value)
+      ELSE format('%s.%s: unknown', p_path, left(v_name, 64)) END;
+    IF v_fault IS NOT NULL THEN
+      RETURN v_fault;
+    END IF;
+  END LOOP;
+  SELECT r INTO v_name FROM jsonb_array_elements_text(p_rule -> 'required') r WHERE NOT p_object ? r LIMIT 1;
+  RETURN CASE WHEN FOUND THEN format('%s.%s: is missing', p_path, v_name) END;
+END $$;
+
+-- What an upload may set, of every step or of one: null, or why not.
+CREATE FUNCTION media.params_fault(p_pipeline text, p_params jsonb, p_step text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
 DECLARE
   v_name text;
   v_value jsonb;
   v_rule jsonb;
+  v_fault text;
 BEGIN
   IF p_params IS NULL THEN
     RETURN NULL;
@@ -72,27 +169,14 @@ BEGIN
   END IF;
   FOR v_name, v_value, v_rule IN      -- every step that knows the name has its say
     SELECT p.key, p.value, s.params_schema -> p.key FROM jsonb_each(p_params) p
-      LEFT JOIN pipeline_steps s ON s.pipeline = p_pipeline AND s.params_schema ? p.key ORDER BY p.key, s.step
+      LEFT JOIN pipeline_steps s ON s.pipeline = p_pipeline AND s.params_schema ? p.key AND s.step = coalesce(p_step, s.step)
+     ORDER BY p.key, s.step
   LOOP
-    IF v_rule IS NULL THEN
-      RETURN format('params.%s: unknown to pipeline %s', left(v_name, 64), p_pipeline);
-    END IF;
-    IF v_rule ? 'enum' AND NOT EXISTS (SELECT FROM jsonb_array_elements(v_rule -> 'enum') e WHERE e = v_value) THEN
-      RETURN format('params.%s: %s is not one of %s', v_name, left(v_value::text, 64), v_rule -> 'enum');
-    END IF;
-    IF v_rule ->> 'type' = 'boolean' AND jsonb_typeof(v_value) <> 'boolean' THEN
-      RETURN format('params.%s: must be true or false', v_name);
-    END IF;
-    IF v_rule ->> 'type' IN ('integer', 'number') THEN
-      IF jsonb_typeof(v_value) <> 'number' THEN
-        RETURN format('params.%s: must be a number', v_name);
-      END IF;
-      IF v_rule ->> 'type' = 'integer' AND scale(v_value::numeric) > 0 THEN      -- nor 2.0: no integer to jansson
-        RETURN format('params.%s: must be a whole number', v_name);
-      END IF;
-      IF v_value::numeric < (v_rule ->> 'min')::numeric OR v_value::numeric > (v_rule ->> 'max')::numeric THEN
-        RETURN format('params.%s: %s is outside %s..%s', v_name, v_value, v_rule ->> 'min', v_rule ->> 'max');
-      END IF;
+    v_fault := CASE WHEN v_rule IS NULL THEN
+        format('params.%s: unknown to pipeline %s', left(v_name, 64), p_pipeline || coalesce(', step ' || p_step, ''))
+      ELSE value_fault('params.' || v_name, v_rule, v_value) END;
+    IF v_fault IS NOT NULL THEN
+      RETURN v_fault;
     END IF;
   END LOOP;
   RETURN NULL;

@@ -30,6 +30,16 @@ static const struct {
 #undef X
 };
 
+static const struct {
+    const char *name;
+    size_t offset;
+    int lo, hi;
+} rung_ints[] = {
+#define X(name, lo, hi) {#name, offsetof(media_ladder_rung_t, name), lo, hi},
+    MEDIA_LADDER_RUNG_INTS(X)
+#undef X
+};
+
 #define X(name) #name,
 static const char *const presets[] = {MEDIA_LADDER_PRESETS(X) NULL};
 static const char *const profiles[] = {MEDIA_LADDER_PROFILES(X) NULL};
@@ -105,29 +115,34 @@ static int read_number(const json_t *obj, const char *name, int lo, int hi, int 
     return 0;
 }
 
-static int read_rung_object(const json_t *v, media_ladder_rung_t *r, media_err_t *ei)
+/* Where `r` comes with 0, the height's row of the table holds. */
+static int complete_rung(media_ladder_rung_t *r, media_err_t *ei)
 {
-    static const char *const members[] = {"height", "kbps", "high_kbps", "crf", NULL};
-    int64_t height;
-    const media_ladder_rung_t *known;
-    if (media_json_only(v, members, ei) != 0 ||
-        media_json_int(v, "height", 2, 8192, &height, ei) != 0) {
-        return MEDIA_E_REJECT;
+    const media_ladder_rung_t *known = table_find(r->height);
+    if (r->height == 0) {
+        return media_err_set(ei, MEDIA_E_REJECT, "member \"height\" is missing");
     }
-    known = table_find(height);
-    r->height = (int)height;
-    r->kbps = known != NULL ? known->kbps : 0;
-    r->high_kbps = known != NULL ? known->high_kbps : 0;
-    if (read_number(v, "kbps", 1, 1000000, &r->kbps, ei) != 0 ||
-        read_number(v, "high_kbps", 1, 1000000, &r->high_kbps, ei) != 0 ||
-        read_number(v, "crf", 0, 51, &r->crf, ei) != 0) {
-        return MEDIA_E_REJECT;
-    }
-    if (r->kbps == 0) {
+    if (known == NULL && r->kbps == 0) {
         return media_err_set(ei, MEDIA_E_REJECT, "member \"kbps\" is missing");
     }
-    r->high_kbps = r->high_kbps > 0 ? r->high_kbps : r->kbps;
+    if (r->high_kbps == 0) {
+        r->high_kbps = known != NULL ? known->high_kbps : r->kbps;
+    }
+    r->kbps = r->kbps == 0 ? known->kbps : r->kbps;
     return 0;
+}
+
+static int read_rung_object(const json_t *v, media_ladder_rung_t *r, media_err_t *ei)
+{
+    const char *members[sizeof(rung_ints) / sizeof(rung_ints[0]) + 1] = {NULL};
+    for (size_t i = 0; i < sizeof(rung_ints) / sizeof(rung_ints[0]); i++) {
+        int *at = (int *)(void *)((char *)r + rung_ints[i].offset);
+        members[i] = rung_ints[i].name;
+        if (read_number(v, members[i], rung_ints[i].lo, rung_ints[i].hi, at, ei) != 0) {
+            return MEDIA_E_REJECT;
+        }
+    }
+    return media_json_only(v, members, ei) != 0 ? MEDIA_E_REJECT : complete_rung(r, ei);
 }
 
 /* `r` comes with what holds unless it is said. */
@@ -262,9 +277,14 @@ static void set_rate(media_rendition_t *r, const media_ladder_params_t *p,
 static void add_rung(media_ladder_t *l, const media_ladder_params_t *p,
                      const media_ladder_rung_t *rung, int w, int h, int high)
 {
-    media_rendition_t *r = &l->rungs[l->n++];
+    media_rendition_t *r = &l->rungs[l->n];
     int side = w < h ? w : h;
     int target = even(rung->height < side ? rung->height : side);
+    int last = l->n == 0 ? 0 : r[-1].width < r[-1].height ? r[-1].width : r[-1].height;
+    if (target == last) {
+        return;
+    }
+    l->n++;
     r->width = w < h ? target : scale_even(w, target, h);
     r->height = w < h ? scale_even(h, target, w) : target;
     (void)snprintf(r->name, sizeof(r->name), "%dp", target);
@@ -288,10 +308,10 @@ int media_ladder_make(const media_ladder_params_t *params, const media_ladder_so
     int high = faster_than(source, out->frame_step, params->high_fps);
     int side = w < h ? w : h;
     for (int i = 0; i < params->nrungs && params->rungs[i].height <= side; i++) {
-        if (params->rungs[i].height <= params->first_height) {
-            out->first = i;
-        }
         add_rung(out, params, &params->rungs[i], w, h, high);
+        if (params->rungs[i].height <= params->first_height) {
+            out->first = out->n - 1;
+        }
     }
     if (out->n == 0) {
         add_rung(out, params, &params->rungs[0], w, h, high);

@@ -177,6 +177,45 @@ static void test_ladder_source_refuses(void)
     }
 }
 
+/* sql/test/ladder.sql walks the same vectors through the database */
+static void test_ladder_params_of_the_vectors(void)
+{
+    char *text = test_read(VECTORS "/ladder.json", NULL);
+    json_t *doc = json_loads(text, 0, NULL);
+    media_ladder_params_t p;
+    media_err_t ei = {""};
+    size_t i;
+    json_t *v;
+
+    CHECK(json_array_size(json_object_get(doc, "accepted")) > 10);
+    CHECK(json_array_size(json_object_get(doc, "refused")) > 50);
+    json_array_foreach(json_object_get(doc, "accepted"), i, v)
+    {
+        char *said = json_dumps(v, JSON_ENCODE_ANY);
+        if (media_ladder_params(v, &p, &ei) != 0) {
+            CHECK_STR(said, ei.text);
+        }
+        free(said);
+    }
+    json_array_foreach(json_object_get(doc, "refused"), i, v)
+    {
+        char *said = json_dumps(v, JSON_ENCODE_ANY);
+        ei.text[0] = '\0';
+        if (media_ladder_params(v, &p, &ei) != MEDIA_E_REJECT || ei.text[0] == '\0') {
+            CHECK_STR(said, "refused with a cause");
+        }
+        free(said);
+    }
+    json_decref(doc);
+    free(text);
+}
+
+static void test_ladder_heights_that_become_one(void)
+{
+    SIZES("{\"rungs\":[{\"height\":359,\"kbps\":500},{\"height\":358,\"kbps\":400},720]}",
+          "358p:636x358 720p:1280x720", 1280, 720, 1, 1, 0, 25, 1);
+}
+
 int main(void)
 {
     test_ladder_default_numbers();
@@ -185,5 +224,7 @@ int main(void)
     test_ladder_frame_step();
     test_ladder_params_refuses_by_name();
     test_ladder_source_refuses();
+    test_ladder_params_of_the_vectors();
+    test_ladder_heights_that_become_one();
     return test_report();
 }

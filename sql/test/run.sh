@@ -11,6 +11,7 @@ WORK=''
 RUNNING=0
 # what the tests compare the database with; read by psql, which runs as the caller
 export TEST_LIB=$HERE/lib STMT_H=$ROOT/libmedia/include/media/stmt.h JOBSTATE_H=$ROOT/libmedia/include/media/jobstate.h \
+    LADDER_H=$ROOT/libmedia/include/media/ladder.h LADDER_JSON=$ROOT/libmedia/test/vectors/ladder.json \
     JOBMSG_H=$ROOT/libmedia/include/media/jobmsg.h JOBMSG_JSON=$ROOT/libmedia/test/vectors/jobmsg.json
 for name in ${!PG*}; do
     unset "$name"

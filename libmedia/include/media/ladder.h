@@ -33,6 +33,13 @@
     X(first_height, 2, 8192, 360) /* encoded before the others, so that something plays early */   \
     X(audio_kbps, 16, 512, 128)
 
+/* A rung's own: name, smallest, largest. maxrate and bufsize have to fit 31 bits. */
+#define MEDIA_LADDER_RUNG_INTS(X)                                                                  \
+    X(height, 2, 8192)                                                                             \
+    X(kbps, 1, 200000)                                                                             \
+    X(high_kbps, 1, 200000)                                                                        \
+    X(crf, 0, 51)
+
 #define MEDIA_LADDER_PRESETS(X)                                                                    \
     X(ultrafast) X(superfast) X(veryfast) X(faster) X(fast) X(medium) X(slow) X(slower) X(veryslow)
 #define MEDIA_LADDER_PROFILES(X) X(baseline) X(main) X(high)
@@ -82,7 +89,8 @@ typedef struct {
     media_rendition_t rungs[MEDIA_LADDER_MAX]; /* ascending */
 } media_ladder_t;
 
-/* Rungs above the source are left out; a source below all of them gets one of its own size.
+/* Rungs above the source are left out; a source below all of them gets one of its own size. Odd
+ * heights are rounded down; of two that become one the lower stays.
  * MEDIA_E_REJECT: no picture size, or one beyond 32768 a side. [any] */
 int media_ladder_make(const media_ladder_params_t *params, const media_ladder_source_t *source,
                       media_ladder_t *out, media_err_t *ei);
