@@ -123,3 +123,49 @@ BEGIN
   PERFORM media_remove(p_id);
   RETURN QUERY SELECT 'ok';
 END $$;
+
+CREATE FUNCTION media.ctl_pipeline_list() RETURNS TABLE (name text, steps text, main_step text, description text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT p.name, (SELECT string_agg(s.step, ',' ORDER BY cardinality(s.depends_on), s.step) FROM pipeline_steps s WHERE s.pipeline = p.name),
+         p.main_step, p.description FROM pipelines p ORDER BY p.name
+$$;
+
+CREATE FUNCTION media.ctl_pipeline_show(p_name text)
+RETURNS TABLE (step text, queue text, depends_on text, priority int, max_attempts int, fan_out boolean, params text, params_schema text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT s.step, s.queue, array_to_string(s.depends_on, ','), s.priority, s.max_attempts, s.fan_out, s.params::text, s.params_schema::text
+    FROM pipeline_steps s WHERE s.pipeline = p_name ORDER BY cardinality(s.depends_on), s.step
+$$;
+
+-- What an upload may set, with what holds where it does not.
+CREATE FUNCTION media.ctl_pipeline_params(p_name text) RETURNS TABLE (step text, param text, holds text, rule text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+  SELECT s.step, r.key, coalesce(s.params -> r.key, r.value -> 'default')::text, (r.value - 'default')::text
+    FROM pipeline_steps s, jsonb_each(s.params_schema) r WHERE s.pipeline = p_name ORDER BY cardinality(s.depends_on), s.step, r.key
+$$;
+
+-- Defaults of a step: each member given replaces one, null takes it away. Runs that have begun keep theirs.
+CREATE FUNCTION media.ctl_pipeline_set(p_name text, p_step text, p_params jsonb) RETURNS TABLE (code text, detail text, params text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_step pipeline_steps;
+  v_fault text := 'params must be a JSON object';
+  v_new jsonb;
+BEGIN
+  SELECT * INTO v_step FROM pipeline_steps s WHERE s.pipeline = p_name AND s.step = p_step FOR UPDATE;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT 'not_found', NULL::text, NULL::text;
+    RETURN;
+  END IF;
+  IF jsonb_typeof(p_params) = 'object' THEN
+    v_new := jsonb_strip_nulls(v_step.params || p_params);
+    v_fault := params_fault(p_name, (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each(p_params) e
+                                      WHERE e.value <> 'null' OR NOT v_step.params_schema ? e.key), p_step);
+  END IF;
+  IF v_fault IS NULL THEN
+    UPDATE pipeline_steps s SET params = v_new WHERE s.pipeline = p_name AND s.step = p_step;
+  END IF;
+  RETURN QUERY SELECT CASE WHEN v_fault IS NULL THEN 'ok' ELSE 'params_invalid' END, v_fault,
+    (CASE WHEN v_fault IS NULL THEN v_new ELSE v_step.params END)::text;
+END $$;

@@ -40,5 +40,6 @@ TO media_janitor;
 GRANT EXECUTE ON FUNCTION
   media.ctl_user_add, media.ctl_user_passwd, media.ctl_user_disable, media.ctl_user_list, media.ctl_user_quota,
   media.ctl_job_list, media.ctl_job_show, media.ctl_job_retry, media.ctl_job_cancel, media.ctl_media_show,
-  media.ctl_media_rm, media.outbox_sent
+  media.ctl_media_rm, media.ctl_pipeline_list, media.ctl_pipeline_show, media.ctl_pipeline_params, media.ctl_pipeline_set,
+  media.outbox_sent
 TO media_ctl;

@@ -158,4 +158,48 @@ SELECT is(:early_count, 0, 'media rm: what the worker still writes is not delete
 SELECT is((SELECT code FROM media.job_heartbeat(:'job', :'fence', 60, NULL, NULL)), 'lost', 'media rm: the worker is told');
 UPDATE media.objects SET retry_at = now() WHERE object_key = 'rm1';
 SELECT is((SELECT count(*)::int FROM media.janitor_doomed(100) WHERE object_key = 'rm1'), 1, 'media rm: later it is');
+
+-- pipelines
+SELECT results_eq($$SELECT name, main_step FROM media.ctl_pipeline_list() WHERE name IN ('audio', 'video')$$,
+  $$VALUES ('audio', 'audio'), ('video', 'package')$$, 'pipeline list');
+SELECT is((SELECT steps FROM media.ctl_pipeline_list() WHERE name = 'line'), 'x,y,z', 'pipeline list: its steps in order');
+SELECT results_eq($$SELECT step, queue, depends_on, fan_out, params::jsonb, params_schema::jsonb FROM media.ctl_pipeline_show('chain')$$,
+  $$VALUES ('a', 'short', '', false, '{}'::jsonb, '{"n": {"type": "integer", "min": 1, "max": 100}}'::jsonb),
+           ('b', 'long', 'a', true, '{}', '{"n": {"type": "integer", "min": 1, "max": 50}}'), ('c', 'short', 'b', false, '{}', '{}')$$, 'pipeline show');
+SELECT is_empty($$SELECT * FROM media.ctl_pipeline_show('nothing')$$, 'pipeline show: unknown');
+SELECT is((SELECT holds FROM media.ctl_pipeline_params('video') WHERE param = 'crf'), '23', 'pipeline params: the schema tells what holds');
+CREATE FUNCTION test.set(p_params jsonb, p_pipeline text DEFAULT 'one', p_step text DEFAULT 'work') RETURNS text LANGUAGE sql AS
+  'SELECT concat_ws('' '', code, detail, params) FROM media.ctl_pipeline_set(p_pipeline, p_step, p_params)';
+SELECT is(set('{"n": 5, "e": "p"}'), 'ok {"e": "p", "n": 5, "kept": true}', 'pipeline set: what is given replaces, the rest stays');
+SELECT is(set('{"n": null}'), 'ok {"e": "p", "kept": true}', 'pipeline set: null takes one away');
+SELECT is(set('{}'), 'ok {"e": "p", "kept": true}', 'pipeline set: nothing');
+SELECT is(set('{"n": 11, "b": true}'), 'params_invalid params.n: 11 is outside 1..10 {"e": "p", "kept": true}', 'pipeline set: all or nothing');
+SELECT is(set('{"m": null}'), 'params_invalid params.m: unknown to pipeline one, step work {"e": "p", "kept": true}', 'pipeline set: unknown');
+SELECT is(set('[1]'), 'params_invalid params must be a JSON object {"e": "p", "kept": true}', 'pipeline set: no object');
+SELECT is(set(NULL), 'params_invalid params must be a JSON object {"e": "p", "kept": true}', 'pipeline set: nothing at all');
+SELECT is(set('{}', 'one', 'play'), 'not_found', 'pipeline set: no such step');
+SELECT is(set('{}', 'two'), 'not_found', 'pipeline set: no such pipeline');
+SELECT media(:'ann_id') AS film \gset
+SELECT is((job(:'film', 'work')).params, '{"e": "p", "kept": true}', 'pipeline set: holds for what comes');
+SELECT is(set('{"rungs": [360, {"height": 500, "kbps": 900}], "crf": 20}', 'video', 'index'),
+  'ok {"crf": 20, "rungs": [360, {"kbps": 900, "height": 500}]}', 'pipeline set: a ladder');
+SELECT is((SELECT holds FROM media.ctl_pipeline_params('video') WHERE param = 'crf'), '20', 'pipeline params: a default goes first');
+
+-- workers
+SELECT is_empty('SELECT * FROM media.ctl_workers()', 'workers: none');
+SELECT media.worker_seen('w1', 'media-transcoder', 'short', 60), media.worker_seen('w2', 'media-notifier', 'notify', 60),
+       media.worker_seen('w3', 'media-transcoder', 'long', 60) \gset _
+SELECT results_eq('SELECT name, program, queue, job FROM media.ctl_workers()',
+  $$VALUES ('w3', 'media-transcoder', 'long', NULL), ('w2', 'media-notifier', 'notify', NULL), ('w1', 'media-transcoder', 'short', NULL)$$, 'workers: idle');
+SELECT media.worker_seen('w3', 'media-transcoder', 'long', -1) \gset _
+SELECT is((SELECT string_agg(name, ' ') FROM media.ctl_workers()), 'w2 w1', 'workers: one is silent');
+SELECT id AS job FROM media.job_claim('short', 'w3', 30, '{work}') \gset
+SELECT is((SELECT job || ' ' || step || ' ' || (job_since IS NOT NULL) FROM media.ctl_workers() WHERE name = 'w3'), :'job' || ' work true',
+  'workers: silent, but its job has a lease');
+SELECT media.worker_gone('w1') \gset _
+SELECT is((SELECT string_agg(name, ' ') FROM media.ctl_workers()), 'w3 w2', 'workers: one has stopped');
+UPDATE media.workers SET alive_until = now() - interval '2h' WHERE name <> 'w2';
+INSERT INTO media.workers VALUES ('w4', 'p', 'short', now(), now() - interval '59min'), ('w5', 'p', 'short', now(), now() - interval '61min');
+SELECT is(media.janitor_workers(), 1, 'workers: the dead are forgotten');
+SELECT is((SELECT string_agg(name, ' ' ORDER BY name) FROM media.workers), 'w2 w3 w4', 'workers: nobody who works, nobody who has just gone');
 SELECT * FROM finish();

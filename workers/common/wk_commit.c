@@ -99,7 +99,9 @@ static void commit_count(wk_runner_t *r, enum wk_end end, const char *word)
         wk_health_count(r->ctx.health, WK_C_JOBS_SUCCEEDED, 1);
     } else if (strcmp(word, "retried") == 0 || strcmp(word, "failed") == 0) {
         wk_health_count(r->ctx.health, WK_C_JOBS_FAILED, 1);
-    } else if (end != WK_RELEASE) {
+    } else if (end == WK_RELEASE) {
+        wk_health_count(r->ctx.health, WK_C_JOBS_RELEASED, 1);
+    } else {
         wk_health_count(r->ctx.health, WK_C_JOBS_LOST, 1);
     }
 }

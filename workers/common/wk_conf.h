@@ -30,7 +30,15 @@ typedef struct {
     int poll_s;
     int drain_s;
     int child_uid;
-    const char *queue; /* transcoder: whose jobs it takes, short or long */
+    int jobs;
+    /* transcoder */
+    const char *queue; /* whose jobs it takes, short or long */
+    int child_memory_mib;
+    int limit_duration_s; /* what a file may be */
+    int limit_pixels;
+    int limit_frames;
+    int limit_streams;
+    const char *limit_codecs; /* NULL: all that can be decoded */
     /* notifier */
     const char *smtp_url; /* never logged */
     const char *mail_from;

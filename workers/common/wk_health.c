@@ -35,6 +35,8 @@ struct wk_health_s {
     pthread_t thread;
     _Atomic int deps[WK_DEP_COUNT];
     _Atomic int64_t counters[WK_COUNTER_COUNT];
+    int slots;
+    _Atomic int running;
 };
 
 static const char *const dep_names[WK_DEP_COUNT] = {
@@ -60,6 +62,13 @@ void wk_health_count(wk_health_t *h, enum wk_counter c, int64_t n)
 {
     if (h != NULL) {
         atomic_fetch_add(&h->counters[c], n);
+    }
+}
+
+void wk_health_running(wk_health_t *h, int n)
+{
+    if (h != NULL) {
+        atomic_fetch_add(&h->running, n);
     }
 }
 
@@ -96,6 +105,14 @@ static void write_metrics(wk_health_t *h, media_buf_t *body)
                             name, counter_info[c].help, name, name, h->svc,
                             (long long)atomic_load(&h->counters[c]));
     }
+    (void)media_buf_fmt(body,
+                        "# HELP ngx_media_worker_jobs_running Jobs at work.\n"
+                        "# TYPE ngx_media_worker_jobs_running gauge\n"
+                        "ngx_media_worker_jobs_running{svc=\"%s\"} %d\n"
+                        "# HELP ngx_media_worker_slots Jobs that may run at once.\n"
+                        "# TYPE ngx_media_worker_slots gauge\n"
+                        "ngx_media_worker_slots{svc=\"%s\"} %d\n",
+                        h->svc, atomic_load(&h->running), h->svc, h->slots);
     (void)media_buf_cstr(body, "# HELP ngx_media_worker_dependency_up 1 while it answers.\n"
                                "# TYPE ngx_media_worker_dependency_up gauge\n");
     for (int d = 0; d < WK_DEP_COUNT; d++) {
@@ -360,6 +377,7 @@ wk_health_t *wk_health_start(const wk_conf_t *conf, const char *svc)
         goto failed;
     }
     h->svc = svc;
+    h->slots = conf->jobs;
     h->listen_fd = -1;
     h->stop_fd = eventfd(0, EFD_CLOEXEC);
     what = "eventfd";

@@ -10,6 +10,8 @@
     X(JOBS_SUCCEEDED, "jobs_succeeded_total", "Jobs finished")                                     \
     X(JOBS_FAILED, "jobs_failed_total", "Attempts that failed")                                    \
     X(JOBS_LOST, "jobs_lost_total", "Jobs whose lease was lost")                                   \
+    X(JOBS_RELEASED, "jobs_released_total", "Jobs given back while stopping")                      \
+    X(JOB_MS, "job_milliseconds_total", "Time spent on jobs")                                      \
     X(BYTES_READ, "s3_read_bytes_total", "Bytes read from S3")                                     \
     X(BYTES_WRITTEN, "s3_written_bytes_total", "Bytes written to S3")                              \
     X(SWEPT_OBJECTS, "swept_objects_total", "Objects and multipart uploads removed")               \
@@ -34,5 +36,7 @@ void wk_health_stop(wk_health_t *h);
 /* [any thread]; h == NULL is allowed */
 void wk_health_dep(wk_health_t *h, enum wk_dep dep, int ok);
 void wk_health_count(wk_health_t *h, enum wk_counter c, int64_t n);
+/* A job has begun (1) or ended (-1). */
+void wk_health_running(wk_health_t *h, int n);
 
 #endif

@@ -1,4 +1,5 @@
-/* The loop of a worker.
+/* The loop of a worker: as many as it may have jobs at once, each in a thread with connections of
+ * its own. They share the stop signal and the health port.
  *
  *   state   does                                       next
  *   claim   asks the database for the best due job     job: run; none: wait; no database: rest
@@ -13,7 +14,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -26,9 +29,14 @@
 
 #define REST_MIN_MS 250
 #define REST_MAX_MS 5000
+#define SEEN_GRACE_S 20 /* a worker that is this late to say that it is there is not */
 
 typedef struct {
     wk_runner_t r;
+    wk_conf_t conf; /* with the loop's own name */
+    char name[256];
+    pthread_t thread;
+    int64_t seen_ms;  /* when it last said that it is there; 0: not yet */
     int64_t rest_ms;  /* the next pause */
     int held;         /* a message waits for its acknowledgement */
     int s3_suspected; /* the last job ended for want of the object store */
@@ -122,8 +130,11 @@ static void run_job(loop_t *l, const wk_job_t *job)
     enum wk_end end;
 
     wk_health_count(l->r.ctx.health, WK_C_JOBS_CLAIMED, 1);
+    wk_health_running(l->r.ctx.health, 1);
     end = l->r.engine->run(&l->r.ctx, job, &out);
     committed = wk_job_commit(&l->r, job, end, &out);
+    wk_health_running(l->r.ctx.health, -1);
+    wk_health_count(l->r.ctx.health, WK_C_JOB_MS, wk_mono_ms() - started_ms);
     l->s3_suspected = end == WK_RETRY && strcmp(out.code, "storage_unavailable") == 0;
     log_job(job, end, &out, committed, wk_mono_ms() - started_ms);
     json_decref(out.result);
@@ -145,11 +156,43 @@ static int storage_ready(loop_t *l)
     return !l->s3_suspected;
 }
 
+/* For mediactl workers, so a failure is none of ours. A running job speaks by its lease. */
+static void tell_seen(loop_t *l)
+{
+    const wk_ctx_t *ctx = &l->r.ctx;
+    int64_t now_ms = wk_mono_ms();
+    char seconds[16];
+    const char *params[] = {
+        ctx->conf->worker_name, l->r.engine->name, media_queue_name(l->r.engine->queue),
+        wk_fmt(seconds, sizeof(seconds), "%d", 2 * ctx->conf->poll_s + SEEN_GRACE_S)};
+    wk_pg_result_t *res = NULL;
+
+    if (l->seen_ms != 0 && now_ms - l->seen_ms < (int64_t)ctx->conf->poll_s * 1000) {
+        return;
+    }
+    if (wk_pg_query(ctx->pg, MEDIA_STMT_WORKER_SEEN, params, &res, NULL) == 0) {
+        l->seen_ms = now_ms;
+    }
+    wk_pg_result_free(res);
+}
+
+static void tell_gone(loop_t *l)
+{
+    wk_pg_result_t *res = NULL;
+
+    if (wk_pg_ready(l->r.ctx.pg)) {
+        (void)wk_pg_query(l->r.ctx.pg, MEDIA_STMT_WORKER_GONE, &l->r.ctx.conf->worker_name, &res,
+                          NULL);
+        wk_pg_result_free(res);
+    }
+}
+
 static void turn(loop_t *l)
 {
     wk_job_t job;
     int rc;
 
+    tell_seen(l);
     if (!storage_ready(l)) {
         rest(l);
         return;
@@ -169,58 +212,104 @@ static void turn(loop_t *l)
     }
 }
 
-static int loop_open(loop_t *l, const wk_engine_t *engine, const wk_conf_t *conf)
+/* The first loop has the worker's name, the others a number behind it. */
+static int loop_open(loop_t *l, const wk_engine_t *engine, const wk_conf_t *conf, int number)
 {
     wk_ctx_t *ctx = &l->r.ctx;
 
     l->r.engine = engine;
     l->rest_ms = REST_MIN_MS;
-    ctx->conf = conf;
-    ctx->stop_fd = stop_signals();
-    if (ctx->stop_fd < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        wk_log(MEDIA_LOG_ERROR, "cannot start", "cause", strerror(errno), NULL);
-        return -1;
+    l->conf = *conf;
+    if (number > 1) {
+        (void)snprintf(l->name, sizeof(l->name), "%s/%d", conf->worker_name, number);
+        l->conf.worker_name = l->name;
     }
+    ctx->conf = &l->conf;
     ctx->pg = wk_pg_new(engine->name);
     ctx->amqp = conf->amqp_url != NULL ? wk_amqp_new(conf->amqp_url) : NULL;
     ctx->s3 = conf->s3_endpoint != NULL ? wk_s3_new(conf) : NULL;
-    ctx->health = wk_health_start(conf, engine->name);
-    if (ctx->pg == NULL || ctx->health == NULL || (conf->amqp_url != NULL && ctx->amqp == NULL) ||
-        (conf->s3_endpoint != NULL && ctx->s3 == NULL)) {
-        wk_log(MEDIA_LOG_ERROR, "cannot start", NULL);
-        return -1;
-    }
-    return 0;
+    return ctx->pg == NULL || (conf->amqp_url != NULL && ctx->amqp == NULL) ||
+                   (conf->s3_endpoint != NULL && ctx->s3 == NULL)
+               ? -1
+               : 0;
 }
 
 static void loop_close(loop_t *l)
 {
-    wk_health_stop(l->r.ctx.health);
     wk_s3_free(l->r.ctx.s3);
     wk_amqp_free(l->r.ctx.amqp);
     wk_pg_free(l->r.ctx.pg);
-    if (l->r.ctx.stop_fd >= 0) {
-        (void)close(l->r.ctx.stop_fd);
+}
+
+static void *loop_run(void *data)
+{
+    loop_t *l = data;
+
+    wk_log(MEDIA_LOG_INFO, "started", "worker", l->conf.worker_name, "queue",
+           media_queue_name(l->r.engine->queue), "steps", l->r.engine->steps, NULL);
+    while (!wk_stopping(&l->r)) {
+        turn(l);
     }
-    curl_global_cleanup();
+    tell_gone(l);
+    wk_log(MEDIA_LOG_INFO, "stopped", "worker", l->conf.worker_name, NULL);
+    return NULL;
+}
+
+/* All loops until each has drained. 0 or -1. */
+static int run_all(loop_t *loops, const wk_engine_t *engine, const wk_conf_t *conf, int stop_fd,
+                   wk_health_t *health)
+{
+    int n = 0, started = 1, rc = 0;
+
+    for (; n < conf->jobs && rc == 0; n++) {
+        loops[n].r.ctx.stop_fd = stop_fd;
+        loops[n].r.ctx.health = health;
+        rc = loop_open(&loops[n], engine, conf, n + 1);
+    }
+    for (; rc == 0 && started < n; started++) {
+        if (pthread_create(&loops[started].thread, NULL, loop_run, &loops[started]) != 0) {
+            wk_log(MEDIA_LOG_WARN, "no thread for another job", NULL);
+            break;
+        }
+    }
+    if (rc == 0) {
+        (void)loop_run(&loops[0]);
+    } else {
+        wk_log(MEDIA_LOG_ERROR, "cannot start", "cause", "out of memory", NULL);
+    }
+    for (int i = 1; rc == 0 && i < started; i++) {
+        (void)pthread_join(loops[i].thread, NULL);
+    }
+    while (n > 0) {
+        loop_close(&loops[--n]);
+    }
+    return rc;
 }
 
 int wk_run(const wk_engine_t *engine, const wk_conf_t *conf)
 {
-    loop_t l = {0};
     int level = media_log_level_parse(media_str(conf->log_level));
+    loop_t *loops = calloc((size_t)conf->jobs, sizeof(*loops));
+    wk_health_t *health = NULL;
+    int stop_fd = -1;
     int rc = 1;
 
     wk_log_init(engine->name, level < 0 ? MEDIA_LOG_INFO : (enum media_level)level);
-    if (loop_open(&l, engine, conf) == 0) {
-        wk_log(MEDIA_LOG_INFO, "started", "worker", conf->worker_name, "queue",
-               media_queue_name(engine->queue), "steps", engine->steps, NULL);
-        while (!wk_stopping(&l.r)) {
-            turn(&l);
-        }
-        wk_log(MEDIA_LOG_INFO, "stopped", "worker", conf->worker_name, NULL);
-        rc = 0;
+    stop_fd = stop_signals();
+    if (loops == NULL || stop_fd < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        wk_log(MEDIA_LOG_ERROR, "cannot start", "cause", strerror(errno), NULL);
+        goto done;
     }
-    loop_close(&l);
+    health = wk_health_start(conf, engine->name); /* says itself why not */
+    if (health != NULL) {
+        rc = run_all(loops, engine, conf, stop_fd, health) == 0 ? 0 : 1;
+    }
+    wk_health_stop(health);
+    curl_global_cleanup();
+done:
+    if (stop_fd >= 0) {
+        (void)close(stop_fd);
+    }
+    free(loops);
     return rc;
 }

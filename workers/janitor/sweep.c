@@ -13,9 +13,9 @@
 #define SWEEP_LOST_S "300" /* a message nobody acted on this long is sent again */
 
 static const char *const task_names[SWEEP_TASK_COUNT] = {
-    [SWEEP_LEAD] = "lead",         [SWEEP_LEASES] = "leases",    [SWEEP_UPLOADS] = "uploads",
-    [SWEEP_ANNOUNCE] = "announce", [SWEEP_OUTBOX] = "outbox",    [SWEEP_DOOMED] = "doomed",
-    [SWEEP_STRAYS] = "strays",     [SWEEP_SESSIONS] = "sessions"};
+    [SWEEP_LEAD] = "lead",         [SWEEP_LEASES] = "leases",     [SWEEP_UPLOADS] = "uploads",
+    [SWEEP_ANNOUNCE] = "announce", [SWEEP_OUTBOX] = "outbox",     [SWEEP_DOOMED] = "doomed",
+    [SWEEP_STRAYS] = "strays",     [SWEEP_SESSIONS] = "sessions", [SWEEP_WORKERS] = "workers"};
 
 int sweep_stopping(const sweep_t *s)
 {
@@ -285,6 +285,7 @@ int sweep_run(sweep_t *s)
     if (leader) {
         run_count(s, SWEEP_ANNOUNCE, MEDIA_STMT_JANITOR_ANNOUNCE, lost_params);
         run_count(s, SWEEP_SESSIONS, MEDIA_STMT_JANITOR_SESSIONS, NULL);
+        run_count(s, SWEEP_WORKERS, MEDIA_STMT_JANITOR_WORKERS, NULL);
     }
     if (!sweep_stopping(s)) {
         sweep_outbox(s);

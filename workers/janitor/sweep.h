@@ -18,6 +18,7 @@ enum sweep_task {
     SWEEP_DOOMED,
     SWEEP_STRAYS,
     SWEEP_SESSIONS,
+    SWEEP_WORKERS,
     SWEEP_TASK_COUNT
 };
 

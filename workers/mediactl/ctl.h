@@ -26,6 +26,8 @@ int ctl_migrate(ctl_t *ctl, int argc, char **argv);
 int ctl_user(ctl_t *ctl, int argc, char **argv);
 int ctl_job(ctl_t *ctl, int argc, char **argv);
 int ctl_media(ctl_t *ctl, int argc, char **argv);
+int ctl_pipeline(ctl_t *ctl, int argc, char **argv);
+int ctl_workers(ctl_t *ctl, int argc, char **argv);
 
 /* A table of verbs, ended by a NULL name. */
 typedef struct {
@@ -56,7 +58,7 @@ int ctl_pg_fail(ctl_t *ctl, int rc, const media_err_t *ei);
 int ctl_result_code(ctl_t *ctl, const wk_pg_result_t *res, const char *what, const char *detail);
 
 /* ---- ctl_print.c ---- */
-enum ctl_type { CTL_TEXT, CTL_NUMBER, CTL_BOOL, CTL_LIST /* "a,b" */ };
+enum ctl_type { CTL_TEXT, CTL_NUMBER, CTL_BOOL, CTL_LIST /* "a,b" */, CTL_JSON };
 typedef struct {
     const char *key;   /* the result's column, and the member in JSON */
     const char *title; /* the human table's heading; NULL: not shown there */

@@ -99,7 +99,7 @@ static json_t *cell_json(const wk_pg_result_t *res, int row, int col, enum ctl_t
     if (type == CTL_LIST) {
         return list_json(v);
     }
-    number = type == CTL_NUMBER ? json_loads(v, JSON_DECODE_ANY, NULL) : NULL;
+    number = type == CTL_NUMBER || type == CTL_JSON ? json_loads(v, JSON_DECODE_ANY, NULL) : NULL;
     return number != NULL ? number : json_string(v);
 }
 

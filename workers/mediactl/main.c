@@ -1,4 +1,5 @@
-/* mediactl: migrations, accounts, jobs and media from the command line. Exit codes: ctl.h. */
+/* mediactl: migrations, accounts, jobs, media, pipelines and workers from the command line. Exit
+ * codes: ctl.h. */
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +20,12 @@ static const char help[] =
     "  job list [--state S] [--limit N]               newest first, 50 by default\n"
     "  job show ID | job retry ID | job cancel ID\n"
     "  media show ID | media rm ID\n"
+    "  pipeline list                                  steps of every pipeline\n"
+    "  pipeline show NAME                             order, queues, defaults, what an upload may "
+    "set\n"
+    "  pipeline set NAME STEP JSON                    new defaults: {\"crf\": 20, \"preset\": "
+    "null}\n"
+    "  workers                                        who is there, at which job, since when\n"
     "\n"
     "The database is chosen by PGHOST, PGPORT, PGDATABASE, PGUSER ... (libpq). With AMQP_URL set,\n"
     "what a command makes due is announced at once, else the janitor announces it.\n"
@@ -160,6 +167,8 @@ int main(int argc, char **argv)
                                        {"user", ctl_user},
                                        {"job", ctl_job},
                                        {"media", ctl_media},
+                                       {"pipeline", ctl_pipeline},
+                                       {"workers", ctl_workers},
                                        {NULL, NULL}};
     ctl_t ctl = {.json = 0};
     int rc;

@@ -297,6 +297,58 @@ static void test_media_commands(void)
     CHECK(err_has("{\"error\":{\"code\":\"not_found\""));
 }
 
+static void test_pipeline_commands(void)
+{
+    json_t *list;
+
+    CHECK_INT(CTL("pipeline", "list"), 0);
+    CHECK(out_has("audio") && out_has("video") && out_has("package_first"));
+    CHECK_INT(CTL("pipeline", "show", "video"), 0);
+    CHECK(out_has("encode_first") && out_has("HOLDS") && out_has("\"max\": 51"));
+    CHECK_INT(CTL("pipeline", "show", "video", "--json"), 0);
+    list = json_loads(scratch_last.out, 0, NULL);
+    CHECK_INT(json_array_size(list), 7);
+    CHECK_INT(json_object_size(json_object_get(json_array_get(list, 0), "params_schema")), 12);
+    json_decref(list);
+    CHECK_INT(CTL("pipeline", "set", "audio", "audio", "{\"bitrate\": 320}"), 0);
+    CHECK_STR(scratch_sql("SELECT params FROM media.pipeline_steps WHERE pipeline = 'audio'"),
+              "{\"format\": \"mp3\", \"bitrate\": 320}");
+    CHECK(out_has("pipeline audio, step audio: {\"format\""));
+    CHECK_INT(CTL("pipeline", "set", "audio", "audio", "{\"bitrate\": 7}"), 1);
+    CHECK(err_has("params.bitrate: 7 is outside 8..512"));
+    CHECK_INT(CTL("pipeline", "set", "audio", "audio", "{\"crf\": 7}", "--json"), 1);
+    CHECK(err_has("\"code\":\"params_invalid\""));
+    CHECK_INT(CTL("pipeline", "set", "audio", "audio", "{\"bitrate\": null}", "--json"), 0);
+    list = json_loads(scratch_last.out, 0, NULL);
+    CHECK_INT(json_object_size(json_object_get(list, "params")), 1);
+    json_decref(list);
+    CHECK_INT(CTL("pipeline", "set", "audio", "video", "{}"), 3);
+    CHECK_INT(CTL("pipeline", "show", "none"), 3);
+    CHECK_INT(CTL("pipeline", "set", "audio", "audio", "[]"), 2);
+    CHECK_INT(CTL("pipeline", "set", "audio", "audio", "{"), 2);
+    CHECK_INT(CTL("pipeline", "set", "audio", "audio"), 2);
+    CHECK_INT(CTL("pipeline", "show"), 2);
+    CHECK_INT(CTL("pipeline", "list", "x"), 2);
+    CHECK_INT(CTL("pipeline"), 2);
+}
+
+static void test_workers_are_listed(void)
+{
+    json_t *list;
+
+    CHECK_INT(CTL("workers"), 0);
+    CHECK(out_has("WORKER") && !out_has("box:1"));
+    (void)scratch_sql("SELECT media.worker_seen('box:1', 'media-transcoder', 'long', 60)");
+    CHECK_INT(CTL("workers"), 0);
+    CHECK(out_has("box:1") && out_has("long"));
+    CHECK_INT(CTL("workers", "--json"), 0);
+    list = json_loads(scratch_last.out, 0, NULL);
+    CHECK_INT(json_array_size(list), 1);
+    CHECK(json_is_null(json_object_get(json_array_get(list, 0), "job")));
+    json_decref(list);
+    CHECK_INT(CTL("workers", "x"), 2);
+}
+
 static void test_usage_and_no_database(void)
 {
     char *port = getenv("PGPORT") != NULL ? strdup(getenv("PGPORT")) : NULL;
@@ -347,6 +399,8 @@ int main(void)
     test_user_quota_sets_and_shows();
     test_job_commands();
     test_media_commands();
+    test_pipeline_commands();
+    test_workers_are_listed();
     test_usage_and_no_database();
     scratch_close();
     return test_report();

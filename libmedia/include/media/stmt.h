@@ -151,6 +151,10 @@
       "SELECT code, outbox FROM media.job_fail($1::uuid, $2::bigint, $3::boolean, $4, $5)")        \
     /* id, fence: given back on drain, the attempt does not count -> code, outbox */               \
     X(JOB_RELEASE, 2, "SELECT code, outbox FROM media.job_release($1::uuid, $2::bigint)")          \
+    /* worker name, program, queue, seconds that this holds */                                     \
+    X(WORKER_SEEN, 4, "SELECT media.worker_seen($1, $2, $3, $4::int)")                             \
+    /* worker name */                                                                              \
+    X(WORKER_GONE, 1, "SELECT media.worker_gone($1)")                                              \
     /* ---- notifier: as the JOB statements, of the queue notify alone ---- */                     \
     /* worker name, lease seconds -> columns of JOB_CLAIM */                                       \
     X(NOTIFY_CLAIM, 2,                                                                             \
@@ -189,6 +193,8 @@
     X(JANITOR_STRAYS_GONE, 1, "SELECT media.janitor_strays_gone($1)")                              \
     /* -> n expired sessions deleted */                                                            \
     X(JANITOR_SESSIONS, 0, "SELECT media.janitor_sessions()")                                      \
+    /* -> n workers forgotten that ended without a word */                                         \
+    X(JANITOR_WORKERS, 0, "SELECT media.janitor_workers()")                                        \
     /* ---- mediactl ---- */                                                                       \
     /* email, password hash, roles "{user}" -> code (ok, conflict), id */                          \
     X(CTL_USER_ADD, 3, "SELECT code, id FROM media.ctl_user_add($1, $2, $3::text[])")              \
@@ -215,7 +221,26 @@
     /* media id -> media (JSON); no row: not found */                                              \
     X(CTL_MEDIA_SHOW, 1, "SELECT media FROM media.ctl_media_show($1::uuid)")                       \
     /* media id -> code (ok, not_found) */                                                         \
-    X(CTL_MEDIA_RM, 1, "SELECT code FROM media.ctl_media_rm($1::uuid)")
+    X(CTL_MEDIA_RM, 1, "SELECT code FROM media.ctl_media_rm($1::uuid)")                            \
+    /* -> name, steps (list), main_step, description */                                            \
+    X(CTL_PIPELINE_LIST, 0,                                                                        \
+      "SELECT name, steps, main_step, description FROM media.ctl_pipeline_list()")                 \
+    /* name -> step, queue, depends_on (list), priority, max_attempts, fan_out, params (JSON),     \
+     * params_schema (JSON); no row: not found, or without steps */                                \
+    X(CTL_PIPELINE_SHOW, 1,                                                                        \
+      "SELECT step, queue, depends_on, priority, max_attempts, fan_out, params, params_schema "    \
+      "FROM media.ctl_pipeline_show($1)")                                                          \
+    /* name -> step, param, holds (JSON|null), rule (JSON) */                                      \
+    X(CTL_PIPELINE_PARAMS, 1,                                                                      \
+      "SELECT step, param, holds, rule FROM media.ctl_pipeline_params($1)")                        \
+    /* name, step, params JSON (null takes one away) -> code (ok, not_found, params_invalid),      \
+     * detail, params (JSON): those that hold now */                                               \
+    X(CTL_PIPELINE_SET, 3,                                                                         \
+      "SELECT code, detail, params FROM media.ctl_pipeline_set($1, $2, $3::jsonb)")                \
+    /* -> name, program, queue, since, job|null, media_id, step, progress, job_since */            \
+    X(CTL_WORKERS, 0,                                                                              \
+      "SELECT name, program, queue, since, job, media_id, step, progress, job_since "              \
+      "FROM media.ctl_workers()")
 
 enum media_stmt {
 #define X(name, nparams, text) MEDIA_STMT_##name,

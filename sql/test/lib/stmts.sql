@@ -13,10 +13,11 @@ UPDATE test.stmts SET function = (regexp_match(text, 'media\.(\w+)\('))[1];
 CREATE TABLE test.roles (role text, section text);
 INSERT INTO test.roles VALUES ('media_gateway', 'gateway'), ('media_worker', 'workers'), ('media_notifier', 'notifier'),
   ('media_janitor', 'janitor'), ('media_ctl', 'mediactl');
--- every program publishes, so every one marks what it has sent
+-- every program publishes, so every one marks what it has sent; the notifier is a worker
 CREATE VIEW test.uses AS
   SELECT r.role, s.name, s.nparams, s.text, s.function
-    FROM test.roles r JOIN test.stmts s ON s.section IN (r.section, 'all') OR s.name = 'OUTBOX_SENT';
+    FROM test.roles r JOIN test.stmts s ON s.section IN (r.section, 'all') OR s.name = 'OUTBOX_SENT'
+                       OR (r.role = 'media_notifier' AND s.name LIKE 'WORKER%');
 
 -- The SQLSTATE that a statement ends with in a session, 00000 when it succeeds; nothing of it stays.
 CREATE FUNCTION test.outcome(p_session text, p_sql text) RETURNS text LANGUAGE plpgsql AS $$
