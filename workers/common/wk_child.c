@@ -143,17 +143,15 @@ static int complete(child_job_t *c, json_t *result)
                : 0;
 }
 
-static json_t *start_document(const child_job_t *c)
+static json_t *start_document(const child_job_t *c, json_t *policy)
 {
     const wk_job_t *job = c->job;
     json_t *doc = json_pack("{s:s,s:I,s:I,s:s?}", "step", job->step, "size", (json_int_t)job->size,
                             "kept", (json_int_t)c->kept, "name", job->name);
 
-    if (doc != NULL && json_object_set(doc, "params", job->params) != 0) {
-        json_decref(doc);
-        return NULL;
-    }
-    if (doc != NULL && job->range != NULL && json_object_set(doc, "range", job->range) != 0) {
+    if (doc != NULL && (json_object_set(doc, "params", job->params) != 0 ||
+                        (policy != NULL && json_object_set(doc, "limits", policy) != 0) ||
+                        (job->range != NULL && json_object_set(doc, "range", job->range) != 0))) {
         json_decref(doc);
         return NULL;
     }
@@ -174,7 +172,7 @@ static enum wk_end run_on(child_job_t *c, const wk_child_limits_t *limits, wk_ou
                       .beat = on_beat,
                       .output = on_output,
                       .data = c};
-    json_t *start = start_document(c);
+    json_t *start = start_document(c, limits->policy);
 
     host.start = start;
     source.size = last != NULL ? last->at + last->size : 0;

@@ -18,8 +18,8 @@
 
 enum wk_frame {
     /* parent -> child */
-    WK_F_START, /* JSON {"step":...,"size":n,"kept":n,"params":{...},"name":...,"range":...}; off =
-                   uid to become, -1: none */
+    WK_F_START, /* JSON {"step":...,"size":n,"kept":n,"params":{...},"name":...,"range":...,
+                   "limits":{...}}; off = uid to become, -1: none */
     WK_F_DATA,  /* off, bytes (fewer than asked only at the end of the input or output) */
     /* child -> parent */
     WK_F_READ,     /* off, payload = uint32 length wanted of the input; behind its `size` bytes
@@ -49,10 +49,12 @@ typedef struct {
     int cpu_s;            /* RLIMIT_CPU */
     int wall_s;           /* time the child itself takes; waiting for S3 does not count */
     int stall_s;          /* no frame from the child this long: killed */
+    json_t *policy;       /* START's "limits", borrowed; NULL: none */
 } wk_child_limits_t;
 
 /* [thread] Runs the child on the job's input and uploads its outputs; fills out like an engine's
- * run(). Death by signal, limit or stall becomes an outcome with a cause, never our own death. */
+ * run(). Death by signal, limit or stall becomes an outcome
+ * with a cause, never our own death. */
 enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
                          wk_outcome_t *out);
 
@@ -82,6 +84,7 @@ typedef struct {
     const char *name;
     json_t *params;
     json_t *range;
+    json_t *limits; /* the operator's, of what a file may be */
 } wk_child_input_t;
 void wk_child_main(void (*warm)(void), int (*work)(wk_peer_t *peer, const wk_child_input_t *in))
     __attribute__((noreturn));

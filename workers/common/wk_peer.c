@@ -189,6 +189,7 @@ static json_t *read_start(wk_peer_t *p, uint32_t len, wk_child_input_t *in)
         in->name = json_string_value(json_object_get(doc, "name"));
         in->params = json_object_get(doc, "params");
         in->range = json_object_get(doc, "range");
+        in->limits = json_object_get(doc, "limits");
     } else {
         json_decref(doc);
         doc = NULL;

@@ -8,7 +8,7 @@
 #include "vd_synth.h"
 
 /* Fails as expected, or prints why not. */
-static void expect(clip_t *c, const char *name, const vd_limits_t *limits, const char *code,
+static void expect(clip_t *c, const char *name, const tc_limits_t *limits, const char *code,
                    const char *words)
 {
     const vd_source_t source = clip_source(c);
@@ -216,15 +216,16 @@ static void test_vd_index_limits_are_named(void)
 {
     static const synth_t film = {"film", "mp4", "mpeg4", "", "", 320, 180, 100, 0, 0, 0, 0};
     static const struct {
-        vd_limits_t limits;
+        tc_limits_t limits;
         const char *words;
     } cases[] = {
-        {{3, 1 << 20, 1000, 100}, "4 seconds long; the limit is 3"},
-        {{100, 57599, 1000, 100}, "320x180 = 57600 pixels; the limit is 57599"},
-        {{100, 1 << 20, 99, 100}, "100 pictures; the limit is 99"},
-        {{100, 1 << 20, 1000, 0}, "1 tracks; the limit is 0"},
+        {{3, 1 << 20, 1000, 100, NULL}, "4 seconds long; the limit is 3"},
+        {{100, 57599, 1000, 100, NULL}, "320x180 = 57600 pixels; the limit is 57599"},
+        {{100, 1 << 20, 99, 100, NULL}, "100 pictures; the limit is 99"},
+        {{100, 1 << 20, 1000, 0, NULL}, "1 tracks; the limit is 0"},
+        {{100, 1 << 20, 1000, 100, "h264,aac"}, "coded as mpeg4; allowed are: h264,aac."},
     };
-    const vd_limits_t enough = {4, 57600, 100, 1};
+    const tc_limits_t enough = {4, 57600, 100, 1, "h264,mpeg4"};
     tc_fail_t f = {{0}, {0}, 0};
     vd_indexed_t x;
     vd_source_t source;
@@ -242,7 +243,7 @@ static void test_vd_index_limits_are_named(void)
 
 static void test_vd_index_sound_alone_is_no_video(void)
 {
-    const vd_limits_t limits = VD_LIMITS_DEFAULT;
+    const tc_limits_t limits = TC_LIMITS_DEFAULT;
     static const char *const names[] = {"audio_only_named.mp4", "ax_eac3_51.mp4"};
     clip_t c;
 
@@ -262,7 +263,7 @@ static ssize_t broken_read(void *ctx, int64_t off, void *dst, size_t len)
 /* An object store that fails is no fault of the file. */
 static void test_vd_index_lost_source_is_ours(void)
 {
-    const vd_limits_t limits = VD_LIMITS_DEFAULT;
+    const tc_limits_t limits = TC_LIMITS_DEFAULT;
     tc_fail_t f = {{0}, {0}, 0};
     vd_source_t source;
     vd_indexed_t x;
@@ -335,7 +336,7 @@ static void test_vd_index_broken_files_have_a_cause(void)
         {"zip_as.mp4", "unreadable_media", "no video or sound"},
         {"bomb_header_60000x60000.png", "unsupported_format", "picture"},
     };
-    const vd_limits_t limits = VD_LIMITS_DEFAULT;
+    const tc_limits_t limits = TC_LIMITS_DEFAULT;
     char path[512];
     clip_t c;
     DIR *d;

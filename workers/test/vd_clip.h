@@ -188,7 +188,7 @@ static inline void clip_decode(clip_t *c, int track, clip_decoded_t *out)
 /* Indexes the clip and passes the index through its serialized form. 0 or -1. */
 static inline int clip_index(clip_t *c, vd_indexed_t *x, tc_fail_t *f)
 {
-    const vd_limits_t limits = VD_LIMITS_DEFAULT;
+    const tc_limits_t limits = TC_LIMITS_DEFAULT;
     const vd_source_t source = clip_source(c);
     media_vindex_t again;
     media_buf_t buf;

@@ -11,6 +11,7 @@
 
 #define OUTPUT_BYTES (20ll << 30)
 #define STALL_S 60
+#define SMALL_MEMORY (1ll << 30) /* of steps that do not encode video */
 #define CPU_BASE_S 600
 #define CPU_PER_MIB_S 10
 #define CPU_PER_SECOND_S 120 /* of video: a ladder up to 2160p by the slowest preset */
@@ -18,15 +19,13 @@
 
 typedef struct {
     const char *step;
-    int64_t memory_bytes;
-    int by_range; /* work grows with the range's seconds, not with the file */
+    int by_range; /* encodes video: work grows with the range's seconds, not with the file */
     int is_video;
 } step_t;
 
-static const step_t steps[] = {{"audio", 1ll << 30, 0, 0},        {"index", 1ll << 30, 0, 1},
-                               {"sound", 1ll << 30, 0, 1},        {"text", 1ll << 30, 0, 1},
-                               {"encode_first", 3ll << 30, 1, 1}, {"encode", 3ll << 30, 1, 1},
-                               {"mp4", 1ll << 30, 0, 1}};
+static const step_t steps[] = {{"audio", 0, 0}, {"index", 0, 1},        {"sound", 0, 1},
+                               {"text", 0, 1},  {"encode_first", 1, 1}, {"encode", 1, 1},
+                               {"mp4", 0, 1}};
 
 static const step_t *step_find(const char *name)
 {
@@ -49,21 +48,34 @@ static int64_t cpu_of(const step_t *s, const wk_job_t *job)
     return seconds < 0 || seconds > CPU_MAX_S ? CPU_MAX_S : CPU_BASE_S + seconds * CPU_PER_SECOND_S;
 }
 
+/* What tc_limits_read() reads. */
+static json_t *policy(const wk_conf_t *conf)
+{
+    return json_pack("{s:i,s:i,s:i,s:i,s:s*}", "duration_s", conf->limit_duration_s, "pixels",
+                     conf->limit_pixels, "frames", conf->limit_frames, "streams",
+                     conf->limit_streams, "codecs", conf->limit_codecs);
+}
+
 static enum wk_end run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
 {
     const step_t *s = step_find(job->step);
+    int64_t memory_bytes = (int64_t)ctx->conf->child_memory_mib << 20;
     wk_child_limits_t limits = {.output_bytes = OUTPUT_BYTES, .stall_s = STALL_S};
+    enum wk_end end;
     int64_t cpu_s;
 
     if (s == NULL) {
         return package_run(ctx, job, out);
     }
     cpu_s = cpu_of(s, job);
-    limits.memory_bytes = s->memory_bytes;
+    limits.memory_bytes = s->by_range || memory_bytes < SMALL_MEMORY ? memory_bytes : SMALL_MEMORY;
     limits.cpu_s = (int)(cpu_s < CPU_MAX_S ? cpu_s : CPU_MAX_S);
     limits.wall_s = 3 * limits.cpu_s;
-    return strcmp(job->step, "mp4") == 0 ? ladder_file_run(ctx, job, &limits, out)
-                                         : wk_child_run(ctx, job, &limits, out);
+    limits.policy = policy(ctx->conf);
+    end = strcmp(job->step, "mp4") == 0 ? ladder_file_run(ctx, job, &limits, out)
+                                        : wk_child_run(ctx, job, &limits, out);
+    json_decref(limits.policy);
+    return end;
 }
 
 static int work(wk_peer_t *peer, const wk_child_input_t *in)

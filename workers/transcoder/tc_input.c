@@ -74,13 +74,14 @@ static int open_decoder(tc_input_t *in, const AVCodec *codec, tc_fail_t *f)
     return rc < 0 ? tc_fail_av(f, rc, "The sound track cannot be decoded") : 0;
 }
 
-int tc_input_open(tc_input_t *in, const vd_source_t *source, int track, const char *target,
-                  tc_fail_t *f)
+int tc_input_open(tc_input_t *in, const vd_source_t *source, const tc_limits_t *limits, int track,
+                  const char *target, tc_fail_t *f)
 {
     const AVCodec *codec = NULL;
 
     memset(in, 0, sizeof(*in));
     in->target = target;
+    in->limits = *limits;
     in->packet = av_packet_alloc();
     if (in->packet == NULL) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
@@ -88,9 +89,10 @@ int tc_input_open(tc_input_t *in, const vd_source_t *source, int track, const ch
     return vd_io_open(&in->io, source, f) != 0 ||
                    tc_container_open(&in->io, 0, &in->format, f) != 0 ||
                    tc_container_streams(in->format, &in->io, f) != 0 ||
-                   tc_container_limits(in->format, source->size, TC_STREAMS_MAX, TC_DURATION_MAX_S,
-                                       f) != 0 ||
+                   tc_container_limits(in->format, source->size, limits->streams,
+                                       limits->duration_s, f) != 0 ||
                    choose_stream(in, track, &codec, f) != 0 ||
+                   tc_limits_codec(limits, in->stream->codecpar, "sound", f) != 0 ||
                    tc_container_whole(in->format, &in->io, f) != 0 ||
                    open_decoder(in, codec, f) != 0
                ? -1

@@ -3,11 +3,13 @@
 #define TC_INPUT_H
 
 #include "tc_container.h"
+#include "tc_limits.h"
 
 #define TC_TRACK_ANY (-1)
 
 typedef struct {
     const char *target;
+    tc_limits_t limits;
     vd_io_t io;
     AVFormatContext *format;
     AVStream *stream; /* the sound track */
@@ -21,8 +23,8 @@ typedef struct {
 
 /* Opens the file and a decoder for its sound track `track`, TC_TRACK_ANY: the best one; target
  * ("mp3") is for texts. 0, or -1 with a cause. */
-int tc_input_open(tc_input_t *in, const vd_source_t *source, int track, const char *target,
-                  tc_fail_t *f);
+int tc_input_open(tc_input_t *in, const vd_source_t *source, const tc_limits_t *limits, int track,
+                  const char *target, tc_fail_t *f);
 /* The next decoded frame: 1; 0 at the end; -1 with a cause. */
 int tc_input_frame(tc_input_t *in, AVFrame *frame, tc_fail_t *f);
 void tc_input_close(tc_input_t *in);

@@ -231,6 +231,7 @@ static int open_pcm(tc_output_t *o, const tc_input_t *in, tc_fail_t *f)
                           .layout = o->encoder->ch_layout,
                           .time_base = in->stream->time_base,
                           .timed = tc_input_timed(in),
+                          .limit_s = in->limits.duration_s,
                           .duration_s = tc_input_duration(in, &exact)};
 
     return tc_pcm_open(&o->pcm, &conf, f);

@@ -102,9 +102,9 @@ static int convert(tc_pcm_t *p, const uint8_t **data, int n, tc_fail_t *f)
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
     p->total += got;
-    if (p->total > (int64_t)TC_DURATION_MAX_S * p->conf.sample_rate) {
-        return tc_fail(f, "limits", "The file is longer than the limit of %d seconds.",
-                       TC_DURATION_MAX_S);
+    if (p->total > p->conf.limit_s * p->conf.sample_rate) {
+        return tc_fail(f, "limits", "The file is longer than the limit of %lld seconds.",
+                       (long long)p->conf.limit_s);
     }
     return 0;
 }

@@ -19,6 +19,7 @@ typedef struct {
     AVRational time_base;
     int timed;
     double duration_s;
+    int64_t limit_s; /* more is refused */
 } tc_pcm_conf_t;
 
 typedef struct {

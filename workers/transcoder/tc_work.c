@@ -126,9 +126,10 @@ static int check_end(work_t *w, tc_fail_t *f)
 static int run(work_t *w, const wk_child_input_t *in, tc_fail_t *f)
 {
     const vd_source_t source = tc_input_source(w->peer, in->size);
+    const tc_limits_t limits = tc_limits_read(in->limits);
 
     if (tc_params_read(in->params, &w->params, f) != 0 ||
-        tc_input_open(&w->in, &source, TC_TRACK_ANY, w->params.format->name, f) != 0) {
+        tc_input_open(&w->in, &source, &limits, TC_TRACK_ANY, w->params.format->name, f) != 0) {
         return -1;
     }
     w->duration_s = tc_input_duration(&w->in, &w->exact);

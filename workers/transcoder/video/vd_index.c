@@ -36,7 +36,8 @@ static AVStream *choose_video(AVFormatContext *s)
     return NULL;
 }
 
-static void choose_others(const AVFormatContext *s, vd_indexed_t *out)
+static int choose_others(const AVFormatContext *s, const tc_limits_t *limits, vd_indexed_t *out,
+                         tc_fail_t *f)
 {
     for (unsigned i = 0; i < s->nb_streams; i++) {
         const AVStream *st = s->streams[i];
@@ -45,15 +46,19 @@ static void choose_others(const AVFormatContext *s, vd_indexed_t *out)
         if (st->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && out->naudio < VD_TRACKS_MAX &&
             st->codecpar->sample_rate > 0 && !tc_stream_encrypted(st) &&
             avcodec_find_decoder(st->codecpar->codec_id) != NULL) {
+            if (tc_limits_codec(limits, st->codecpar, "sound", f) != 0) {
+                return -1;
+            }
             out->audio[out->naudio++] = st->index;
         } else if (st->codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE &&
                    out->ntext < VD_TRACKS_MAX && d != NULL && (d->props & AV_CODEC_PROP_TEXT_SUB)) {
             out->text[out->ntext++] = st->index;
         }
     }
+    return 0;
 }
 
-static int check_video(const AVStream *st, const vd_limits_t *limits, tc_fail_t *f)
+static int check_video(const AVStream *st, const tc_limits_t *limits, tc_fail_t *f)
 {
     const AVCodecParameters *par;
     char tag[AV_FOURCC_MAX_STRING_SIZE];
@@ -74,6 +79,9 @@ static int check_video(const AVStream *st, const vd_limits_t *limits, tc_fail_t 
         return tc_fail(f, "limits", "The video has %dx%d = %lld pixels; the limit is %lld.",
                        par->width, par->height, (long long)par->width * par->height,
                        (long long)limits->pixels);
+    }
+    if (tc_limits_codec(limits, par, "video", f) != 0) {
+        return -1;
     }
     if (par->width <= 0 || par->height <= 0 || par->extradata_size < 0 ||
         par->extradata_size > (int)MEDIA_VINDEX_EXTRADATA_MAX) {
@@ -140,7 +148,7 @@ static int is_mp4(const AVFormatContext *s)
 }
 
 /* By the table where there is a whole one, else by reading the file. */
-static int scan(vd_io_t *io, AVFormatContext **s, const vd_limits_t *limits, media_vindex_t *v,
+static int scan(vd_io_t *io, AVFormatContext **s, const tc_limits_t *limits, media_vindex_t *v,
                 tc_fail_t *f)
 {
     int rc = 0;
@@ -181,7 +189,7 @@ static int order(vd_io_t *io, AVRational fps, vd_indexed_t *out, tc_fail_t *f)
     return vd_io_restart(io, 0, f) != 0 ? -1 : vd_order_by_decoding(io, v, frame_ts, f);
 }
 
-static int check_length(const media_vindex_t *v, const vd_limits_t *limits, tc_fail_t *f)
+static int check_length(const media_vindex_t *v, const tc_limits_t *limits, tc_fail_t *f)
 {
     AVRational tb = {(int)v->tb_num, (int)v->tb_den};
     int64_t s = av_rescale_q(v->end - v->frames[0].pts, tb, (AVRational){1, 1});
@@ -226,7 +234,7 @@ static int prove(const vd_source_t *source, vd_indexed_t *out, tc_fail_t *f)
                : tc_fail(f, why.code, "%s", why.detail);
 }
 
-static int index_file(vd_io_t *io, AVFormatContext **s, const vd_limits_t *limits,
+static int index_file(vd_io_t *io, AVFormatContext **s, const tc_limits_t *limits,
                       vd_indexed_t *out, tc_fail_t *f)
 {
     int64_t size = io->source.size;
@@ -238,10 +246,10 @@ static int index_file(vd_io_t *io, AVFormatContext **s, const vd_limits_t *limit
         return -1;
     }
     st = choose_video(*s);
-    if (check_video(st, limits, f) != 0 || tc_container_whole(*s, io, f) != 0) {
+    if (check_video(st, limits, f) != 0 || tc_container_whole(*s, io, f) != 0 ||
+        choose_others(*s, limits, out, f) != 0) {
         return -1;
     }
-    choose_others(*s, out);
     out->probe = tc_probe(*s);
     out->index.file_size = size;
     fps = st->r_frame_rate.num > 0 ? st->r_frame_rate : st->avg_frame_rate;
@@ -255,7 +263,7 @@ static int index_file(vd_io_t *io, AVFormatContext **s, const vd_limits_t *limit
     return order(io, fps, out, f) != 0 ? -1 : check_length(&out->index, limits, f);
 }
 
-int vd_index(const vd_source_t *source, const vd_limits_t *limits, vd_indexed_t *out, tc_fail_t *f)
+int vd_index(const vd_source_t *source, const tc_limits_t *limits, vd_indexed_t *out, tc_fail_t *f)
 {
     AVFormatContext *s = NULL;
     vd_io_t io;

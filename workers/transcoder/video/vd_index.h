@@ -13,22 +13,9 @@
 #include "media/vindex.h"
 #include "vd_source.h"
 #include "tc_container.h"
+#include "tc_limits.h"
 
 #define VD_TRACKS_MAX 32 /* of a kind; more are not carried over */
-
-/* What is refused, with the limit and the value in the cause. */
-typedef struct {
-    int64_t duration_s;
-    int64_t pixels; /* of one picture */
-    int64_t frames;
-    int streams;
-} vd_limits_t;
-
-#define VD_LIMITS_DEFAULT                                                                          \
-    {                                                                                              \
-        .duration_s = TC_DURATION_MAX_S, .pixels = 8192 * 4352, .frames = MEDIA_VINDEX_FRAMES_MAX, \
-        .streams = TC_STREAMS_MAX                                                                  \
-    }
 
 typedef struct {
     json_t *probe;                    /* of tc_probe */
@@ -40,17 +27,17 @@ typedef struct {
 } vd_indexed_t;
 
 /* 0, or -1 with a cause; to be freed in any case. */
-int vd_index(const vd_source_t *source, const vd_limits_t *limits, vd_indexed_t *out, tc_fail_t *f);
+int vd_index(const vd_source_t *source, const tc_limits_t *limits, vd_indexed_t *out, tc_fail_t *f);
 void vd_indexed_free(vd_indexed_t *x);
 
 /* ---- vd_scan.c ---- */
 
 /* Fills packets, end and plain from the demuxer at its start, which is used up. */
-int vd_scan(vd_io_t *io, AVFormatContext *s, AVStream *st, const vd_limits_t *limits,
+int vd_scan(vd_io_t *io, AVFormatContext *s, AVStream *st, const tc_limits_t *limits,
             media_vindex_t *v, tc_fail_t *f);
 /* As vd_scan without reading the file, by an MP4's sample table: 1, or 0 where it has none that is
  * complete; the demuxer is used up. */
-int vd_scan_table(vd_io_t *io, AVFormatContext *s, AVStream *st, const vd_limits_t *limits,
+int vd_scan_table(vd_io_t *io, AVFormatContext *s, AVStream *st, const tc_limits_t *limits,
                   media_vindex_t *v, tc_fail_t *f);
 
 /* ---- vd_order.c ---- */

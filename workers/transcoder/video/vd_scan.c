@@ -13,7 +13,7 @@
 
 typedef struct {
     vd_io_t *io;
-    const vd_limits_t *limits;
+    const tc_limits_t *limits;
     media_vindex_t *v;
     uint32_t room;
     int as_table; /* hollow: what was read is what the table says */
@@ -172,7 +172,7 @@ static int read_packets(scan_t *s, AVFormatContext *format, AVStream *st, tc_fai
     return bad;
 }
 
-int vd_scan(vd_io_t *io, AVFormatContext *format, AVStream *st, const vd_limits_t *limits,
+int vd_scan(vd_io_t *io, AVFormatContext *format, AVStream *st, const tc_limits_t *limits,
             media_vindex_t *v, tc_fail_t *f)
 {
     scan_t s = {.io = io, .limits = limits, .v = v};
@@ -180,7 +180,7 @@ int vd_scan(vd_io_t *io, AVFormatContext *format, AVStream *st, const vd_limits_
     return read_packets(&s, format, st, f);
 }
 
-int vd_scan_table(vd_io_t *io, AVFormatContext *format, AVStream *st, const vd_limits_t *limits,
+int vd_scan_table(vd_io_t *io, AVFormatContext *format, AVStream *st, const tc_limits_t *limits,
                   media_vindex_t *v, tc_fail_t *f)
 {
     scan_t s = {.io = io, .limits = limits, .v = v, .as_table = 1};

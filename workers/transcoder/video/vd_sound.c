@@ -128,6 +128,7 @@ static int open_output(sound_t *s, tc_fail_t *f)
 {
     int exact;
     tc_pcm_conf_t conf = {.time_base = s->in.stream->time_base,
+                          .limit_s = s->in.limits.duration_s,
                           .timed = tc_input_timed(&s->in),
                           .duration_s = tc_input_duration(&s->in, &exact)};
     int64_t lead;
@@ -292,13 +293,16 @@ static json_t *describe(const sound_t *s)
 
 static int run(sound_t *s, const vd_source_t *source, json_t *tracks, tc_fail_t *f)
 {
+    const tc_limits_t limits = TC_LIMITS_DEFAULT; /* the index step has judged */
+
     s->frame = av_frame_alloc();
     s->block = av_frame_alloc();
     s->packet = av_packet_alloc();
     if (s->frame == NULL || s->block == NULL || s->packet == NULL) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
-    if (tc_input_open(&s->in, source, s->plan->stream, "aac", f) != 0 || convert(s, f) != 0) {
+    if (tc_input_open(&s->in, source, &limits, s->plan->stream, "aac", f) != 0 ||
+        convert(s, f) != 0) {
         return -1;
     }
     if (!s->is_open) {

@@ -95,7 +95,7 @@ static int keep_index(work_t *w, const media_vindex_t *v, tc_fail_t *f)
 
 static int do_index(work_t *w, tc_fail_t *f)
 {
-    const vd_limits_t limits = VD_LIMITS_DEFAULT;
+    const tc_limits_t limits = tc_limits_read(w->in->limits);
     vd_indexed_t x;
     json_t *jobs = NULL;
     int rc = vd_index(&w->source, &limits, &x, f);
