@@ -427,11 +427,15 @@ def stop(name):
     kill(name, signal.SIGTERM)
 
 
+def own_environ(like):
+    """The environment and the program of a running server."""
+    environ = pathlib.Path(f"/proc/{pids(like)[0]}/environ").read_bytes().split(b"\0")
+    return (dict(entry.decode().split("=", 1) for entry in environ if entry), os.readlink(f"/proc/{pids(like)[0]}/exe"))
+
+
 def own_process(like, **env):
     """A process of the test's own: the program of a running server with its environment, changed by `env`."""
-    environ = pathlib.Path(f"/proc/{pids(like)[0]}/environ").read_bytes().split(b"\0")
-    base = dict(entry.decode().split("=", 1) for entry in environ if entry)
-    program = os.readlink(f"/proc/{pids(like)[0]}/exe")
+    base, program = own_environ(like)
     with open(RUN / "log" / f"own-{like}.log", "ab") as log:
         return subprocess.Popen([program], env={**base, **env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
