@@ -53,8 +53,7 @@ typedef struct {
 } wk_child_limits_t;
 
 /* [thread] Runs the child on the job's input and uploads its outputs; fills out like an engine's
- * run(). Death by signal, limit or stall becomes an outcome
- * with a cause, never our own death. */
+ * run(). Death by signal, limit or stall becomes an outcome with a cause, never our own death. */
 enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
                          wk_outcome_t *out);
 

@@ -142,31 +142,36 @@ static const struct {
     {"unknown_type", 77, "{}"},
 };
 
+static const uint32_t ten = 10, most = WK_FRAME_MAX, too_many = WK_FRAME_MAX + 1;
+static const double nan_text = NAN;
+static const struct {
+    const char *what;
+    uint32_t type, len;
+    int64_t off;
+    const void *payload;
+} bad_frames[] = {{"read_negative", WK_F_READ, 4, -1, &ten},
+                  {"read_short", WK_F_READ, 3, 0, &ten},
+                  {"read_huge", WK_F_READ, 4, 0, &too_many},
+                  {"write_huge", WK_F_WRITE, UINT32_MAX, 0, NULL},
+                  {"write_empty", WK_F_WRITE, 0, 0, NULL},
+                  {"progress_nan", WK_F_PROGRESS, 8, 0, &nan_text},
+                  {"output_huge", WK_F_OUTPUT, 1 << 20, 0, NULL},
+                  {"result_huge", WK_F_RESULT, WK_FRAME_MAX + 1, 0, NULL}};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
 static void do_bad_frame(const char *what)
 {
-    uint32_t n = 10;
-    double nan = NAN;
-
-    for (size_t i = 0; i < sizeof(bad_texts) / sizeof(bad_texts[0]); i++) {
+    for (size_t i = 0; i < COUNT(bad_texts); i++) {
         if (strcmp(what, bad_texts[i].what) == 0) {
             raw_text(bad_texts[i].type, bad_texts[i].text);
         }
     }
-    if (strcmp(what, "read_negative") == 0) {
-        raw(WK_F_READ, 4, -1, &n, 4);
-    } else if (strcmp(what, "read_short") == 0) {
-        raw(WK_F_READ, 3, 0, &n, 3);
-    } else if (strcmp(what, "read_huge") == 0) {
-        n = WK_FRAME_MAX + 1;
-        raw(WK_F_READ, 4, 0, &n, 4);
-    } else if (strcmp(what, "write_huge") == 0) {
-        raw(WK_F_WRITE, UINT32_MAX, 0, NULL, 0);
-    } else if (strcmp(what, "write_empty") == 0) {
-        raw(WK_F_WRITE, 0, 0, NULL, 0);
-    } else if (strcmp(what, "progress_nan") == 0) {
-        raw(WK_F_PROGRESS, 8, 0, &nan, 8);
-    } else if (strcmp(what, "json_huge") == 0) {
-        raw(WK_F_RESULT, 1 << 20, 0, NULL, 0);
+    for (size_t i = 0; i < COUNT(bad_frames); i++) {
+        if (strcmp(what, bad_frames[i].what) == 0) {
+            raw(bad_frames[i].type, bad_frames[i].len, bad_frames[i].off, bad_frames[i].payload,
+                bad_frames[i].payload != NULL ? bad_frames[i].len : 0);
+        }
     }
     for (;;) {
         (void)poll(NULL, 0, -1);
@@ -229,17 +234,12 @@ static void forbidden(const char *what)
 static void do_endless(wk_peer_t *p, const char *what)
 {
     volatile unsigned spin = 0;
-    uint32_t n = WK_FRAME_MAX;
 
-    if (strcmp(what, "hang") == 0) {
-        for (;;) {
-            (void)poll(NULL, 0, -1);
-        }
+    while (strcmp(what, "hang") == 0) {
+        (void)poll(NULL, 0, -1);
     }
-    if (strcmp(what, "deaf") == 0) { /* asks and never listens */
-        for (;;) {
-            raw(WK_F_READ, 4, 0, &n, 4);
-        }
+    while (strcmp(what, "deaf") == 0) { /* asks and never listens */
+        raw(WK_F_READ, 4, 0, &most, 4);
     }
     for (;;) {
         for (int i = 0; i < 1000000; i++) {
@@ -397,7 +397,7 @@ static void test_wk_child_forbidden_call_kills(void)
                                         "kill",   "ptrace",  "setuid", "unlink"};
     file_host_t h;
 
-    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+    for (size_t i = 0; i < COUNT(calls); i++) {
         file_host_init(&h, input_fd);
         CHECK_INT(run_arg(&h, "forbidden", calls[i], &usual), WK_RETRY);
         CHECK_STR(h.out.code, "decoder_crashed");
@@ -407,15 +407,14 @@ static void test_wk_child_forbidden_call_kills(void)
 
 static void test_wk_child_bad_frame_rejected(void)
 {
-    static const char *const more[] = {"read_negative", "read_short",   "read_huge", "write_huge",
-                                       "write_empty",   "progress_nan", "json_huge"};
-    size_t n = sizeof(bad_texts) / sizeof(bad_texts[0]);
+    const size_t n = COUNT(bad_texts);
     file_host_t h;
 
-    for (size_t i = 0; i < n + sizeof(more) / sizeof(more[0]); i++) {
+    for (size_t i = 0; i < n + COUNT(bad_frames); i++) {
+        const char *what = i < n ? bad_texts[i].what : bad_frames[i - n].what;
+
         file_host_init(&h, input_fd);
-        CHECK_INT(run_arg(&h, "bad_frame", i < n ? bad_texts[i].what : more[i - n], &usual),
-                  WK_REJECT);
+        CHECK_INT(run_arg(&h, "bad_frame", what, &usual), WK_REJECT);
         CHECK_STR(h.out.code, "decoder_failed");
         CHECK_INT(h.nout, 0);
         file_host_free(&h);
@@ -427,7 +426,7 @@ static void test_wk_child_death_is_an_outcome(void)
     static const char *const ways[] = {"segv", "abort", "close", "exit"};
     file_host_t h;
 
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+    for (size_t i = 0; i < COUNT(ways); i++) {
         CHECK_INT(run_do(&h, ways[i]), WK_RETRY);
         CHECK_STR(h.out.code, "decoder_crashed");
         CHECK(h.out.result == NULL);
@@ -510,30 +509,23 @@ static void test_wk_child_beat_ends_it(void)
 
 static void test_wk_child_storage_failure_is_ours(void)
 {
+    static const struct {
+        int read_rc, output_rc, end;
+        const char *code;
+    } cases[] = {{MEDIA_E_RETRY, 0, WK_RETRY, "storage_unavailable"},
+                 {MEDIA_E_GONE, 0, WK_REJECT, "input_missing"},
+                 {0, MEDIA_E_RETRY, WK_RETRY, "storage_unavailable"},
+                 {0, MEDIA_E_GONE, WK_LOST, ""}};
     file_host_t h;
 
-    file_host_init(&h, input_fd);
-    h.read_rc = MEDIA_E_RETRY;
-    CHECK_INT(run_arg(&h, "copy", "", &usual), WK_RETRY);
-    CHECK_STR(h.out.code, "storage_unavailable");
-    file_host_free(&h);
-
-    file_host_init(&h, input_fd);
-    h.read_rc = MEDIA_E_GONE;
-    CHECK_INT(run_arg(&h, "copy", "", &usual), WK_REJECT);
-    CHECK_STR(h.out.code, "input_missing");
-    file_host_free(&h);
-
-    file_host_init(&h, input_fd);
-    h.output_rc = MEDIA_E_RETRY;
-    CHECK_INT(run_arg(&h, "copy", "", &usual), WK_RETRY);
-    CHECK_STR(h.out.code, "storage_unavailable");
-    file_host_free(&h);
-
-    file_host_init(&h, input_fd);
-    h.output_rc = MEDIA_E_GONE;
-    CHECK_INT(run_arg(&h, "copy", "", &usual), WK_LOST);
-    file_host_free(&h);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        file_host_init(&h, input_fd);
+        h.read_rc = cases[i].read_rc;
+        h.output_rc = cases[i].output_rc;
+        CHECK_INT(run_arg(&h, "copy", "", &usual), cases[i].end);
+        CHECK_STR(h.out.code, cases[i].code);
+        file_host_free(&h);
+    }
 }
 
 static void test_wk_child_missing_binary_is_ours(void)
