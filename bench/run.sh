@@ -17,7 +17,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 . "$ROOT/bench/lib/results.sh"
 
 # in the order of RESULTS.md
-ALL=(upload form tusd small memory download auth transcode conversions video-quality)
+ALL=(upload form tusd small memory download auth transcode conversions ladder scaling firstplay moviepy video-quality)
 OUT=$ROOT/build/bench
 
 system_down() {
@@ -50,7 +50,7 @@ system_up() {
 measure() { # NAME; in a subshell, for its system's environment
     # shellcheck disable=SC1091
     . "$RUN/env"
-    export MEDIA_CLIP=$CLIP MEDIA_MODULE=$BUILD/lib/ngx_http_media_module.so MEDIA_TUSD
+    export MEDIA_CACHE=$CACHE MEDIA_CLIP=$CLIP MEDIA_MODULE=$BUILD/lib/ngx_http_media_module.so MEDIA_TUSD
     MEDIA_TUSD=$(gotool_bin tusd)
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/bench/lib:$ROOT/e2e \
         /usr/bin/python3 "$ROOT/bench/$1.py" >"$OUT/$1.tables"

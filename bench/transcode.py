@@ -39,11 +39,14 @@ class Pairs:
         pages = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"media/{self.media}/")["Contents"]
         return sum(o["Size"] for o in pages if not o["Key"].endswith("/original")) / 1e6
 
-    def theirs(self):
-        """Of the object the last upload has left."""
+    def urls(self, target):
+        """Of the object the last upload has left, and of one to be made."""
         key = e2e.value("SELECT object_key FROM media.media WHERE id = %s", self.media)
-        source, target = (self.s3.generate_presigned_url(action, Params={"Bucket": BUCKET, "Key": k})
-                          for action, k in (("get_object", key), ("put_object", "bench/audio.mp3")))
+        return [self.s3.generate_presigned_url(action, Params={"Bucket": BUCKET, "Key": k})
+                for action, k in (("get_object", key), ("put_object", target))]
+
+    def theirs(self):
+        source, target = self.urls("bench/audio.mp3")
         out = bench.DATA / "audio.mp3"
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
@@ -55,10 +58,16 @@ class Pairs:
                 "output": out.stat().st_size / 1e6}
 
 
-def main():
+def begin():
+    """With a first job done."""
     e2e.up("workers", WORKERS="1")
     pairs = Pairs()
     pairs.ours()
+    return pairs
+
+
+def main():
+    pairs = begin()
     series = bench.in_turn({"job": pairs.ours, "ffmpeg + curl": pairs.theirs})
     bench.table(["way", "wall s", "CPU s", "mp3 MB"],
                 [[name] + [bench.spread(figures[key]) for key in ("wall", "cpu", "output")]
