@@ -46,7 +46,7 @@ system_up() {
 
 # ---- suites ----
 
-units() { ctest --test-dir "$ROOT/build/asan" -V --timeout 120 -j"$(nproc)" --no-tests=ignore; }
+units() { ctest --test-dir "$ROOT/build/asan" -V --timeout "${UNIT_SECONDS:-240}" -j"$(nproc)" --no-tests=ignore; }
 
 sql() { [ ! -x sql/test/run.sh ] || sql/test/run.sh; }
 

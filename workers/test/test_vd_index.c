@@ -279,11 +279,11 @@ static void test_vd_index_lost_source_is_ours(void)
     synth_free(&c);
 }
 
-static double now_s(void)
+static double cpu_s(void)
 {
     struct timespec t;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -294,7 +294,7 @@ static void survive(clip_t *c, const char *name)
     AVFrame *frame = av_frame_alloc();
     tc_fail_t f = {{0}, {0}, 0};
     vd_range_t *r = NULL;
-    double began = now_s();
+    double began = cpu_s();
     uint32_t number, got = 0;
     vd_indexed_t x;
     int rc = clip_index(c, &x, &f);
@@ -310,9 +310,9 @@ static void survive(clip_t *c, const char *name)
     } else {
         CHECK_INT(got, x.index.nframes);
     }
-    printf("# %-48s %5.2f s, %s%s\n", name, now_s() - began, rc != 0 ? f.code : "decoded",
+    printf("# %-48s %5.2f s, %s%s\n", name, cpu_s() - began, rc != 0 ? f.code : "decoded",
            rc == 0 && vd_range_stats(r)->repaired > 0 ? ", with repairs" : "");
-    CHECK(now_s() - began < 60);
+    CHECK(cpu_s() - began < 60);
     vd_range_close(r);
     vd_indexed_free(&x);
     av_frame_free(&frame);

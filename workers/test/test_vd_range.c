@@ -1,5 +1,6 @@
 /* Ranges of every shared clip, joined, are the decode of the whole file, picture by picture. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "vd_clip.h"
 #include "vd_entry.h"
@@ -180,8 +181,11 @@ static void compare(clip_t *c, const char *name, int jumps)
     vd_indexed_free(&x);
 }
 
+#define BYTES_MAX 600000 /* of a clip, unless all are asked for: the others take minutes */
+
 static void test_vd_range_union_is_the_whole_decode(void)
 {
+    int is_all = getenv("MEDIA_ALL_CLIPS") != NULL;
     char path[512];
     clip_t c;
 
@@ -191,7 +195,11 @@ static void test_vd_range_union_is_the_whole_decode(void)
             printf("# skipped: %s\n", clips[i]);
             continue;
         }
-        compare(&c, clips[i], 0);
+        if (!is_all && c.size > BYTES_MAX) {
+            printf("# skipped: %s (MEDIA_ALL_CLIPS=1 takes all)\n", clips[i]);
+        } else {
+            compare(&c, clips[i], 0);
+        }
         clip_close(&c);
     }
 }
