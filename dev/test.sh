@@ -46,6 +46,7 @@ system_up() {
 
 # ---- suites ----
 
+export LSAN_OPTIONS=suppressions=$ROOT/dev/lsan.supp
 units() { ctest --test-dir "$ROOT/build/asan" -V --timeout "${UNIT_SECONDS:-240}" -j"$(nproc)" --no-tests=ignore; }
 
 sql() { [ ! -x sql/test/run.sh ] || sql/test/run.sh; }
@@ -70,7 +71,6 @@ test_nginx() ( # release|asan [hup|leaks]
     hup) export TEST_NGINX_USE_HUP=1 ;;
     leaks)
         export ASAN_OPTIONS=${ASAN_OPTIONS/detect_leaks=0/detect_leaks=1:fast_unwind_on_malloc=0}
-        export LSAN_OPTIONS=suppressions=$ROOT/dev/lsan.supp
         ;;
     esac
     # one prove each: they wait more than they work, and one that bails out must not end the others

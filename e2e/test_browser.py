@@ -50,7 +50,8 @@ def films():
     """[(name, media, playback link)] of every clip."""
     user = User()
     clips = [looped(20)] + [pathlib.Path(p) for p in os.environ.get("MEDIA_BROWSER_CLIPS", "").split(":") if p]
-    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": json.dumps({"preset": "superfast", "segment_s": 2})})
+    params = json.dumps({"preset": "superfast", "segment_s": 2})
+    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": params})
     begun = [(clip.stem, user.upload(clip, query=query)) for clip in clips]
     found = []
     for name, media_id in begun:
@@ -129,7 +130,8 @@ def offset(player, title):
     video, audio = state["video"][0][0], state["audio"][0][0]
     note(f"{title}: in the buffers pictures begin at {video * 1000:.1f} ms, sound at {audio * 1000:.1f} ms;"
          f" the first picture shown is that of {state['firstPicture'] * 1000:.1f} ms")
-    check(abs(video - audio) <= 0.02 and abs(state["firstPicture"] - video) <= 0.02, f"{title}: sound and pictures begin together", state)
+    check(abs(video - audio) <= 0.02 and abs(state["firstPicture"] - video) <= 0.02,
+          f"{title}: sound and pictures begin together", state)
 
 
 def run(kind):

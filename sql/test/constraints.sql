@@ -29,6 +29,7 @@ INSERT INTO test.good
   ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now(), 'look_again', false)),
   ('outbox', jsonb_build_object('id', 1000000, 'queue', 'dead', 'job_id', :'job', 'message', '{}', 'retry_at', now())),
   ('job_moves', '{"old": "succeeded", "new": "queued"}'),
+  ('workers', jsonb_build_object('name', 'w', 'program', 'p', 'queue', 'short', 'started_at', now(), 'alive_until', now())),
   ('pipelines', '{"name": "p", "description": "d", "main_step": "s"}'),
   ('pipeline_steps', '{"pipeline": "one", "step": "s", "queue": "notify", "depends_on": [], "params": {}, "params_schema": {},
      "max_attempts": 1, "priority": 0, "fan_out": false}')) t (name, row);
@@ -189,7 +190,7 @@ SELECT refuses('segments_job_id_fkey', field('job_id', :'unknown'));
 SELECT refuses('segments_pkey', field('object_key', 'other'), '{}');
 SELECT refuses('segments_object_key_key', '{"number": 1}', '{}');
 
--- objects, outbox
+-- objects, outbox, workers
 SELECT refuses('objects_state_check', field('state', 'lost'));
 SELECT refuses('objects_check', field('job_id', :'job'));
 SELECT refuses('objects_check', '{"fence": 1}');
@@ -197,6 +198,7 @@ SELECT takes('objects', field('job_id', :'job') || '{"fence": 1}');
 SELECT refuses('objects_pkey', '{}', '{}');
 SELECT refuses('outbox_queue_check', field('queue', 'other'));
 SELECT refuses('outbox_pkey', '{}', '{}');
+SELECT refuses('workers_pkey', '{}', '{}');
 
 -- none forgotten
 SELECT set_eq('SELECT name FROM test.fired',
