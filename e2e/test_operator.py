@@ -13,7 +13,8 @@ import time
 import urllib.parse
 import urllib.request
 
-from lib import (RUN, User, check, clip, janitor_pass, looped, main, nothing_left, own_environ, servers, sql, stop, up, value,
+from lib import (RUN, User, check, clip, janitor_pass, looped, main, nothing_left, own_environ, servers, sql, stop, up,
+                 value,
                  wait)
 
 FAST = {"preset": "ultrafast", "rungs": [144, 240]}
@@ -71,11 +72,13 @@ def test_defaults_of_a_pipeline():
     try:
         media = user.settled(user.upload(clip(), query="?pipeline=video"), 300)
         sizes = sorted(sql("SELECT name FROM media.tracks WHERE media_id = %s AND info ->> 'kind' = 'video'", media["id"]))
-        check(media["state"] == "ready" and sizes == [("144p",), ("240p",)], "the ladder is that of the default", (media, sizes))
+        check(media["state"] == "ready" and sizes == [("144p",), ("240p",)], "the ladder is that of the default",
+              (media, sizes))
         own = {"rungs": [{"height": 200, "kbps": 90, "crf": 40}], "segment_s": 2, "threads": 2, "audio_kbps": 64}
         media = user.settled(user.upload(clip(), query=query("video", **own)), 300)
         tracks = dict(sql("SELECT name, info FROM media.tracks WHERE media_id = %s", media["id"]))
-        check(media["state"] == "ready" and sorted(tracks) == ["200p", "audio-1"], "a ladder of the upload's own", (media, tracks))
+        check(media["state"] == "ready" and sorted(tracks) == ["200p", "audio-1"], "a ladder of the upload's own",
+              (media, tracks))
         spans = sql("SELECT range FROM media.jobs WHERE media_id = %s AND step = 'encode_first'", media["id"])[0][0]
         check(spans["threads"] == 2 and spans["preset"] == "ultrafast" and spans["rungs"][0]["crf"] == 40
               and spans["rungs"][0]["maxrate"] == 135000, "whose numbers the encoder gets", spans)
@@ -87,7 +90,8 @@ def test_defaults_of_a_pipeline():
                          ({"rungs": [{"height": 500}]}, "params.rungs[0].kbps: is missing"),
                          ({"crf": 99}, "params.crf: 99 is outside 0..51")):
         answer = user.put(clip(), query=query("video", **params))
-        check(answer.status == 422 and answer.json["code"] == "params_invalid" and said in answer.json["detail"], said, answer)
+        check(answer.status == 422 and answer.json["code"] == "params_invalid" and said in answer.json["detail"],
+              said, answer)
         answer = user.post_form(clip().read_bytes(), pipeline="video", params=json.dumps(params))
         check(answer.status == 422 and said in answer.json["detail"], f"in a form: {said}", answer)
     janitor_pass()
@@ -118,10 +122,12 @@ def test_limits_of_files():
 
 
 def test_child_from_outside():
-    """the process that reads a client's bytes, looked at while it works: no secret, no file, no right, limits as configured"""
+    """the process that reads a client's bytes, looked at while it works: no secret, no file, no right, limits as set"""
     user = User()
-    for server, pipeline, mib, params in (("transcoder-1", "audio", 512, {}), ("encoder-1", "video", 512, {"preset": "slow"})):
-        with only(("transcoder-1", {"MEDIA_CHILD_MEMORY_MIB": str(mib)}), ("encoder-1", {"MEDIA_CHILD_MEMORY_MIB": str(mib)})) as made:
+    mib = 512
+    memory = {"MEDIA_CHILD_MEMORY_MIB": str(mib)}
+    for server, pipeline, params in (("transcoder-1", "audio", {}), ("encoder-1", "video", {"preset": "slow"})):
+        with only(("transcoder-1", memory), ("encoder-1", memory)) as made:
             worker = made[server == "encoder-1"]
             media_id = user.upload(looped(210), name="long.mp4", query=query(pipeline, **params))
 
@@ -140,7 +146,8 @@ def test_child_from_outside():
             check(environ == b"", f"{name}: empty environment", environ[:80])
             check(sorted(fds) == [0, 1, 2, 3] and fds[0] == "/dev/null" and fds[1].startswith("pipe:")
                   and fds[3].startswith("socket:"), f"{name}: nothing open but what its parent gave", fds)
-            check(status["NoNewPrivs"] == "1" and set(status["CapEff"]) == {"0"} == set(status["CapPrm"]), f"{name}: no rights", status)
+            check(status["NoNewPrivs"] == "1" and set(status["CapEff"]) == {"0"} == set(status["CapPrm"]),
+                  f"{name}: no rights", status)
             if os.getuid() == 0:
                 check(status["Uid"].split() == ["65534"] * 4 and status["Gid"].split() == ["65534"] * 4
                       and status["Groups"].strip() == "", f"{name}: a user of its own", status)
@@ -195,13 +202,15 @@ def test_drain_of_an_encoder():
             media_id = user.upload(looped(60), name="drain.mp4",
                                    query=query("video", preset="veryslow", rungs=[360], range_segments=5))
             job = wait("a range is half done", lambda: sql(
-                "SELECT id FROM media.jobs WHERE media_id = %s AND step = 'encode_first' AND state = 'running' AND progress > 0.2",
+                "SELECT id FROM media.jobs WHERE media_id = %s AND step = 'encode_first' AND state = 'running'"
+                " AND progress > 0.2",
                 media_id), 120)[0][0]
             encoder.send_signal(signal.SIGTERM)
             began = time.monotonic()
             encoder.wait(300)
             state, attempt = sql("SELECT state, attempt FROM media.jobs WHERE id = %s", job)[0]
-            check(encoder.returncode == 0 and value("SELECT count(*) FROM media.jobs WHERE state = 'running' AND step ~ '^encode' "
+            check(encoder.returncode == 0 and value(
+                "SELECT count(*) FROM media.jobs WHERE state = 'running' AND step ~ '^encode' "
                   "AND media_id = %s", media_id) == 0, f"drain {drain_s}: gone, nothing is running", encoder.returncode)
             if finishes:
                 check(state == "succeeded", "its range is done", state)
@@ -209,7 +218,8 @@ def test_drain_of_an_encoder():
                 check(time.monotonic() - began < 15 and (state, attempt) == ("queued", 0), "its range is given back",
                       (state, attempt))
         media = user.settled(media_id, 300)
-        check(media["state"] == "ready" and max(j["attempt"] for j in media["jobs"]) == 1, f"drain {drain_s}: no attempt is lost",
+        check(media["state"] == "ready" and max(j["attempt"] for j in media["jobs"]) == 1,
+              f"drain {drain_s}: no attempt is lost",
               media["jobs"])
     nothing_left()
 

@@ -56,7 +56,8 @@ def check_finished(user, media_id, step, ordinal):
     again = sql("SELECT step, ordinal, attempt FROM media.jobs WHERE media_id = %s AND attempt > 1", media_id)
     check(again == [(step, ordinal, 2)], "its one job was done again, once", again)
     count = value(f"SELECT count(*) FROM media.jobs WHERE media_id = %s AND {ENCODING}", media_id)
-    took = value("SELECT extract(epoch FROM max(finished_at) - min(created_at)) FROM media.jobs WHERE media_id = %s", media_id)
+    took = value("SELECT extract(epoch FROM max(finished_at) - min(created_at)) FROM media.jobs WHERE media_id = %s",
+                 media_id)
     note(f"{count} ranges, {step} {ordinal} again; {took:.0f} s in all")
     check(sums(media_id) == ALONE["sums"], "the segments of a lone encoder")
 
