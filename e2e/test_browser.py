@@ -107,6 +107,7 @@ def play(browser, kind, name, media, link):
         went = state["time"]
         player.until("it goes on", lambda s: s["time"] > went + 0.5 or s["ended"])
         check(True, f"{title}: switched to {heights[i]}")
+        browser.screenshot(SHOTS / f"browser-{name}-{kind}-{heights[i]}.png")
 
     target = state["duration"] - 2.5
     browser.js(f"video.currentTime = {target}")
@@ -115,6 +116,8 @@ def play(browser, kind, name, media, link):
     check(browser.js("spread()") > 10, f"{title}: a picture near the end")
     state = player.until("the end", lambda s: s["ended"])
     check(state["time"] > state["duration"] - 0.2, f"{title}: seeks and ends", state)
+    check(all(abs(s) < 0.001 for s in state["moved"]) and abs(state["video"][-1][1] - state["duration"]) < 0.05,
+          f"{title}: on the times of its segments", state)
     check(state["lost"] < state["pictures"] / 2, f"{title}: pictures were shown", state)
 
     failed = [f for f in browser.of("Network.loadingFailed") if not f.get("canceled")]

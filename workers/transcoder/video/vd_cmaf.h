@@ -7,7 +7,8 @@
  * decodes from where it presents; that needs closed GOPs, the first packet a key and the earliest.
  * Composition offsets are then negative where a picture comes late ('cmf2', no edit list), or, with
  * an `edit` of at least the largest such delay, never: libav takes the former for a video that
- * starts that much later, browsers do not. Audio: the edit list skips the encoder's priming.
+ * starts that much later, so ladders have the latter; browsers show both alike. Audio: the edit
+ * list skips the encoder's priming.
  *
  * styp + moof + mdat, no sidx: playlists and manifests list every segment. */
 #ifndef VD_CMAF_H

@@ -67,10 +67,29 @@ static int open_encoder(vd_rung_t *r, const media_vindex_t *v, tc_fail_t *f)
     return rc < 0 ? tc_fail_av(f, rc, "The encoder cannot be opened") : 0;
 }
 
-static int open_cmaf(vd_rung_t *r, tc_fail_t *f)
+/* What the edit list takes off: no picture is decoded further behind the time it is shown at than
+ * from one picture of the film to that which follows so many places later as the encoder reorders.
+ * It must be the same in all ranges, so it is that of the whole film. */
+static int64_t latest(const vd_rung_t *r, const media_vindex_t *v)
+{
+    uint32_t step = r->plan->step;
+    uint32_t last = (v->nframes - 1) / step * step;
+    uint32_t far = (uint32_t)r->encoder->has_b_frames * step;
+    int64_t ticks = 0;
+
+    for (uint32_t i = 0; i < last; i += step) {
+        uint32_t j = last - i < far ? last : i + far;
+        int64_t span = v->frames[j].pts - v->frames[i].pts;
+
+        ticks = span > ticks ? span : ticks;
+    }
+    return ticks > INT32_MAX / r->tb_num ? 0 : ticks * r->tb_num;
+}
+
+static int open_cmaf(vd_rung_t *r, const media_vindex_t *v, tc_fail_t *f)
 {
     AVCodecParameters *par = avcodec_parameters_alloc();
-    vd_cmaf_track_t track = {.par = par, .timescale = r->timescale};
+    vd_cmaf_track_t track = {.par = par, .timescale = r->timescale, .edit = latest(r, v)};
 
     if (par == NULL || avcodec_parameters_from_context(par, r->encoder) < 0) {
         (void)tc_fail_av(f, AVERROR(ENOMEM), "");
@@ -108,7 +127,7 @@ vd_rung_t *vd_rung_open(const vd_range_plan_t *plan, int i, const media_vindex_t
         goto fail;
     }
     if (vd_picture_open(&r->picture, v, r->rendition->width, r->rendition->height, f) != 0 ||
-        open_encoder(r, v, f) != 0 || open_cmaf(r, f) != 0) {
+        open_encoder(r, v, f) != 0 || open_cmaf(r, v, f) != 0) {
         goto fail;
     }
     if (plan->number == 1) {
