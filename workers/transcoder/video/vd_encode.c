@@ -177,7 +177,7 @@ static void lane_join(lane_t *l)
 
 static int feed(encode_t *e, vd_range_t *range, const vd_range_plan_t *plan, tc_fail_t *f)
 {
-    uint32_t first = plan->spans[0].first, end = plan->spans[plan->nspans - 1].end, number;
+    uint32_t number;
     AVFrame *frame = av_frame_alloc();
     int rc = frame != NULL ? 1 : tc_fail_av(f, AVERROR(ENOMEM), "");
 
@@ -187,7 +187,8 @@ static int feed(encode_t *e, vd_range_t *range, const vd_range_plan_t *plan, tc_
                 rc = -1; /* the lane tells why */
             }
         }
-        if (rc > 0 && guarded_progress(e, (double)(number - first) / (end - first)) != 0) {
+        if (rc > 0 && guarded_progress(e, (double)(number - plan->seen) /
+                                              (plan->seen_end - plan->seen)) != 0) {
             rc = tc_fail(f, "internal", "The worker is gone.");
         }
     }
@@ -237,8 +238,7 @@ int vd_encode(const vd_source_t *source, const media_vindex_t *index, const vd_r
     vd_range_t *range = NULL;
     int rc;
 
-    rc = vd_range_open(&range, &from, index, plan->spans[0].first,
-                       plan->spans[plan->nspans - 1].end, 1, f);
+    rc = vd_range_open(&range, &from, index, plan->seen, plan->seen_end, 1, f);
     if (rc == 0) {
         rc = open_lanes(&e, plan, index, &to, f);
     }

@@ -11,6 +11,10 @@
 
 #define SEGMENTS_MAX MEDIA_VINDEX_FRAMES_MAX
 #define TICKS_MAX (INT64_C(1) << 53)
+#define LEAD_IN                                                                                    \
+    10              /* pictures encoded in vain: rate control learns what pictures like these cost \
+                     */
+#define LEAD_OUT 10 /* pictures looked at: those before a border matter to those behind it */
 
 typedef struct {
     const vd_indexed_t *x;
@@ -75,13 +79,22 @@ static json_t *rung_json(const media_rendition_t *r)
                      (json_int_t)r->bufsize_bits);
 }
 
+/* What the encoders of pictures first to end (exclusive) see: [from,end]. */
+static json_t *seen_json(const plan_t *p, uint32_t first, uint32_t end)
+{
+    uint32_t n = p->x->index.nframes, in = LEAD_IN * p->cuts.step, out = LEAD_OUT * p->cuts.step;
+
+    return json_pack("[I,I]", (json_int_t)(first > in ? first - in : 0),
+                     (json_int_t)(n - end > out ? end + out : n));
+}
+
 /* One job: a range of segments, for the first rung or for all others. */
 static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_first)
 {
     const media_vindex_t *v = &p->x->index;
     int64_t origin = v->frames[0].pts;
     int64_t ticks = 0, from, to;
-    json_t *spans = json_array(), *rungs = json_array();
+    json_t *spans = json_array(), *rungs = json_array(), *seen;
 
     for (uint32_t i = range->first; i < range->end; i++) {
         const vd_segment_t *s = &p->cuts.segments[i];
@@ -96,15 +109,16 @@ static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_f
             (void)json_array_append_new(rungs, rung_json(&p->ladder.rungs[i]));
         }
     }
-    vd_range_bytes(v, p->cuts.segments[range->first].first, p->cuts.segments[range->end - 1].end,
-                   &from, &to);
-    return json_pack("{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:[I,I]}", "origin",
+    seen = seen_json(p, p->cuts.segments[range->first].first, p->cuts.segments[range->end - 1].end);
+    vd_range_bytes(v, (uint32_t)json_integer_value(json_array_get(seen, 0)),
+                   (uint32_t)json_integer_value(json_array_get(seen, 1)), &from, &to);
+    return json_pack("{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:o,s:[I,I]}", "origin",
                      (json_int_t)origin, "step", (json_int_t)p->cuts.step, "fps", p->fps_num,
                      p->fps_den, "preset", p->params.preset, "profile", p->params.profile,
                      "threads", p->params.threads, "number", (json_int_t)range->first + 1, "total",
                      (json_int_t)p->cuts.nsegments, "seconds",
                      (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments", spans,
-                     "rungs", rungs, WK_BYTES, (json_int_t)from, (json_int_t)to);
+                     "seen", seen, "rungs", rungs, WK_BYTES, (json_int_t)from, (json_int_t)to);
 }
 
 static int add_ranges(plan_t *p, const char *step, int is_first)
@@ -222,6 +236,21 @@ static int read_spans(const json_t *list, vd_range_plan_t *p)
     return 0;
 }
 
+/* Around the spans, once these are known. */
+static int read_seen(const json_t *v, vd_range_plan_t *p)
+{
+    int64_t from = json_integer_value(json_array_get(v, 0));
+    int64_t end = json_integer_value(json_array_get(v, 1));
+
+    if (json_array_size(v) != 2 || from < 0 || from > p->spans[0].first || from % p->step != 0 ||
+        end < p->spans[p->nspans - 1].end || end > MEDIA_VINDEX_FRAMES_MAX) {
+        return -1;
+    }
+    p->seen = (uint32_t)from;
+    p->seen_end = (uint32_t)end;
+    return 0;
+}
+
 static int read_rung(const json_t *o, media_rendition_t *r, media_err_t *ei)
 {
     return read_text(o, "name", r->name, sizeof(r->name), ei) != 0 ||
@@ -254,26 +283,26 @@ int vd_range_plan_read(const json_t *range, vd_range_plan_t *p, tc_fail_t *f)
 {
     const json_t *fps = json_object_get(range, "fps");
     media_err_t ei = {"segments"};
-    int step = 0;
+    int step = 0, rc;
 
     memset(p, 0, sizeof(*p));
     p->fps_num = (int)json_integer_value(json_array_get(fps, 0));
     p->fps_den = (int)json_integer_value(json_array_get(fps, 1));
-    if (media_json_int(range, "origin", -MEDIA_VINDEX_TS_MAX, MEDIA_VINDEX_TS_MAX, &p->origin,
-                       &ei) != 0 ||
-        read_int(range, "step", 1, 1024, &step, &ei) != 0 ||
-        read_text(range, "preset", p->preset, sizeof(p->preset), &ei) != 0 ||
-        read_text(range, "profile", p->profile, sizeof(p->profile), &ei) != 0 ||
-        read_int(range, "threads", 1, 16, &p->threads, &ei) != 0 ||
-        media_json_int(range, "number", 1, SEGMENTS_MAX, &p->number, &ei) != 0 ||
-        media_json_int(range, "total", 1, SEGMENTS_MAX, &p->total, &ei) != 0 ||
-        read_rungs(json_object_get(range, "rungs"), p, &ei) != 0 ||
-        read_spans(json_object_get(range, "segments"), p) != 0 || p->fps_num < 1 ||
-        p->fps_den < 1) {
+    rc = media_json_int(range, "origin", -MEDIA_VINDEX_TS_MAX, MEDIA_VINDEX_TS_MAX, &p->origin,
+                        &ei) != 0 ||
+         read_int(range, "step", 1, 1024, &step, &ei) != 0 ||
+         read_text(range, "preset", p->preset, sizeof(p->preset), &ei) != 0 ||
+         read_text(range, "profile", p->profile, sizeof(p->profile), &ei) != 0 ||
+         read_int(range, "threads", 1, 16, &p->threads, &ei) != 0 ||
+         media_json_int(range, "number", 1, SEGMENTS_MAX, &p->number, &ei) != 0 ||
+         media_json_int(range, "total", 1, SEGMENTS_MAX, &p->total, &ei) != 0 ||
+         read_rungs(json_object_get(range, "rungs"), p, &ei) != 0 ||
+         read_spans(json_object_get(range, "segments"), p) != 0 || p->fps_num < 1 || p->fps_den < 1;
+    p->step = (uint32_t)step;
+    if (rc != 0 || read_seen(json_object_get(range, "seen"), p) != 0) {
         vd_range_plan_free(p);
         return wrong(f, ei.text);
     }
-    p->step = (uint32_t)step;
     return 0;
 }
 

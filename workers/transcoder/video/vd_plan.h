@@ -23,8 +23,10 @@ typedef struct {
 
 /* A range of `encode_first` and `encode`. */
 typedef struct {
-    int64_t origin; /* pts of the video's first picture */
-    uint32_t step;  /* pictures whose number is a multiple are encoded */
+    int64_t origin;    /* pts of the video's first picture */
+    uint32_t step;     /* pictures whose number is a multiple are encoded */
+    uint32_t seen;     /* the encoders see pictures from here, before the first span ... */
+    uint32_t seen_end; /* ... to here, behind the last, and decide as if they made the whole file */
     int fps_num, fps_den;
     char preset[16], profile[16];
     int threads;    /* of one encoder */

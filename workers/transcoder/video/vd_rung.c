@@ -166,70 +166,94 @@ static int cut(vd_rung_t *r, tc_fail_t *f)
     return put(r, &piece, f);
 }
 
+/* How many pictures a span keeps. */
+static int64_t kept(const vd_rung_t *r, const vd_span_t *span)
+{
+    return (span->end - span->first + r->plan->step - 1) / r->plan->step;
+}
+
+static int is_done(const vd_rung_t *r)
+{
+    return r->out == r->plan->nspans;
+}
+
 static int take(vd_rung_t *r, tc_fail_t *f)
 {
     const vd_span_t *span = &r->plan->spans[r->out];
 
-    if (r->packets > 0 && r->packet->pts >= span->stop * r->tb_num &&
-        (r->packet->flags & AV_PKT_FLAG_KEY)) {
-        if (cut(r, f) != 0) {
-            return -1;
-        }
-        span++;
+    if (is_done(r) || r->packet->pts < r->plan->spans[0].start * r->tb_num) {
+        return 0; /* a picture of the range behind or before this one */
     }
     if (r->packets == 0 &&
-        (r->out == r->plan->nspans || r->packet->pts != span->start * r->tb_num ||
-         !(r->packet->flags & AV_PKT_FLAG_KEY))) {
+        (r->packet->pts != span->start * r->tb_num || !(r->packet->flags & AV_PKT_FLAG_KEY))) {
         return tc_fail(f, "internal", "The encoder made no key frame where a segment begins.");
     }
-    r->packets++;
-    return vd_cmaf_add(r->cmaf, r->packet, f);
+    if (vd_cmaf_add(r->cmaf, r->packet, f) != 0) {
+        return -1;
+    }
+    return ++r->packets == kept(r, span) ? cut(r, f) : 0;
 }
 
+/* What the encoder has ready; after the last picture, what is still wanted of it. */
 static int drain(vd_rung_t *r, tc_fail_t *f)
 {
-    int rc;
+    int rc = 0;
 
-    while ((rc = avcodec_receive_packet(r->encoder, r->packet)) >= 0) {
+    while (!is_done(r) && (rc = avcodec_receive_packet(r->encoder, r->packet)) >= 0) {
         int bad = take(r, f);
         av_packet_unref(r->packet);
         if (bad != 0) {
             return -1;
         }
     }
-    return rc == AVERROR(EAGAIN) || rc == AVERROR_EOF ? 0 : tc_fail_av(f, rc, "Encoding failed");
+    return rc >= 0 || rc == AVERROR(EAGAIN) || rc == AVERROR_EOF
+               ? 0
+               : tc_fail_av(f, rc, "Encoding failed");
+}
+
+/* Whether a segment begins with the picture, be it the next range's. */
+static int is_border(vd_rung_t *r, uint32_t number)
+{
+    const vd_range_plan_t *plan = r->plan;
+
+    if (r->in < plan->nspans && number == plan->spans[r->in].first) {
+        r->in++;
+        return 1;
+    }
+    return number == plan->spans[plan->nspans - 1].end;
 }
 
 int vd_rung_frame(vd_rung_t *r, const AVFrame *frame, uint32_t number, tc_fail_t *f)
 {
-    const vd_range_plan_t *plan = r->plan;
-    AVFrame *picture = vd_picture_make(&r->picture, frame, f);
-    int is_first = r->in < plan->nspans && number == plan->spans[r->in].first;
+    AVFrame *picture;
     int rc;
 
+    if (is_done(r)) {
+        return 0;
+    }
+    picture = vd_picture_make(&r->picture, frame, f);
     if (picture == NULL) {
         return -1;
     }
-    r->in += is_first != 0;
-    picture->pts = (frame->pts - plan->origin) * r->tb_num;
-    picture->pict_type = is_first ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
+    picture->pts = (frame->pts - r->plan->origin) * r->tb_num;
+    picture->pict_type = is_border(r, number) ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
     rc = avcodec_send_frame(r->encoder, picture);
     return rc < 0 ? tc_fail_av(f, rc, "Encoding failed") : drain(r, f);
 }
 
 int vd_rung_finish(vd_rung_t *r, tc_fail_t *f)
 {
-    int rc = avcodec_send_frame(r->encoder, NULL);
+    int rc = is_done(r) ? 0 : avcodec_send_frame(r->encoder, NULL);
 
     if (rc < 0) {
         return tc_fail_av(f, rc, "Encoding failed");
     }
-    if (drain(r, f) != 0 || (r->packets > 0 && cut(r, f) != 0)) {
+    if (drain(r, f) != 0) {
         return -1;
     }
-    return r->out == r->plan->nspans ? 0
-                                     : tc_fail(f, "internal", "The encoder made %u of %u segments.",
-                                               r->out, r->plan->nspans);
+    return is_done(r) ? 0
+                      : tc_fail(f, "internal", "The encoder made %u of %u segments.", r->out,
+                                r->plan->nspans);
 }
 
 json_t *vd_rung_track(const vd_rung_t *r)
