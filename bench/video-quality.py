@@ -12,7 +12,7 @@ import statistics
 import urllib.parse
 
 import bench
-import ladder
+import rungs
 import lib as e2e
 
 SECONDS = bench.sized(100, 50)
@@ -23,19 +23,19 @@ LIMITS = {"SSIM": 0.005, "bytes": 0.03, "dB": 1.5}
 SCALE = "flags=bicubic+accurate_rnd+bitexact"
 
 
-def reference(film, rungs, fps):
+def reference(film, made_by_us, fps):
     """One command for all rungs; {name: file}."""
     made, outputs = {}, []
-    for rung in rungs:
+    for rung in made_by_us:
         made[rung.name] = bench.DATA / f"quality-{rung.name}.mp4"
         starts = [float(sum(rung.durations[:i])) - 0.001 for i in range(1, len(rung.durations))]
-        rate = ladder.maxrate(rung, fps)
+        rate = rungs.maxrate(rung, fps)
         outputs += ["-map", "0:v:0", "-vf", f"scale={rung.width}:{rung.height}:{SCALE}", "-fps_mode", "passthrough",
                     "-enc_time_base", "-1", "-c:v", "libx264", "-preset", PRESET, "-profile:v", "main",
                     "-pix_fmt", "yuv420p", "-crf", "23", "-maxrate", rate, "-bufsize", rate, "-threads:v", "1",
                     "-g", 1 << 30, "-sc_threshold", "0", "-forced-idr", "1", "-flags", "+cgop", "-force_key_frames",
                     ",".join(f"{max(s, 0):.3f}" for s in [0, *starts]), made[rung.name]]
-    ladder.run("ffmpeg", "-v", "error", "-nostdin", "-y", "-i", film, *outputs)
+    rungs.run("ffmpeg", "-v", "error", "-nostdin", "-y", "-i", film, *outputs)
     return made
 
 
@@ -43,7 +43,7 @@ def figures(made, film, rung):
     """PSNR of each picture against the scaled source, and the SSIM of the whole."""
     graph = (f"[1:v:0]scale={rung.width}:{rung.height}:{SCALE},format=yuv420p,settb=1/1000,setpts=N,split[a][b];"
              "[0:v:0]settb=1/1000,setpts=N,split[c][d];[c][a]psnr=stats_file=-[x];[d][b]ssim[y]")
-    out, log = ladder.run("ffmpeg", "-v", "info", "-nostats", "-nostdin", "-i", made, "-i", film, "-filter_complex",
+    out, log = rungs.run("ffmpeg", "-v", "info", "-nostats", "-nostdin", "-i", made, "-i", film, "-filter_complex",
                           graph, "-map", "[x]", "-map", "[y]", "-f", "null", "-")
     each = [float(word[len("psnr_avg:"):]) for line in out.decode().splitlines() for word in line.split()
             if word.startswith("psnr_avg:")]
@@ -51,7 +51,7 @@ def figures(made, film, rung):
 
 
 def payload(path):
-    return sum(p.size for p in ladder.packets(path))
+    return sum(p.size for p in rungs.packets(path))
 
 
 def borders(rung):
@@ -60,7 +60,7 @@ def borders(rung):
     for number, segment in enumerate(rung.segments):
         if number and number % RANGE_SEGMENTS == 0:
             numbers.append(at)
-        at += len(ladder.idr_places(segment))
+        at += len(rungs.idr_places(segment))
     return numbers
 
 
@@ -84,8 +84,8 @@ def measure(user, film):
     media = user.settled(media_id, 3600)
     assert media["state"] == "ready", media["error"]
     rows = []
-    with ladder.Ladder(user, media_id) as made:
-        fps = ladder.pace(ladder.frames(film)[0])
+    with rungs.Ladder(user, media_id) as made:
+        fps = rungs.pace(rungs.frames(film)[0])
         theirs = reference(film, made.rungs, fps)
         for rung in made.rungs:
             rows.append((rung.name, compare(film, rung, theirs[rung.name])))
