@@ -3,9 +3,7 @@
 and its output uploaded by curl."""
 
 import os
-import resource
 import subprocess
-import time
 
 import bench
 import lib as e2e
@@ -48,14 +46,11 @@ class Pairs:
     def theirs(self):
         source, target = self.urls("bench/audio.mp3")
         out = bench.DATA / "audio.mp3"
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", source, *FFMPEG, out], check=True)
-        bench.curl(f'url = "{target}"\n', "-T", str(out))
-        wall = time.monotonic() - began
-        now = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return {"wall": wall, "cpu": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime,
-                "output": out.stat().st_size / 1e6}
+        figures = {}
+        with bench.commands(figures):
+            subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", source, *FFMPEG, out], check=True)
+            bench.curl(f'url = "{target}"\n', "-T", str(out))
+        return {**figures, "output": out.stat().st_size / 1e6}
 
 
 def begin():

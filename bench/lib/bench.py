@@ -3,11 +3,14 @@ benchmark is a program that prints Markdown; progress goes to stderr.
 
 bench/run.sh puts e2e/ on the path, too: `lib` there is the client of the running system."""
 
+import contextlib
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = pathlib.Path(os.environ["MEDIA_RUN"])
@@ -158,6 +161,17 @@ class Usage:
     @property
     def written(self):
         return self.now()[1] - self.before[1]
+
+
+@contextlib.contextmanager
+def commands(figures):
+    """Wall clock and CPU of the commands run meanwhile."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    yield
+    figures["wall"] = time.monotonic() - began
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    figures["cpu"] = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
 
 
 def server_pid(name):

@@ -2,9 +2,7 @@
 
 import json
 import os
-import resource
 import subprocess
-import time
 import urllib.parse
 
 import bench
@@ -67,19 +65,15 @@ class Ladders:
 
     def commands(self, *commands):
         """Runs them one after the other; what each has made goes to S3. commands: (arguments, files)."""
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        size = 0
-        for arguments, files in commands:
-            subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", self.url("get_object", self.key), *arguments],
-                           check=True)
-            for file in files:
-                target = self.url("put_object", "bench/" + file.name)
-                bench.curl(f'url = "{target}"\n', "-T", str(file))
-                size += file.stat().st_size / 1e6
-        wall = time.monotonic() - began
-        now = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return {"wall": wall, "cpu": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, "output": size}
+        figures = {}
+        with bench.commands(figures):
+            for arguments, files in commands:
+                source = self.url("get_object", self.key)
+                subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", source, *arguments], check=True)
+                for file in files:
+                    target = self.url("put_object", "bench/" + file.name)
+                    bench.curl(f'url = "{target}"\n', "-T", str(file))
+        return {**figures, "output": sum(file.stat().st_size for _, files in commands for file in files) / 1e6}
 
     def one_command(self, threads):
         """All rungs of one decode."""

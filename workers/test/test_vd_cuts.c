@@ -36,7 +36,10 @@ static void check_whole(const media_vindex_t *v, const vd_cuts_t *c)
     CHECK_INT(c->segments[c->nsegments - 1].end, v->nframes);
     CHECK_INT(kept, (v->nframes + c->step - 1) / c->step);
     for (uint32_t i = 0; i < c->nranges; i++) {
+        uint32_t length = c->ranges[i].end - c->ranges[i].first;
         CHECK_INT(c->ranges[i].first, in_ranges);
+        CHECK(length == c->nsegments / c->nranges || length == c->nsegments / c->nranges + 1);
+        CHECK(length <= (uint32_t)usual.range_segments);
         in_ranges = c->ranges[i].end;
     }
     CHECK_INT(in_ranges, c->nsegments);

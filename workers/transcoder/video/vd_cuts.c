@@ -97,9 +97,9 @@ int vd_cuts(const media_vindex_t *v, const vd_cuts_params_t *params, vd_cuts_t *
         vd_cuts_free(out);
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
-    for (uint32_t i = 0; i < out->nranges; i++) {
-        uint32_t left = out->nsegments - i * per;
-        out->ranges[i] = (vd_cut_range_t){i * per, i * per + (left < per ? left : per)};
+    for (uint64_t i = 0; i < out->nranges; i++) {
+        out->ranges[i] = (vd_cut_range_t){(uint32_t)(i * out->nsegments / out->nranges),
+                                          (uint32_t)((i + 1) * out->nsegments / out->nranges)};
     }
     return 0;
 }

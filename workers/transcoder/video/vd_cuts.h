@@ -1,6 +1,6 @@
 /* Where a video is cut: segments of about so many seconds, the same for every rung, and ranges of
- * so many segments, one job each. Only the index and the pipeline's parameters decide, never a
- * worker.
+ * at most so many segments, one job each, all of about the same length, so that workers that begin
+ * together end together. Only the index and the pipeline's parameters decide, never a worker.
  *
  * Boundaries lie on multiples of the segment's length after the first picture; the picture shown
  * nearest to one begins a segment, so variable frame rates need nothing special, and a stretch
