@@ -43,7 +43,8 @@ def main():
             bench.curl(f'url = "{target}"\n', "-T", str(files[1]))
         return {**figures, "output": files[1].stat().st_size / 1e6}
     series = bench.in_turn({"job": pairs.ours, f"MoviePy {version}": moviepy})
-    bench.table(["way", "wall s", "CPU s", "mp3 MB"], [[name] + [bench.spread(figures[key]) for key in ("wall", "cpu", "output")]
+    bench.table(["way", "wall s", "CPU s", "mp3 MB"],
+                [[name] + [bench.spread(figures[key]) for key in ("wall", "cpu", "output")]
                                               for name, figures in series.items()])
     ours, theirs = series.values()
     bench.at_least("MoviePy's wall clock to the job's", bench.ratios(theirs["wall"], ours["wall"]), 3)

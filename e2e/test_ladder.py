@@ -86,7 +86,8 @@ def early_sound(path):
 def languages(path):
     """two languages of sound, two of subtitles"""
     for name, text in (("de", "Guten Tag"), ("en", "Good day")):
-        (path / f"{name}.srt").write_text(f"1\n00:00:00,500 --> 00:00:01,250\n{text}\n\n2\n00:00:02,000 --> 00:00:02,500\n2\n")
+        (path / f"{name}.srt").write_text(f"1\n00:00:00,500 --> 00:00:01,250\n{text}\n\n"
+                                          "2\n00:00:02,000 --> 00:00:02,500\n2\n")
     return make(path / "languages.mkv", [picture(), sound(1), sound(2), path / "de.srt", path / "en.srt"], *H264,
                 *(word for n in range(5) for word in ("-map", str(n))), "-c:a", "aac", "-c:s", "srt",
                 *(word for kind in "as" for n, code in enumerate(("deu", "eng"))
