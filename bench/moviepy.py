@@ -45,7 +45,7 @@ def main():
     series = bench.in_turn({"job": pairs.ours, f"MoviePy {version}": moviepy})
     bench.table(["way", "wall s", "CPU s", "mp3 MB"],
                 [[name] + [bench.spread(figures[key]) for key in ("wall", "cpu", "output")]
-                                              for name, figures in series.items()])
+                 for name, figures in series.items()])
     ours, theirs = series.values()
     bench.at_least("MoviePy's wall clock to the job's", bench.ratios(theirs["wall"], ours["wall"]), 3)
 
