@@ -29,7 +29,7 @@ def missing():
         return "no chromium (apt-get install chromium)"
     try:
         players()
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         return f"no players from npm: {error}"
     return None
 

@@ -8,8 +8,8 @@ import http.server
 import json
 import os
 import pathlib
+import subprocess
 import threading
-import time
 import urllib.parse
 
 import chromium
@@ -137,6 +137,28 @@ def offset(player, title):
           f"{title}: sound and pictures begin together", state)
 
 
+def begins(url):
+    """When libav shows the first of each track, by its kind: {"video": [seconds, ...], "audio": ...}"""
+    done = subprocess.run(["ffprobe", "-v", "error", "-of", "json", "-read_intervals", "%+1", "-show_entries",
+                           "frame=media_type,stream_index,best_effort_timestamp_time", url],
+                          capture_output=True, check=True)
+    first = {}
+    for frame in json.loads(done.stdout)["frames"]:
+        key = (frame["media_type"], frame["stream_index"])
+        first[key] = min(first.get(key, 1e9), float(frame["best_effort_timestamp_time"]))
+    return {kind: [at for (k, _), at in first.items() if k == kind] for kind in ("video", "audio")}
+
+
+def test_libav():
+    """in libav sound and pictures begin together, too"""
+    for name, _, link in films():
+        for path in ("hls/master.m3u8", "dash/manifest.mpd"):
+            at = begins(link + path)
+            note(f"{name}, {path}: {at}")
+            check(at["video"] and at["audio"] and max(at["video"] + at["audio"]) - min(at["video"] + at["audio"]) <= 0.02,
+                  f"{name}, {path}: they begin together", at)
+
+
 def run(kind):
     why = chromium.missing()
     if why:
@@ -160,4 +182,4 @@ def test_dash():
     run("dash")
 
 
-main(test_hls, test_dash)
+main(test_libav, test_hls, test_dash)
