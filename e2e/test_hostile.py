@@ -18,7 +18,7 @@ from lib import (BUCKET, ROOT, RUN, User, check, main, media_like, note, nothing
 BROKEN = pathlib.Path(os.environ.get("MEDIA_SHARED") or ROOT / "../shared/media") / "broken"
 # small, for what is asked is whether it ends
 LADDER = {"rungs": [144], "preset": "ultrafast"}
-SECONDS = 300
+SECONDS = 600  # of a machine that has other things to do; limits of a child are tested elsewhere
 MEMORY = 1 << 30
 # what a person cannot make sense of, or what only we could mend
 OURS = {"internal", "decoder_crashed", "decoder_stalled", "sandbox_failed", "worker_lost", "worker_memory", "worker_storage",
@@ -49,7 +49,8 @@ class Traced:
 
 
 def children_of(log):
-    """Per decoder child of a trace: whether it was locked down, and the calls that gave it anything afterwards."""
+    """Per decoder child of a trace: whether it was locked down, how often it opened something before that, and the calls
+    that gave it anything afterwards."""
     group, found, open_calls = {}, {}, {}
     for line in log.read_text(errors="replace").splitlines():
         tid, _, said = line.partition(" ")
@@ -66,7 +67,7 @@ def children_of(log):
         name, result = call.group(1), int(call.group(2))
         if name == "execve" and "--decoder-child" in said and result == 0:
             group[tid] = tid
-            found[tid] = {"locked": False, "got": [], "asked": []}
+            found[tid] = {"locked": False, "before": 0, "got": []}
         elif name in ("clone", "clone3") and result > 0 and tid in group:
             if "CLONE_THREAD" in said:
                 group[str(result)] = group[tid]
@@ -77,7 +78,9 @@ def children_of(log):
             if name == "seccomp" and "SECCOMP_SET_MODE_FILTER" in said and result == 0:
                 child["locked"] = True
             elif name in OPENS and child["locked"]:
-                child["got" if result >= 0 else "asked"].append(said)
+                child["got"] += [said] if result >= 0 else []
+            elif name in OPENS:
+                child["before"] += result >= 0
     return found
 
 
@@ -103,6 +106,8 @@ def settled(user, pipeline, ids):
         def probe():
             hurry()
             media = user.media(media_id)
+            if media is None:  # the token has ended meanwhile
+                user.login()
             return media if media and media["state"] != "processing" else None
         try:
             found[name] = wait(f"{name} settled", probe, SECONDS, 0.2)
@@ -154,11 +159,10 @@ def test_every_broken_file():
     for w in workers:
         name, children = w.log.name, children_of(w.log)
         check(len(children) > 10, f"{name}: {len(children)} children were seen")
-        check(all(c["locked"] for c in children.values()), f"{name}: each was locked down", children)
+        check(all(c["locked"] and c["before"] > 10 for c in children.values()),
+              f"{name}: each opened its libraries and was locked down", children)
         got = [call for c in children.values() for call in c["got"]]
         check(not got, f"{name}: 0 files and 0 sockets opened after lock-down", "\n".join(got[:20]))
-        for call in sorted({call for c in children.values() for call in c["asked"]})[:20]:
-            note(f"{name}: refused: {call}")
         w.log.unlink()
     for media_id in [i for of in ids.values() for i in of.values()]:
         user.request("DELETE", f"/media/{media_id}")
