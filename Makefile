@@ -31,7 +31,7 @@ logs: ## follow the logs of everything
 demo: ## install, build, start, then upload a video (FILE=path) and fetch its mp3 by the mail's link
 	@dev/demo.sh
 
-test: ## units, SQL, t/ plain and under ASAN, end to end, 20 s of each fuzz target
+test: ## units, SQL, t/ plain and under ASAN, end to end, 10 s of each fuzz target
 	@dev/test.sh
 
 test-all: ## all suites, over reloads, with leak check and on the second S3; writes docs/TESTED.md

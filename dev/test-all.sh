@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 VENDORS=${VENDORS:-minio versitygw}
-export MEDIA_ALL_CLIPS=1 UNIT_SECONDS=1800
+export MEDIA_ALL_CLIPS=1 UNIT_SECONDS=1800 E2E_LONG=1
 export MANY=${MANY:-2000}   # uploads at once in e2e/test_many.py
 OUT=$ROOT/build/test-all
 declare -A SUITES_ON=(

@@ -16,7 +16,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 
 SUITES=${SUITES:-units sql t t-asan e2e logs fuzz}
 TEST_LOG=$ROOT/build/test
-FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 wanted() { [[ " $SUITES " = *" $1 "* ]]; }
 
 finish() {
