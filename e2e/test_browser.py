@@ -138,14 +138,17 @@ def offset(player, title):
 
 
 def begins(url):
-    """When libav shows the first of each track, by its kind: {"video": [seconds, ...], "audio": ...}"""
+    """When libav shows the first of each track, by its kind: {"video": [seconds, ...], "audio": ...}. Before 0 it
+    has the encoder's priming, which is no sound of the source."""
     done = subprocess.run(["ffprobe", "-v", "error", "-of", "json", "-read_intervals", "%+1", "-show_entries",
                            "frame=media_type,stream_index,best_effort_timestamp_time", url],
                           capture_output=True, check=True)
     first = {}
     for frame in json.loads(done.stdout)["frames"]:
         key = (frame["media_type"], frame["stream_index"])
-        first[key] = min(first.get(key, 1e9), float(frame["best_effort_timestamp_time"]))
+        at = float(frame["best_effort_timestamp_time"])
+        if at > -0.001 or frame["media_type"] == "video":
+            first[key] = min(first.get(key, 1e9), at)
     return {kind: [at for (k, _), at in first.items() if k == kind] for kind in ("video", "audio")}
 
 
