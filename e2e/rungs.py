@@ -234,8 +234,9 @@ def vbv_overshoot(stream, maxrate, bufsize):
 
 def psnr(made, source, stream, width, height, step):
     """Mean of all pictures and of the worst one, paired by their order, as players turn and stretch them."""
-    graph = (f"[1:{stream}]select='not(mod(n\\,{step}))',scale={width}:{height}:flags=bicubic+accurate_rnd:out_range=tv,"
-             "setsar=1,format=yuv420p,settb=1/1000,setpts=N[a];"
+    graph = (f"[1:{stream}]select='not(mod(n\\,{step}))',"
+             f"scale={width}:{height}:flags=bicubic+accurate_rnd:out_range=tv,setsar=1,"
+             "format=yuv420p,settb=1/1000,setpts=N[a];"
              "[0:v:0]settb=1/1000,setpts=N,format=yuv420p[b];[b][a]psnr=stats_file=-:shortest=1")
     out, errors = run("ffmpeg", "-v", "info", "-nostats", "-i", made, "-i", source, "-filter_complex", graph,
                       "-fps_mode", "passthrough", "-f", "null", "-")
