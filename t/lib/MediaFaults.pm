@@ -13,7 +13,7 @@ use MediaNginx;
 use MediaTest;
 use MediaUpload;
 
-our @EXPORT = qw(fault_nginx plan_faults last_upload swept left_over shapes request_of);
+our @EXPORT = qw(fault_nginx plan_faults no_faults last_upload swept left_over shapes request_of);
 
 my $dir = File::Temp->newdir;
 my $module = MediaNginx::slurp($ENV{TEST_NGINX_LOAD_MODULES});
@@ -30,6 +30,14 @@ sub plan_faults {
     my ($text) = @_;
     MediaNginx::spew("$dir/new", "$text\n");
     rename "$dir/new", "$dir/plan" or die $!;
+    return;
+}
+
+# Asks until an upload has come as far as to take the empty plan: what is left of the last one ends connections before
+sub no_faults {
+    my ($nginx, $request) = @_;
+    plan_faults('');
+    $nginx->await('an upload takes the plan', sub { $nginx->ask($request); !-e "$dir/plan" });
     return;
 }
 
