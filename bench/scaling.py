@@ -28,8 +28,7 @@ def main():
             for name in names:
                 bind(name, int(name[-1]) - 1)
             figures, media = ladder.ours(names, range_segments=1)
-            sums[media] = e2e.sql("SELECT track, number, sha256 FROM media.segments WHERE media_id = %s"
-                                  " ORDER BY 1, 2", media)
+            sums[media] = e2e.segment_sums(media)
             ladder.forget(media)
             return figures
         return run

@@ -4,12 +4,10 @@ pictures: quality and size of the whole, and quality of the eight pictures aroun
 
 BENCH_FILMS: other files than the sample clip, by spaces; 100 s each at least, so that there are borders."""
 
-import json
 import math
 import os
 import pathlib
 import statistics
-import urllib.parse
 
 import bench
 import rungs
@@ -79,8 +77,8 @@ def compare(film, rung, theirs):
 
 
 def measure(user, film):
-    media_id = user.upload(film, name=film.name, query="?pipeline=video&params=" + urllib.parse.quote(
-        json.dumps({"preset": PRESET, "range_segments": RANGE_SEGMENTS})))
+    query = e2e.pipeline_query("video", preset=PRESET, range_segments=RANGE_SEGMENTS)
+    media_id = user.upload(film, name=film.name, query=query)
     media = user.settled(media_id, 3600)
     assert media["state"] == "ready", media["error"]
     rows = []

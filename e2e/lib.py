@@ -154,6 +154,11 @@ class User:
         return wait(f"media {media_id} settled", probe, seconds, 0.1)
 
 
+def pipeline_query(pipeline, **params):
+    """The part of an upload's URL that chooses what is made of it."""
+    return "?" + urllib.parse.urlencode({"pipeline": pipeline, "params": json.dumps(params)})
+
+
 def connect(timeout=60):
     return http.client.HTTPConnection(URL.hostname, URL.port, timeout=timeout)
 
@@ -229,6 +234,11 @@ def sql(text, *args, user="media_owner"):
 
 def value(text, *args):
     return sql(text, *args)[0][0]
+
+
+def segment_sums(media_id):
+    """[(track, number, sha256)] of a ladder's segments"""
+    return sql("SELECT track, number, sha256 FROM media.segments WHERE media_id = %s ORDER BY 1, 2", media_id)
 
 
 def s3():

@@ -13,7 +13,7 @@ import threading
 import urllib.parse
 
 import chromium
-from lib import RUN, URL, User, check, looped, main, note, skip, wait
+from lib import RUN, URL, User, check, looped, main, note, pipeline_query, skip, wait
 
 HERE = pathlib.Path(__file__).resolve().parent
 SHOTS = RUN / "tmp"
@@ -50,8 +50,7 @@ def films():
     """[(name, media, playback link)] of every clip."""
     user = User()
     clips = [looped(20)] + [pathlib.Path(p) for p in os.environ.get("MEDIA_BROWSER_CLIPS", "").split(":") if p]
-    params = json.dumps({"preset": "superfast", "segment_s": 2})
-    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": params})
+    query = pipeline_query("video", preset="superfast", segment_s=2)
     begun = [(clip.stem, user.upload(clip, query=query)) for clip in clips]
     found = []
     for name, media_id in begun:

@@ -2,7 +2,6 @@
 """Files made to hurt: each ends in bounded time and memory with a cause for people, and the child that reads it opens
 nothing once it is locked down. A worker under strace takes all of them."""
 
-import json
 import os
 import pathlib
 import re
@@ -10,10 +9,9 @@ import resource
 import signal
 import subprocess
 import time
-import urllib.parse
 
-from lib import (BUCKET, ROOT, RUN, User, check, main, media_like, note, nothing_left, own_environ, s3, servers, skip, sql,
-                 stop, up, wait)
+from lib import (BUCKET, ROOT, RUN, User, check, main, media_like, note, nothing_left, own_environ, pipeline_query, s3,
+                 servers, skip, sql, stop, up, wait)
 
 BROKEN = pathlib.Path(os.environ.get("MEDIA_SHARED") or ROOT / "../shared/media") / "broken"
 # small, for what is asked is whether it ends
@@ -87,7 +85,7 @@ def children_of(log):
 def send(user, path, pipeline, params):
     """The id of an upload of the file. What the door refuses comes in as another file and is exchanged behind it: the
     child is not to depend on the door."""
-    query = "?" + urllib.parse.urlencode({"pipeline": pipeline, "params": json.dumps(params)})
+    query = pipeline_query(pipeline, **params)
     answer = user.put(path, name=path.name, query=query)
     if answer.status == 201:
         return answer.json["id"]

@@ -2,16 +2,14 @@
 """Sources of every kind: each becomes a ladder that shows its pictures at their times, with its sound and subtitles,
 or is refused by a sentence. The clips are made here; LADDER_CLIPS names others (files, or a directory of them)."""
 
-import json
 import os
 import pathlib
 import re
 import subprocess
 import tempfile
-import urllib.parse
 
 import rungs
-from lib import User, check, clip, main, note, nothing_left, value
+from lib import User, check, clip, main, note, nothing_left, pipeline_query, value
 
 PARAMS = {"preset": "veryfast", "segment_s": 1, "range_segments": 2}
 PICTURE = "testsrc2=size={}:rate={}:duration={}"
@@ -99,8 +97,7 @@ KINDS = [turned, odd, uneven, fast, broadcast, disc, trimmed, early_sound, langu
 
 
 def upload(user, path, **params):
-    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": json.dumps({**PARAMS, **params})})
-    return user.upload(path, name=path.name, query=query)
+    return user.upload(path, name=path.name, query=pipeline_query("video", **{**PARAMS, **params}))
 
 
 def verify(user, media_id, path, what):

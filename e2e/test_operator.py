@@ -10,12 +10,10 @@ import re
 import signal
 import subprocess
 import time
-import urllib.parse
 import urllib.request
 
-from lib import (RUN, User, check, clip, janitor_pass, looped, main, nothing_left, own_environ, servers, sql, stop, up,
-                 value,
-                 wait)
+from lib import (RUN, User, check, clip, janitor_pass, looped, main, nothing_left, own_environ, pipeline_query, servers,
+                 sql, stop, up, value, wait)
 
 FAST = {"preset": "ultrafast", "rungs": [144, 240]}
 
@@ -23,10 +21,6 @@ FAST = {"preset": "ultrafast", "rungs": [144, 240]}
 def ctl(*words):
     done = subprocess.run(["mediactl", *words, "--json"], capture_output=True, text=True)
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
-
-
-def query(pipeline, **params):
-    return "?" + urllib.parse.urlencode({"pipeline": pipeline, "params": json.dumps(params)})
 
 
 @contextlib.contextmanager
@@ -75,7 +69,7 @@ def test_defaults_of_a_pipeline():
         check(media["state"] == "ready" and sizes == [("144p",), ("240p",)], "the ladder is that of the default",
               (media, sizes))
         own = {"rungs": [{"height": 200, "kbps": 90, "crf": 40}], "segment_s": 2, "threads": 2, "audio_kbps": 64}
-        media = user.settled(user.upload(clip(), query=query("video", **own)), 300)
+        media = user.settled(user.upload(clip(), query=pipeline_query("video", **own)), 300)
         tracks = dict(sql("SELECT name, info FROM media.tracks WHERE media_id = %s", media["id"]))
         check(media["state"] == "ready" and sorted(tracks) == ["200p", "audio-1"], "a ladder of the upload's own",
               (media, tracks))
@@ -89,7 +83,7 @@ def test_defaults_of_a_pipeline():
     for params, said in (({"rungs": [500]}, "params.rungs[0]: 500 is not one of"),
                          ({"rungs": [{"height": 500}]}, "params.rungs[0].kbps: is missing"),
                          ({"crf": 99}, "params.crf: 99 is outside 0..51")):
-        answer = user.put(clip(), query=query("video", **params))
+        answer = user.put(clip(), query=pipeline_query("video", **params))
         check(answer.status == 422 and answer.json["code"] == "params_invalid" and said in answer.json["detail"],
               said, answer)
         answer = user.post_form(clip().read_bytes(), pipeline="video", params=json.dumps(params))
@@ -130,7 +124,7 @@ def test_child_from_outside():
     for server, pipeline, params in (("transcoder-1", "audio", {}), ("encoder-1", "video", {"preset": "slow"})):
         with only(("transcoder-1", memory), ("encoder-1", memory)) as made:
             worker = made[server == "encoder-1"]
-            media_id = user.upload(looped(210), name="long.mp4", query=query(pipeline, **params))
+            media_id = user.upload(looped(210), name="long.mp4", query=pipeline_query(pipeline, **params))
 
             def locked():
                 for pid in children(worker.pid):
@@ -201,7 +195,7 @@ def test_drain_of_an_encoder():
     for drain_s, finishes in (("0", False), ("300", True)):
         with only(("transcoder-1", {}), ("encoder-1", {"MEDIA_DRAIN_S": drain_s})) as (_, encoder):
             media_id = user.upload(looped(40), name="drain.mp4",
-                                   query=query("video", preset="slower", rungs=[360], range_segments=5))
+                                   query=pipeline_query("video", preset="slower", rungs=[360], range_segments=5))
             job = wait("a range is half done", lambda: sql(
                 "SELECT id FROM media.jobs WHERE media_id = %s AND step = 'encode_first' AND state = 'running'"
                 " AND progress > 0.2", media_id), 120)[0][0]

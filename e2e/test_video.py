@@ -7,38 +7,18 @@ import subprocess
 import urllib.parse
 import xml.etree.ElementTree
 
-from lib import URL, User, check, clip, main, nothing_left, request, sql, value, wait
+from lib import URL, User, check, clip, main, nothing_left, pipeline_query, request, segment_sums, value, wait
+from rungs import attributes, tags, uris
 
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 
 
 def film(user, path=None, **params):
-    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": json.dumps({"preset": "veryfast", **params})})
+    query = pipeline_query("video", **{"preset": "veryfast", **params})
     media_id = user.upload(path or clip(), name="film.mp4", query=query)
     media = user.settled(media_id, 300)
     check(media["state"] == "ready", "ready", media)
     return media_id, media
-
-
-def lines(text, tag=None):
-    """The URIs of a playlist, or the values of a tag."""
-    if tag:
-        return [line[len(tag) + 1:] for line in text.splitlines() if line.startswith(tag + ":")]
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-
-def attributes(value_):
-    """NAME=value,NAME="value" of a tag."""
-    found, rest = {}, value_
-    while rest:
-        name, _, rest = rest.partition("=")
-        if rest.startswith('"'):
-            text, _, rest = rest[1:].partition('"')
-            rest = rest.lstrip(",")
-        else:
-            text, _, rest = rest.partition(",")
-        found[name] = text
-    return found
 
 
 def fetch(user, path):
@@ -66,18 +46,18 @@ def test_hls_leads_to_everything():
     master = fetch(user, base)
     check(master.headers["Content-Type"] == "application/vnd.apple.mpegurl", "a playlist's type", master.headers)
     text = master.body.decode()
-    variants = [attributes(v) for v in lines(text, "#EXT-X-STREAM-INF")]
+    variants = [attributes(v) for v in tags(text, "#EXT-X-STREAM-INF")]
     members = {"CODECS", "RESOLUTION", "BANDWIDTH", "AVERAGE-BANDWIDTH", "FRAME-RATE"}
     check(variants and all(members <= set(v) for v in variants), "variants say what they are", text)
     heights = [int(v["RESOLUTION"].split("x")[1]) for v in variants]
     check(heights and max(heights) <= source["height"], "no rung above the source", heights)
-    groups = [attributes(v)["URI"] for v in lines(text, "#EXT-X-MEDIA") if "URI" in attributes(v)]
+    groups = [attributes(v)["URI"] for v in tags(text, "#EXT-X-MEDIA") if "URI" in attributes(v)]
     whole = 0
-    for uri in lines(text) + groups:
+    for uri in uris(text) + groups:
         path = join(base, uri)
         playlist = fetch(user, path).body.decode()
-        init = attributes(lines(playlist, "#EXT-X-MAP")[0])["URI"]
-        parts = [fetch(user, join(path, part)) for part in [init] + lines(playlist)]
+        init = attributes(tags(playlist, "#EXT-X-MAP")[0])["URI"]
+        parts = [fetch(user, join(path, part)) for part in [init] + uris(playlist)]
         check(all(p.headers["Content-Type"] == "video/mp4" for p in parts), f"{uri}: types of segments")
         file = pathlib.Path("/tmp") / f"film-{media_id}.mp4"
         file.write_bytes(b"".join(p.body for p in parts))
@@ -89,7 +69,7 @@ def test_hls_leads_to_everything():
             whole += 1
         file.unlink()
     check(whole == len(variants), "every variant was looked at")
-    seconds = sum(float(v.split(",")[0]) for v in lines(playlist, "#EXTINF"))
+    seconds = sum(float(v.split(",")[0]) for v in tags(playlist, "#EXTINF"))
     check(abs(seconds - float(media["probe"]["duration"])) < 0.3, "as long as the source", seconds)
     check({f["step"] for f in media["jobs"]} >= {"index", "encode_first", "sound", "package_first", "package"},
           "its jobs", media["jobs"])
@@ -140,7 +120,7 @@ def test_files_for_download():
         path.unlink()
     check(fetch(user, f"/media/{media_id}/hls/master.m3u8").body == master, "the ladder is as it was")
     playlist = f"/media/{media_id}/hls/360p.m3u8"
-    check(fetch(user, join(playlist, lines(fetch(user, playlist).body.decode())[0])).body, "with its segments")
+    check(fetch(user, join(playlist, uris(fetch(user, playlist).body.decode())[0])).body, "with its segments")
     answer = user.request("GET", f"/download?fid={media_id}")
     check((answer.status, answer.headers["Content-Type"]) == (200, "video/mp4"), "the main output is a file", answer.headers)
     nothing_left()
@@ -159,7 +139,7 @@ def test_two_runs_make_the_same_bytes():
     sums = []
     for _ in range(2):
         media_id, _ = film(user, segment_s=1, range_segments=1)
-        sums.append(sql("SELECT track, number, sha256 FROM media.segments WHERE media_id = %s ORDER BY 1, 2", media_id))
+        sums.append(segment_sums(media_id))
     check(sums[0] and sums[0] == sums[1], "the same segments", (len(sums[0]), len(sums[1])))
 
 

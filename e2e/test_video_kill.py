@@ -2,13 +2,11 @@
 """An encoder dies or stalls when nine tenths of a ladder are made: its one job is done again, nothing else, and the
 bytes are those that a lone encoder makes in peace."""
 
-import json
 import os
 import signal
-import urllib.parse
 
-from lib import (RUN, User, check, freeze, hasten, janitor_pass, looped, main, note, nothing_left, pids, servers, sql,
-                 thaw, up, value, wait)
+from lib import (RUN, User, check, freeze, hasten, janitor_pass, looped, main, note, nothing_left, pids, pipeline_query,
+                 segment_sums, servers, sql, thaw, up, value, wait)
 
 SECONDS = int(os.environ.get("VIDEO_KILL_SECONDS", "60"))      # by hand: 600
 WAIT = 60 + 20 * SECONDS
@@ -18,12 +16,7 @@ ALONE = {}
 
 
 def start(user):
-    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": json.dumps(PARAMS)})
-    return user.upload(looped(SECONDS), name="long.mp4", query=query)
-
-
-def sums(media_id):
-    return sql("SELECT track, number, sha256 FROM media.segments WHERE media_id = %s ORDER BY 1, 2", media_id)
+    return user.upload(looped(SECONDS), name="long.mp4", query=pipeline_query("video", **PARAMS))
 
 
 def late_job(media_id):
@@ -67,7 +60,7 @@ def check_finished(user, media_id, step, ordinal):
     seconds = value("SELECT extract(epoch FROM max(finished_at) - min(created_at)) FROM media.jobs WHERE media_id = %s",
                     media_id)
     note(f"{count} ranges in {seconds:.0f} s, {step} {ordinal} made again")
-    check(sums(media_id) == ALONE["sums"], "the segments of a lone encoder")
+    check(segment_sums(media_id) == ALONE["sums"], "the segments of a lone encoder")
 
 
 def test_one_encoder():
@@ -76,7 +69,7 @@ def test_one_encoder():
     user = User()
     media_id = start(user)
     media = finished(user, media_id)
-    ALONE["sums"] = sums(media_id)
+    ALONE["sums"] = segment_sums(media_id)
     check(media["state"] == "ready" and len(ALONE["sums"]) > SECONDS / 2, "ready", media["error"])
     workers = value(f"SELECT count(DISTINCT worker) FROM media.jobs WHERE media_id = %s AND {ENCODING}", media_id)
     check(workers == 1, "by one encoder", workers)

@@ -2,9 +2,8 @@
 """What the jobs of a video read from S3: every range little more than its own bytes, whatever the container."""
 
 import json
-import urllib.parse
 
-from lib import RUN, User, check, film_of, main, note, wait
+from lib import RUN, User, check, film_of, main, note, pipeline_query, wait
 
 SECONDS = 60
 PARAMS = {"preset": "ultrafast", "first_height": 144, "range_segments": 5}
@@ -21,8 +20,7 @@ def jobs(media_id):
 def read_of(name, path):
     """How many times the file its ranges read it together, after an upload with all that follows."""
     user = User()
-    query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": json.dumps(PARAMS)})
-    media_id = user.upload(path, name=path.name, query=query)
+    media_id = user.upload(path, name=path.name, query=pipeline_query("video", **PARAMS))
     media = user.settled(media_id, 300)
     check(media["state"] == "ready", f"{name}: ready", media)
     wait("every range is logged", lambda: sum(line["step"] == "encode_first" for line in jobs(media_id)) == RANGES)

@@ -1,9 +1,7 @@
 """A ladder of H.264 and one AAC track: as pipeline "video" makes it, and the `ffmpeg` commands that make the same."""
 
-import json
 import os
 import subprocess
-import urllib.parse
 
 import bench
 import lib as e2e
@@ -38,8 +36,7 @@ class Ladders:
     # ---- ours ----
 
     def upload(self, **params):
-        query = "?" + urllib.parse.urlencode({"pipeline": "video", "params": json.dumps(params)})
-        return self.user.upload(self.source, name=self.source.name, query=query)
+        return self.user.upload(self.source, name=self.source.name, query=e2e.pipeline_query("video", **params))
 
     def ours(self, servers, **params):
         """From the first claim to the commit of the package, with every job on the workers named; CPU of these."""
