@@ -183,8 +183,7 @@ static enum wk_end run_on(child_job_t *c, const wk_child_limits_t *limits, wk_ou
     c->s3 = ctx->s3 != NULL ? wk_s3_like(ctx->s3) : wk_s3_new(ctx->conf);
     if (start == NULL || c->outputs == NULL || c->segments == NULL || c->keep == NULL ||
         c->s3 == NULL) {
-        (void)wk_fmt(out->code, sizeof(out->code), "worker_memory");
-        (void)wk_fmt(out->detail, sizeof(out->detail), "The worker is out of memory.");
+        end = wk_outcome(out, WK_RETRY, "worker_memory", "The worker is out of memory.");
         goto done;
     }
     end = wk_host_run(&host, out);

@@ -2,6 +2,8 @@
  * published is left to the janitor. */
 #include "wk_runner.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +11,17 @@
 #include "wk_log.h"
 
 #define OUTBOX_IDS_MAX (1u << 20)
+
+enum wk_end wk_outcome(wk_outcome_t *out, enum wk_end end, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)wk_fmt(out->code, sizeof(out->code), "%s", code);
+    va_start(ap, fmt);
+    (void)vsnprintf(out->detail, sizeof(out->detail), fmt, ap);
+    va_end(ap);
+    return end;
+}
 
 static int publish_row(wk_ctx_t *ctx, const json_t *row, media_buf_t *sent)
 {

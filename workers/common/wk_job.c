@@ -155,6 +155,22 @@ int wk_lease_query(wk_runner_t *r, enum media_stmt stmt, const char *const *para
     }
 }
 
+enum wk_end wk_job_ask(wk_ctx_t *ctx, const wk_job_t *job, enum media_stmt stmt,
+                       wk_pg_result_t **res, const char **text, wk_outcome_t *out)
+{
+    char fence[24];
+    const char *params[] = {job->id, wk_fmt(fence, sizeof(fence), "%lld", (long long)job->fence)};
+    media_err_t ei = {""};
+    const char *code;
+
+    if (wk_lease_query(wk_runner(ctx), stmt, params, res, &ei) != 0) {
+        return wk_outcome(out, WK_RETRY, "internal", "The database could not be asked.");
+    }
+    code = wk_pg_value(*res, 0, 0);
+    *text = wk_pg_value(*res, 0, 1);
+    return code != NULL && strcmp(code, "ok") == 0 ? WK_DONE : WK_LOST;
+}
+
 /* ---- claim ---- */
 
 static void take(char *dst, size_t cap, const char *value)

@@ -76,6 +76,16 @@ int wk_job_beat(wk_ctx_t *ctx, const wk_job_t *job, double progress, double eta_
 int wk_job_output(wk_ctx_t *ctx, const wk_job_t *job, int fd, int64_t size, json_t *meta,
                   json_t *outputs, media_err_t *ei);
 
+/* Fills in why a run ended; returns `end`. */
+enum wk_end wk_outcome(wk_outcome_t *out, enum wk_end end, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* What the database has for the running job: asks a statement of (job, fence) whose columns are a
+ * code and a text; waits for a database that is away while the lease holds. WK_DONE: *text may be
+ * NULL and lives as long as *res, which the caller frees. */
+enum wk_end wk_job_ask(wk_ctx_t *ctx, const wk_job_t *job, enum media_stmt stmt,
+                       wk_pg_result_t **res, const char **text, wk_outcome_t *out);
+
 /* Publishes an "outbox" JSON array (stmt.h) and marks what was confirmed; failures are left to the
  * janitor. */
 void wk_outbox_publish(wk_ctx_t *ctx, const char *outbox);

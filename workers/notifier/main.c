@@ -53,13 +53,6 @@ static int on_tick(void *data)
     return b->rc;
 }
 
-static enum wk_end outcome(wk_outcome_t *out, enum wk_end end, const char *code, const char *detail)
-{
-    (void)snprintf(out->code, sizeof(out->code), "%s", code);
-    (void)snprintf(out->detail, sizeof(out->detail), "%s", detail);
-    return end;
-}
-
 static enum wk_end deliver(wk_ctx_t *ctx, const wk_job_t *job, const note_t *note,
                            const mail_frame_t *frame, media_str_t message, wk_outcome_t *out)
 {
@@ -84,9 +77,9 @@ static enum wk_end deliver(wk_ctx_t *ctx, const wk_job_t *job, const note_t *not
     case MEDIA_E_AGAIN:
         return beat.rc == MEDIA_E_AGAIN ? WK_RELEASE : WK_LOST;
     case MEDIA_E_REJECT:
-        return outcome(out, WK_REJECT, "mail_refused", ei.text);
+        return wk_outcome(out, WK_REJECT, "mail_refused", "%s", ei.text);
     default:
-        return outcome(out, WK_RETRY, "mail_not_sent", ei.text);
+        return wk_outcome(out, WK_RETRY, "mail_not_sent", "%s", ei.text);
     }
 }
 
@@ -105,16 +98,16 @@ static enum wk_end notify_run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *
 
     media_buf_init(&message, MAIL_MAX);
     if (note_read(job->params, &note, &ei) != 0) {
-        end = outcome(out, WK_REJECT, "bad_params", ei.text);
+        end = wk_outcome(out, WK_REJECT, "bad_params", "%s", ei.text);
         goto done;
     }
     if (load_key(ctx->conf->play_key_file, &key, &ei) != 0) {
-        end = outcome(out, WK_RETRY, "no_play_key", ei.text);
+        end = wk_outcome(out, WK_RETRY, "no_play_key", "%s", ei.text);
         goto done;
     }
     frame.play_key = key;
     if (mail_build(&note, &frame, &message, &ei) != 0) {
-        end = outcome(out, WK_RETRY, "mail_not_composed", ei.text);
+        end = wk_outcome(out, WK_RETRY, "mail_not_composed", "%s", ei.text);
         goto done;
     }
     end = deliver(ctx, job, &note, &frame, media_buf_view(&message), out);

@@ -18,13 +18,6 @@ typedef struct {
     int64_t size;
 } input_t;
 
-static enum wk_end ended(wk_outcome_t *out, enum wk_end end, const char *code, const char *detail)
-{
-    (void)wk_fmt(out->code, sizeof(out->code), "%s", code);
-    (void)wk_fmt(out->detail, sizeof(out->detail), "%s", detail);
-    return end;
-}
-
 static int add_part(input_t *in, const json_t *segment)
 {
     const char *key = json_string_value(json_array_get(segment, 0));
@@ -91,25 +84,18 @@ static json_t *range_of(input_t *in, const json_t *ladder)
 /* WK_DONE: *ladder is owned. */
 static enum wk_end load(wk_ctx_t *ctx, const wk_job_t *job, json_t **ladder, wk_outcome_t *out)
 {
-    char fence[24];
-    const char *params[] = {job->id, wk_fmt(fence, sizeof(fence), "%lld", (long long)job->fence)};
     wk_pg_result_t *res = NULL;
-    media_err_t ei = {""};
-    const char *code, *text;
-    enum wk_end end = WK_DONE;
+    const char *text = NULL;
+    enum wk_end end = wk_job_ask(ctx, job, MEDIA_STMT_JOB_LADDER, &res, &text, out);
 
-    if (wk_pg_query(ctx->pg, MEDIA_STMT_JOB_LADDER, params, &res, &ei) != 0) {
-        return ended(out, WK_RETRY, "internal", "The database could not be asked for the tracks.");
-    }
-    code = wk_pg_value(res, 0, 0);
-    text = wk_pg_value(res, 0, 1);
-    if (code == NULL || strcmp(code, "ok") != 0) {
-        end = WK_LOST;
-    } else if (text == NULL) {
-        end = ended(out, WK_REJECT, "no_ladder",
-                    "There are no renditions to make a file of: run the pipeline \"video\" first.");
-    } else if (strlen(text) > LADDER_MAX || (*ladder = json_loads(text, 0, NULL)) == NULL) {
-        end = ended(out, WK_REJECT, "limits", "The ladder has too many segments for one file.");
+    if (end == WK_DONE && text == NULL) {
+        end = wk_outcome(
+            out, WK_REJECT, "no_ladder",
+            "There are no renditions to make a file of: run the pipeline \"video\" first.");
+    } else if (end == WK_DONE &&
+               (strlen(text) > LADDER_MAX || (*ladder = json_loads(text, 0, NULL)) == NULL)) {
+        end =
+            wk_outcome(out, WK_REJECT, "limits", "The ladder has too many segments for one file.");
     }
     wk_pg_result_free(res);
     return end;
@@ -129,7 +115,8 @@ enum wk_end ladder_file_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_l
     }
     range = range_of(&in, ladder);
     if (range == NULL || in.nparts == 0) {
-        end = ended(out, WK_REJECT, "limits", "The ladder has too many segments for one file.");
+        end =
+            wk_outcome(out, WK_REJECT, "limits", "The ladder has too many segments for one file.");
         goto done;
     }
     joined.range = range;

@@ -19,13 +19,18 @@
 
 typedef struct {
     const char *step;
+    enum wk_end (*run)(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                       wk_outcome_t *out);
     int by_range; /* encodes video: work grows with the range's seconds, not with the file */
     int is_video;
 } step_t;
 
-static const step_t steps[] = {{"audio", 0, 0}, {"index", 0, 1},        {"sound", 0, 1},
-                               {"text", 0, 1},  {"encode_first", 1, 1}, {"encode", 1, 1},
-                               {"mp4", 0, 1}};
+static const step_t steps[] = {
+    {"audio", wk_child_run, 0, 0},  {"index", wk_child_run, 0, 1},
+    {"sound", wk_child_run, 0, 1},  {"text", wk_child_run, 0, 1},
+    {"encode", wk_child_run, 1, 1}, {"encode_first", wk_child_run, 1, 1},
+    {"mp4", ladder_file_run, 0, 1},
+};
 
 static const step_t *step_find(const char *name)
 {
@@ -72,8 +77,7 @@ static enum wk_end run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
     limits.cpu_s = (int)(cpu_s < CPU_MAX_S ? cpu_s : CPU_MAX_S);
     limits.wall_s = 3 * limits.cpu_s;
     limits.policy = policy(ctx->conf);
-    end = strcmp(job->step, "mp4") == 0 ? ladder_file_run(ctx, job, &limits, out)
-                                        : wk_child_run(ctx, job, &limits, out);
+    end = s->run(ctx, job, &limits, out);
     json_decref(limits.policy);
     return end;
 }

@@ -22,13 +22,6 @@ typedef struct {
     media_buf_t text;
 } package_t;
 
-static enum wk_end ended(package_t *p, enum wk_end end, const char *code, const char *detail)
-{
-    (void)wk_fmt(p->out->code, sizeof(p->out->code), "%s", code);
-    (void)wk_fmt(p->out->detail, sizeof(p->out->detail), "%s", detail);
-    return end;
-}
-
 static enum wk_end end_of(package_t *p, int rc, const char *detail)
 {
     switch (rc) {
@@ -39,7 +32,7 @@ static enum wk_end end_of(package_t *p, int rc, const char *detail)
     case MEDIA_E_AGAIN:
         return WK_RELEASE;
     default:
-        return ended(p, WK_RETRY, "storage_unavailable", detail);
+        return wk_outcome(p->out, WK_RETRY, "storage_unavailable", "%s", detail);
     }
 }
 
@@ -53,12 +46,13 @@ static enum wk_end save(package_t *p, const char *name, const char *kind, const 
 
     if (p->text.failed || meta == NULL) {
         json_decref(meta);
-        return ended(p, WK_REJECT, "limits", "The playlists would be larger than is allowed.");
+        return wk_outcome(p->out, WK_REJECT, "limits",
+                          "The playlists would be larger than is allowed.");
     }
     fd = memfd_create("playlist", MFD_CLOEXEC);
     if (fd < 0 || write(fd, p->text.p, p->text.len) != (ssize_t)p->text.len) {
         json_decref(meta);
-        end = ended(p, WK_RETRY, "worker_memory", "The worker is out of memory.");
+        end = wk_outcome(p->out, WK_RETRY, "worker_memory", "The worker is out of memory.");
     } else {
         end = end_of(p,
                      wk_job_output(p->ctx, p->job, fd, (int64_t)p->text.len, meta, p->outputs, &ei),
@@ -109,24 +103,14 @@ static enum wk_end save_all(package_t *p)
 /* The tracks of the run. WK_DONE: *set is owned. */
 static enum wk_end load(package_t *p, media_cmafset_t **set)
 {
-    char fence[24];
-    const char *params[] = {p->job->id,
-                            wk_fmt(fence, sizeof(fence), "%lld", (long long)p->job->fence)};
     wk_pg_result_t *res = NULL;
+    const char *text = NULL;
     media_err_t ei = {""};
-    const char *code, *text;
-    enum wk_end end = WK_DONE;
-    int rc = wk_pg_query(p->ctx->pg, MEDIA_STMT_JOB_SET, params, &res, &ei);
+    enum wk_end end = wk_job_ask(p->ctx, p->job, MEDIA_STMT_JOB_SET, &res, &text, p->out);
 
-    code = rc == 0 ? wk_pg_value(res, 0, 0) : NULL;
-    text = rc == 0 ? wk_pg_value(res, 0, 1) : NULL;
-    if (rc != 0) {
-        end = ended(p, WK_RETRY, "internal", "The database could not be asked for the tracks.");
-    } else if (code == NULL || strcmp(code, "ok") != 0 || text == NULL) {
-        end = WK_LOST;
-    } else if (media_cmafset_read(media_str(text), set, &ei) != 0) {
+    if (end == WK_DONE && media_cmafset_read(media_str(text), set, &ei) != 0) {
         wk_log(MEDIA_LOG_ERROR, "tracks not usable", "job", p->job->id, "cause", ei.text, NULL);
-        end = ended(p, WK_REJECT, "internal", ei.text);
+        end = wk_outcome(p->out, WK_REJECT, "internal", "%s", ei.text);
     }
     wk_pg_result_free(res);
     return end;

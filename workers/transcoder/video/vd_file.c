@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/cmafset.h"
 #include "vd_mp4.h"
 
 typedef struct {
