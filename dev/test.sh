@@ -70,7 +70,9 @@ test_nginx() ( # release|asan [hup|leaks]
     case $how in
     hup) export TEST_NGINX_USE_HUP=1 ;;
     leaks)
-        export ASAN_OPTIONS=${ASAN_OPTIONS/detect_leaks=0/detect_leaks=1:fast_unwind_on_malloc=0}
+        # as deep as the suppressions need: to unwind every allocation whole takes longer than the tests wait
+        export ASAN_OPTIONS=${ASAN_OPTIONS/detect_leaks=0/detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size=12}
+        LSAN_OPTIONS+=:print_suppressions=0
         ;;
     esac
     # one prove each: they wait more than they work, and one that bails out must not end the others
