@@ -129,7 +129,7 @@ def test_kinds():
 def check_languages(ladder):
     groups = [rungs.attributes(m) for m in rungs.tags(ladder.master, "#EXT-X-MEDIA")]
     said = sorted((g["TYPE"], g.get("LANGUAGE")) for g in groups)
-    check(said == [(kind, code) for kind in ("AUDIO", "SUBTITLES") for code in ("deu", "eng")], "their languages", said)
+    check(said == [(kind, code) for kind in ("AUDIO", "SUBTITLES") for code in ("de", "en")], "their languages", said)
     for track, text in zip(ladder.texts, ("Guten Tag", "Good day")):
         vtt = track.path.read_text()
         check(re.search(rf"00:00.500 --> (00:)?00:01.250.*\n{text}\n", vtt), f"{track.name}: cues at their times", vtt)

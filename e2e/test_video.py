@@ -2,13 +2,14 @@
 """A clip becomes a ladder that plays: HLS and DASH as players fetch them, through the gateway alone."""
 
 import json
+import os
 import pathlib
 import subprocess
 import urllib.parse
 import xml.etree.ElementTree
 
 from lib import URL, User, check, clip, main, nothing_left, pipeline_query, request, segment_sums, value, wait
-from rungs import attributes, tags, uris
+from rungs import Ladder, attributes, tags, uris, verify
 
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 
@@ -133,6 +134,37 @@ def test_a_file_needs_a_ladder():
     check(media["state"] == "failed" and media["error"]["code"] == "no_ladder", "no ladder", media)
 
 
+def digests(path):
+    """Of every picture."""
+    out = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough", "-f",
+                          "framemd5", "-"], capture_output=True, check=True).stdout.decode()
+    rows = [line.replace(",", " ").split() for line in out.splitlines() if line and not line.startswith("#")]
+    return [row[-1] for row in rows]
+
+
+def test_a_source_that_fits_is_a_rung():
+    """closed IDRs every 3 s, small enough: no encoder touches it, and it sets the boundaries of the other rungs"""
+    user = User()
+    source = pathlib.Path("/tmp") / f"fits-{os.getpid()}.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=13", "-f", "lavfi", "-i",
+                    "sine=f=440:d=13", "-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-g", "75",
+                    "-keyint_min", "75", "-sc_threshold", "0", "-c:a", "aac", source], check=True)
+    try:
+        for remux in ("auto", "never"):
+            media_id, _ = film(user, source, rungs=[144, 360], range_segments=2, remux=remux)
+            with Ladder(user, media_id) as made:
+                small, large = made.rungs
+                check((digests(large.path) == digests(source)) == (remux == "auto"), f"{remux}: the source's own pictures")
+                check(small.durations == large.durations, f"{remux}: one set of boundaries",
+                      (small.durations, large.durations))
+                check([float(d) for d in large.durations][:2] == [{"auto": 3.0, "never": 4.0}[remux]] * 2,
+                      f"{remux}: how long", large.durations)
+                verify(made, source)
+    finally:
+        source.unlink()
+    nothing_left()
+
+
 def test_two_runs_make_the_same_bytes():
     """segments of two uploads of one file, made by whichever worker came first, are equal"""
     user = User()
@@ -155,5 +187,5 @@ def test_a_file_without_video_fails_with_a_cause():
 
 
 main(test_hls_leads_to_everything, test_ffmpeg_plays_by_token, test_files_for_download, test_a_file_needs_a_ladder,
-     test_two_runs_make_the_same_bytes,
+     test_a_source_that_fits_is_a_rung, test_two_runs_make_the_same_bytes,
      test_a_file_without_video_fails_with_a_cause)

@@ -38,6 +38,7 @@ INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, priority, f
      "preset":         {"enum": ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"],
                         "default": "medium"},
      "profile":        {"enum": ["baseline", "main", "high"], "default": "main"},
+     "remux":          {"enum": ["auto", "never"], "default": "auto"},
      "rungs":          {"type": "array", "min": 1, "max": 12, "unique": "height", "default": [144, 240, 360, 480, 720, 1080],
        "items": {"any": [
          {"type": "integer", "enum": [144, 240, 360, 480, 720, 1080, 1440, 2160]},

@@ -43,6 +43,7 @@ static const struct {
 #define X(name) #name,
 static const char *const presets[] = {MEDIA_LADDER_PRESETS(X) NULL};
 static const char *const profiles[] = {MEDIA_LADDER_PROFILES(X) NULL};
+static const char *const remuxes[] = {MEDIA_LADDER_REMUXES(X) NULL};
 #undef X
 
 static const media_ladder_rung_t *table_find(int64_t height)
@@ -68,6 +69,7 @@ static void set_defaults(media_ladder_params_t *p)
     }
     p->preset = "medium";
     p->profile = "main";
+    p->remux = "auto";
 }
 
 static void default_rungs(media_ladder_params_t *p)
@@ -194,9 +196,10 @@ static int read_rungs(const json_t *obj, media_ladder_params_t *p, media_err_t *
 /* Everything but the rungs, whose CRF is among it. */
 static int read_scalars(const json_t *obj, media_ladder_params_t *p, media_err_t *ei)
 {
-    const char *members[sizeof(ints) / sizeof(ints[0]) + 4] = {"rungs", "preset", "profile"};
+    const char *members[sizeof(ints) / sizeof(ints[0]) + 5] = {"rungs", "preset", "profile",
+                                                               "remux"};
     for (size_t i = 0; i < sizeof(ints) / sizeof(ints[0]); i++) {
-        members[3 + i] = ints[i].name;
+        members[4 + i] = ints[i].name;
     }
     if (media_json_only(obj, members, ei) != 0) {
         return MEDIA_E_REJECT;
@@ -206,8 +209,11 @@ static int read_scalars(const json_t *obj, media_ladder_params_t *p, media_err_t
             return MEDIA_E_REJECT;
         }
     }
-    int rc = read_choice(obj, "preset", presets, &p->preset, ei);
-    return rc != 0 ? rc : read_choice(obj, "profile", profiles, &p->profile, ei);
+    return read_choice(obj, "preset", presets, &p->preset, ei) != 0 ||
+                   read_choice(obj, "profile", profiles, &p->profile, ei) != 0 ||
+                   read_choice(obj, "remux", remuxes, &p->remux, ei) != 0
+               ? MEDIA_E_REJECT
+               : 0;
 }
 
 int media_ladder_params(const json_t *obj, media_ladder_params_t *out, media_err_t *ei)

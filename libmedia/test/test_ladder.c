@@ -94,13 +94,16 @@ static void test_ladder_params_override(void)
     media_ladder_params_t p;
     json_t *obj;
     CHECK_INT(
-        media_json_parse(MEDIA_STR("{\"preset\":\"fast\",\"profile\":\"high\",\"segment_s\":6,"
-                                   "\"range_segments\":5,\"threads\":2,\"audio_kbps\":96}"),
-                         &obj, NULL),
+        media_json_parse(
+            MEDIA_STR(
+                "{\"preset\":\"fast\",\"profile\":\"high\",\"remux\":\"never\",\"segment_s\":6,"
+                "\"range_segments\":5,\"threads\":2,\"audio_kbps\":96}"),
+            &obj, NULL),
         0);
     CHECK_INT(media_ladder_params(obj, &p, NULL), 0);
     CHECK_STR(p.preset, "fast");
     CHECK_STR(p.profile, "high");
+    CHECK_STR(p.remux, "never");
     CHECK_INT(p.segment_s, 6);
     CHECK_INT(p.range_segments, 5);
     CHECK_INT(p.threads, 2);
@@ -138,6 +141,7 @@ static void test_ladder_params_refuses_by_name(void)
         {"{\"crf\":null}", "crf"},
         {"{\"preset\":\"placebo\"}", "preset"},
         {"{\"profile\":1}", "profile"},
+        {"{\"remux\":\"always\"}", "remux"},
         {"{\"rungs\":[]}", "rungs"},
         {"{\"rungs\":360}", "rungs"},
         {"{\"rungs\":null}", "rungs"},

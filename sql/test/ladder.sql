@@ -17,6 +17,7 @@ SELECT results_eq(format('SELECT x[1], test.rule(x[1]) FROM test.listed(%L, ''ME
 SELECT ok((SELECT count(*) >= 9 FROM listed(:'ladder_h', 'MEDIA_LADDER_INTS')), 'they are many');
 SELECT is(rule('preset', 'enum'), (SELECT jsonb_agg(x[1]) FROM listed(:'ladder_h', 'MEDIA_LADDER_PRESETS') x), 'presets');
 SELECT is(rule('profile', 'enum'), (SELECT jsonb_agg(x[1]) FROM listed(:'ladder_h', 'MEDIA_LADDER_PROFILES') x), 'profiles');
+SELECT is(rule('remux', 'enum'), (SELECT jsonb_agg(x[1]) FROM listed(:'ladder_h', 'MEDIA_LADDER_REMUXES') x), 'whether to remux');
 SELECT is(rule('rungs', 'items', 'any', '0', 'enum'), (SELECT jsonb_agg(x[1]::int) FROM listed(:'ladder_h', 'MEDIA_LADDER_RUNGS') x), 'heights of the table');
 SELECT is(rule('rungs', 'items', 'any', '1', 'members', 'height', 'enum'), rule('rungs', 'items', 'any', '0', 'enum'), 'the same for objects');
 SELECT is(rule('rungs', 'default'), (SELECT jsonb_agg(x[1]::int) FROM listed(:'ladder_h', 'MEDIA_LADDER_RUNGS') x WHERE x[4] = '1'), 'the default ladder');
@@ -26,7 +27,7 @@ SELECT is(rule('rungs', 'items', 'any', n, 'members') - k,
     FROM listed(:'ladder_h', 'MEDIA_LADDER_RUNG_INTS') x) - k, 'numbers of a rung')
   FROM (VALUES ('1', 'height'), ('2', '')) t (n, k);
 SELECT is((SELECT array_agg(k ORDER BY k COLLATE "C") FROM jsonb_object_keys(rule(VARIADIC '{}')) k), (SELECT array_agg(k ORDER BY k COLLATE "C") FROM (
-    SELECT x[1] FROM listed(:'ladder_h', 'MEDIA_LADDER_INTS') x UNION SELECT unnest('{preset,profile,rungs}'::text[])) n (k)), 'and no other');
+    SELECT x[1] FROM listed(:'ladder_h', 'MEDIA_LADDER_INTS') x UNION SELECT unnest('{preset,profile,remux,rungs}'::text[])) n (k)), 'and no other');
 
 -- libmedia's test walks the same
 SELECT is(media.params_fault('video', v), NULL, 'accepted: ' || v::text) FROM jsonb_array_elements(:'vectors'::jsonb -> 'accepted') v;

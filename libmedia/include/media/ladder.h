@@ -43,6 +43,8 @@
 #define MEDIA_LADDER_PRESETS(X)                                                                    \
     X(ultrafast) X(superfast) X(veryfast) X(faster) X(fast) X(medium) X(slow) X(slower) X(veryslow)
 #define MEDIA_LADDER_PROFILES(X) X(baseline) X(main) X(high)
+/* Whether a source that already is what a rung shall be becomes that rung as it is. */
+#define MEDIA_LADDER_REMUXES(X) X(auto) X(never)
 
 typedef struct {
     int height; /* of the short side */
@@ -57,12 +59,13 @@ typedef struct {
 #undef X
     const char *preset; /* static */
     const char *profile;
+    const char *remux;
     int nrungs;
     media_ladder_rung_t rungs[MEDIA_LADDER_MAX]; /* ascending */
 } media_ladder_params_t;
 
 /* The defaults, overridden by `obj` (NULL: none): the integers above by their names, "preset",
- * "profile", and "rungs": a list of heights of the table or of
+ * "profile", "remux", and "rungs": a list of heights of the table or of
  * {"height","kbps","high_kbps","crf"}, where a height outside the table needs "kbps". 0, or
  * MEDIA_E_REJECT naming the member. [any] */
 int media_ladder_params(const json_t *obj, media_ladder_params_t *out, media_err_t *ei);

@@ -44,6 +44,11 @@ static int64_t stretch(const media_vindex_t *v, uint32_t i, uint32_t step, int64
     return av_rescale_rnd(at, v->tb_num * 1000, v->tb_den * segment_ms, AV_ROUND_DOWN);
 }
 
+static int is_key(const media_vindex_t *v, uint32_t i)
+{
+    return (v->packets[v->frames[i].packet].flags & MEDIA_VINDEX_KEY) != 0;
+}
+
 static void end_segment(const media_vindex_t *v, vd_segment_t *s, uint32_t end)
 {
     s->end = end;
@@ -59,7 +64,7 @@ static void cut(const media_vindex_t *v, const vd_cuts_params_t *params, vd_cuts
 
     for (uint32_t i = 0; i < v->nframes; i += out->step) {
         int64_t here = stretch(v, i, out->step, params->segment_ms);
-        if (i == 0 || here > current) {
+        if (i == 0 || (params->at_keys ? is_key(v, i) : here > current)) {
             if (i > 0) {
                 end_segment(v, s++, i);
             }
@@ -69,7 +74,7 @@ static void cut(const media_vindex_t *v, const vd_cuts_params_t *params, vd_cuts
         s->count++;
     }
     end_segment(v, s, v->nframes);
-    if (s > out->segments && s->duration < half) {
+    if (s > out->segments && s->duration < half && !params->at_keys) {
         s[-1].count += s->count;
         end_segment(v, --s, v->nframes);
     }

@@ -4,7 +4,8 @@
  *
  * Boundaries lie on multiples of the segment's length after the first picture; the picture shown
  * nearest to one begins a segment, so variable frame rates need nothing special, and a stretch
- * without pictures has no boundary. A last segment shorter than half joins the one before. */
+ * without pictures has no boundary. A last segment shorter than half joins the one before. Where
+ * the source's own pictures become a rung, its key pictures are the boundaries. */
 #ifndef VD_CUTS_H
 #define VD_CUTS_H
 
@@ -17,6 +18,7 @@ typedef struct {
     int segment_ms;
     int range_segments;
     int fps_max; /* above, every second picture is left out until it fits */
+    int at_keys; /* at each key picture instead, whatever the length */
 } vd_cuts_params_t;
 
 #define VD_CUTS_DEFAULT                                                                            \

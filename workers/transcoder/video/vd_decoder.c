@@ -19,7 +19,7 @@ const AVCodec *vd_decoder_find(const AVCodecParameters *par)
                : NULL;
 }
 
-static int parameters(const media_vindex_t *v, AVCodecParameters *par)
+static int fill(const media_vindex_t *v, AVCodecParameters *par)
 {
     const AVCodecDescriptor *d = avcodec_descriptor_get_by_name(v->codec);
 
@@ -54,12 +54,22 @@ static int parameters(const media_vindex_t *v, AVCodecParameters *par)
     return 0;
 }
 
-AVCodecContext *vd_decoder_open(const media_vindex_t *v, int threads, tc_fail_t *f)
+AVCodecParameters *vd_decoder_parameters(const media_vindex_t *v)
 {
     AVCodecParameters *par = avcodec_parameters_alloc();
+
+    if (par != NULL && fill(v, par) < 0) {
+        avcodec_parameters_free(&par);
+    }
+    return par;
+}
+
+AVCodecContext *vd_decoder_open(const media_vindex_t *v, int threads, tc_fail_t *f)
+{
+    AVCodecParameters *par = vd_decoder_parameters(v);
     const AVCodec *codec = NULL;
     AVCodecContext *dec = NULL;
-    int rc = par != NULL ? parameters(v, par) : AVERROR(ENOMEM);
+    int rc = par != NULL ? 0 : AVERROR(ENOMEM);
 
     if (rc == 0) {
         codec = vd_decoder_find(par);

@@ -11,16 +11,22 @@
 
 #define SEGMENTS_MAX MEDIA_VINDEX_FRAMES_MAX
 #define TICKS_MAX (INT64_C(1) << 53)
-#define LEAD_IN                                                                                    \
-    10              /* pictures encoded in vain: rate control learns what pictures like these cost \
-                     */
+#define LEAD_IN 10  /* pictures encoded in vain: rate control learns what such pictures cost */
 #define LEAD_OUT 10 /* pictures looked at: those before a border matter to those behind it */
+#define NO_RUNG (-1)
+
+enum group {
+    FIRST, /* the rung that plays first */
+    REST,
+    COPIED /* the rung that is the source itself */
+};
 
 typedef struct {
     const vd_indexed_t *x;
     media_ladder_params_t params;
     media_ladder_t ladder;
     vd_cuts_t cuts;
+    int copied;           /* the rung that is the source itself, or NO_RUNG */
     int fps_num, fps_den; /* of what is encoded */
     json_t *jobs;
 } plan_t;
@@ -42,6 +48,58 @@ static void rate(const media_vindex_t *v, uint32_t n, int *num, int *den)
         *num = *num < 1 ? 1 : *num;
         *den = *den < 1 ? 1 : *den;
     }
+}
+
+/* Segments of the source's own pictures keep to the rate that an encoder would have kept to. */
+static int is_within_rate(const media_vindex_t *v, const vd_cuts_t *cuts,
+                          const media_rendition_t *r)
+{
+    for (uint32_t i = 0; i < cuts->nsegments; i++) {
+        const vd_segment_t *s = &cuts->segments[i];
+        int64_t bits = 0;
+
+        for (uint32_t k = s->first; k < s->end; k++) {
+            bits += 8 * (int64_t)v->packets[k].size;
+        }
+        if (bits - r->bufsize_bits >
+            av_rescale(s->duration * v->tb_num, r->maxrate_bps, v->tb_den)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int allows_profile(const plan_t *p)
+{
+    return strcmp(p->params.profile, "baseline") != 0 ||
+           (p->x->index.profile & 0xff) == FF_PROFILE_H264_BASELINE;
+}
+
+/* The rung that the source is, if it is one; its key pictures then cut all rungs. */
+static int choose_copied(plan_t *p, vd_cuts_params_t params, tc_fail_t *f)
+{
+    const media_vindex_t *v = &p->x->index;
+    vd_cuts_t at_keys;
+
+    if (!p->x->fits || strcmp(p->params.remux, "auto") != 0 || p->cuts.step != 1 ||
+        !allows_profile(p)) {
+        return 0;
+    }
+    params.at_keys = 1;
+    if (vd_cuts(v, &params, &at_keys, f) != 0) {
+        return -1;
+    }
+    for (int i = 0; i < p->ladder.n; i++) {
+        const media_rendition_t *r = &p->ladder.rungs[i];
+        if (r->width == v->width && r->height == v->height && is_within_rate(v, &at_keys, r)) {
+            vd_cuts_t even = p->cuts;
+            p->copied = i;
+            p->cuts = at_keys;
+            at_keys = even;
+        }
+    }
+    vd_cuts_free(&at_keys);
+    return 0;
 }
 
 static int make_ladder(plan_t *p, const json_t *params, tc_fail_t *f)
@@ -69,7 +127,7 @@ static int make_ladder(plan_t *p, const json_t *params, tc_fail_t *f)
     if (media_ladder_make(&p->params, &source, &p->ladder, &ei) != 0) {
         return tc_fail(f, "limits", "No renditions can be made: %s.", ei.text);
     }
-    return 0;
+    return choose_copied(p, cuts, f);
 }
 
 static json_t *rung_json(const media_rendition_t *r)
@@ -79,17 +137,24 @@ static json_t *rung_json(const media_rendition_t *r)
                      (json_int_t)r->bufsize_bits);
 }
 
-/* What the encoders of pictures first to end (exclusive) see: [from,end]. */
-static json_t *seen_json(const plan_t *p, uint32_t first, uint32_t end)
+static enum group group_of(const plan_t *p, int rung)
 {
-    uint32_t n = p->x->index.nframes, in = LEAD_IN * p->cuts.step, out = LEAD_OUT * p->cuts.step;
+    return rung == p->copied ? COPIED : rung == p->ladder.first ? FIRST : REST;
+}
+
+/* What the encoders of pictures first to end (exclusive) see: [from,end]. */
+static json_t *seen_json(const plan_t *p, uint32_t first, uint32_t end, enum group group)
+{
+    uint32_t n = p->x->index.nframes;
+    uint32_t in = group == COPIED ? 0 : LEAD_IN * p->cuts.step;
+    uint32_t out = group == COPIED ? 0 : LEAD_OUT * p->cuts.step;
 
     return json_pack("[I,I]", (json_int_t)(first > in ? first - in : 0),
                      (json_int_t)(n - end > out ? end + out : n));
 }
 
-/* One job: a range of segments, for the first rung or for all others. */
-static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_first)
+/* One job: a range of segments of a group's rungs. */
+static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, enum group group)
 {
     const media_vindex_t *v = &p->x->index;
     int64_t origin = v->frames[0].pts;
@@ -105,28 +170,40 @@ static json_t *range_json(const plan_t *p, const vd_cut_range_t *range, int is_f
                                               (json_int_t)(s->pts + s->duration - origin)));
     }
     for (int i = 0; i < p->ladder.n; i++) {
-        if ((i == p->ladder.first) == is_first) {
+        if (group_of(p, i) == group) {
             (void)json_array_append_new(rungs, rung_json(&p->ladder.rungs[i]));
         }
     }
-    seen = seen_json(p, p->cuts.segments[range->first].first, p->cuts.segments[range->end - 1].end);
+    seen = seen_json(p, p->cuts.segments[range->first].first, p->cuts.segments[range->end - 1].end,
+                     group);
     vd_range_bytes(v, (uint32_t)json_integer_value(json_array_get(seen, 0)),
                    (uint32_t)json_integer_value(json_array_get(seen, 1)), &from, &to);
-    return json_pack("{s:I,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:o,s:[I,I]}", "origin",
-                     (json_int_t)origin, "step", (json_int_t)p->cuts.step, "fps", p->fps_num,
-                     p->fps_den, "preset", p->params.preset, "profile", p->params.profile,
-                     "threads", p->params.threads, "number", (json_int_t)range->first + 1, "total",
-                     (json_int_t)p->cuts.nsegments, "seconds",
-                     (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments", spans,
-                     "seen", seen, "rungs", rungs, WK_BYTES, (json_int_t)from, (json_int_t)to);
+    return json_pack("{s:I,s:b,s:I,s:[i,i],s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:o,s:[I,I]}", "origin",
+                     (json_int_t)origin, "copy", group == COPIED, "step", (json_int_t)p->cuts.step,
+                     "fps", p->fps_num, p->fps_den, "preset", p->params.preset, "profile",
+                     p->params.profile, "threads", p->params.threads, "number",
+                     (json_int_t)range->first + 1, "total", (json_int_t)p->cuts.nsegments,
+                     "seconds", (json_int_t)av_rescale(ticks, v->tb_num, v->tb_den) + 1, "segments",
+                     spans, "seen", seen, "rungs", rungs, WK_BYTES, (json_int_t)from,
+                     (json_int_t)to);
 }
 
-static int add_ranges(plan_t *p, const char *step, int is_first)
+static int has_group(const plan_t *p, enum group group)
+{
+    for (int i = 0; i < p->ladder.n; i++) {
+        if (group_of(p, i) == group) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int add_ranges(plan_t *p, const char *step, enum group group)
 {
     int rc = 0;
 
-    for (uint32_t i = 0; rc == 0 && i < p->cuts.nranges; i++) {
-        rc = add_job(p, step, range_json(p, &p->cuts.ranges[i], is_first));
+    for (uint32_t i = 0; rc == 0 && has_group(p, group) && i < p->cuts.nranges; i++) {
+        rc = add_job(p, step, range_json(p, &p->cuts.ranges[i], group));
     }
     return rc;
 }
@@ -150,14 +227,13 @@ static int add_track(plan_t *p, const char *step, const char *prefix, int stream
 
 json_t *vd_plan(const vd_indexed_t *x, const json_t *params, tc_fail_t *f)
 {
-    plan_t p = {.x = x, .jobs = json_array()};
+    plan_t p = {.x = x, .jobs = json_array(), .copied = NO_RUNG};
     int rc = make_ladder(&p, params, f);
 
     if (rc == 0) {
-        rc = add_ranges(&p, "encode_first", 1);
-        if (p.ladder.n > 1) {
-            rc |= add_ranges(&p, "encode", 0);
-        }
+        rc = add_ranges(&p, "encode_first", FIRST);
+        rc |= add_ranges(&p, p.copied == p.ladder.first ? "encode_first" : "encode", COPIED);
+        rc |= add_ranges(&p, "encode", REST);
         for (int i = 0; i < x->naudio; i++) {
             rc |= add_track(&p, "sound", "audio", x->audio[i], i + 1);
         }
@@ -299,6 +375,7 @@ int vd_range_plan_read(const json_t *range, vd_range_plan_t *p, tc_fail_t *f)
          read_rungs(json_object_get(range, "rungs"), p, &ei) != 0 ||
          read_spans(json_object_get(range, "segments"), p) != 0 || p->fps_num < 1 || p->fps_den < 1;
     p->step = (uint32_t)step;
+    p->is_copy = json_is_true(json_object_get(range, "copy"));
     if (rc != 0 || read_seen(json_object_get(range, "seen"), p) != 0) {
         vd_range_plan_free(p);
         return wrong(f, ei.text);

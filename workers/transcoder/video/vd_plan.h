@@ -24,6 +24,7 @@ typedef struct {
 /* A range of `encode_first` and `encode`. */
 typedef struct {
     int64_t origin;    /* pts of the video's first picture */
+    int is_copy;       /* no encoder: the source's packets are those of the only rung */
     uint32_t step;     /* pictures whose number is a multiple are encoded */
     uint32_t seen;     /* the encoders see pictures from here, before the first span ... */
     uint32_t seen_end; /* ... to here, behind the last, and decide as if they made the whole file */

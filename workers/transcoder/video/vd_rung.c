@@ -6,23 +6,19 @@
 #include <libavutil/cpu.h>
 #include <libavutil/opt.h>
 
-#include "vd_cmaf.h"
 #include "vd_picture.h"
+#include "vd_segments.h"
 
 #define NO_KEYFRAMES (1 << 30) /* but those that are forced */
 
 struct vd_rung_s {
     const vd_range_plan_t *plan;
     const media_rendition_t *rendition;
-    const vd_sink_t *sink;
-    int64_t tb_num, timescale;
     vd_picture_t picture;
     AVCodecContext *encoder;
     AVPacket *packet;
-    vd_cmaf_t *cmaf;
-    uint32_t in;     /* the span of the next picture */
-    uint32_t out;    /* the span being written */
-    int64_t packets; /* in it */
+    uint32_t in; /* the span of the next picture */
+    vd_segments_t segments;
 };
 
 /* ---- encoder ---- */
@@ -33,7 +29,7 @@ static void describe(AVCodecContext *e, const vd_rung_t *r, const media_vindex_t
     e->height = r->rendition->height;
     e->pix_fmt = AV_PIX_FMT_YUV420P;
     e->sample_aspect_ratio = (AVRational){1, 1};
-    e->time_base = (AVRational){1, (int)r->timescale};
+    e->time_base = (AVRational){1, (int)v->tb_den};
     e->framerate = (AVRational){r->plan->fps_num, r->plan->fps_den};
     e->color_range = AVCOL_RANGE_MPEG;
     e->colorspace = vd_picture_space(v);
@@ -94,28 +90,19 @@ static int64_t latest(const vd_rung_t *r, const media_vindex_t *v)
 
         ticks = span > ticks ? span : ticks;
     }
-    return ticks > INT32_MAX / r->tb_num ? 0 : ticks * r->tb_num;
+    return ticks > INT32_MAX / v->tb_num ? 0 : ticks * v->tb_num;
 }
 
-static int open_cmaf(vd_rung_t *r, const media_vindex_t *v, tc_fail_t *f)
+static int open_segments(vd_rung_t *r, int i, const media_vindex_t *v, const vd_sink_t *sink,
+                         tc_fail_t *f)
 {
     AVCodecParameters *par = avcodec_parameters_alloc();
-    vd_cmaf_track_t track = {.par = par, .timescale = r->timescale, .edit = latest(r, v)};
+    int rc = par == NULL || avcodec_parameters_from_context(par, r->encoder) < 0
+                 ? tc_fail_av(f, AVERROR(ENOMEM), "")
+                 : vd_segments_open(&r->segments, r->plan, i, v, par, latest(r, v), sink, f);
 
-    if (par == NULL || avcodec_parameters_from_context(par, r->encoder) < 0) {
-        (void)tc_fail_av(f, AVERROR(ENOMEM), "");
-    } else {
-        r->cmaf = vd_cmaf_open(&track, f);
-    }
     avcodec_parameters_free(&par);
-    return r->cmaf != NULL ? 0 : -1;
-}
-
-static int put(vd_rung_t *r, const vd_piece_t *piece, tc_fail_t *f)
-{
-    return r->sink->put(r->sink->ctx, piece) == 0
-               ? 0
-               : tc_fail(f, "internal", "The output could not be handed over.");
+    return rc;
 }
 
 vd_rung_t *vd_rung_open(const vd_range_plan_t *plan, int i, const media_vindex_t *v,
@@ -129,23 +116,14 @@ vd_rung_t *vd_rung_open(const vd_range_plan_t *plan, int i, const media_vindex_t
     }
     r->plan = plan;
     r->rendition = &plan->rungs[i];
-    r->sink = sink;
-    r->tb_num = v->tb_num;
-    r->timescale = v->tb_den;
     r->packet = av_packet_alloc();
     if (r->packet == NULL) {
         (void)tc_fail_av(f, AVERROR(ENOMEM), "");
         goto fail;
     }
     if (vd_picture_open(&r->picture, v, r->rendition->width, r->rendition->height, f) != 0 ||
-        open_encoder(r, v, f) != 0 || open_cmaf(r, v, f) != 0) {
+        open_encoder(r, v, f) != 0 || open_segments(r, i, v, sink, f) != 0) {
         goto fail;
-    }
-    if (plan->number == 1) {
-        vd_piece_t init = {.track = r->rendition->name, .head = vd_cmaf_init(r->cmaf)};
-        if (put(r, &init, f) != 0) {
-            goto fail;
-        }
     }
     return r;
 
@@ -154,64 +132,16 @@ fail:
     return NULL;
 }
 
-/* ---- segments ---- */
-
-static int cut(vd_rung_t *r, tc_fail_t *f)
-{
-    int64_t number = r->plan->number + r->out;
-    vd_cmaf_segment_t s;
-    vd_piece_t piece;
-
-    if (vd_cmaf_cut(r->cmaf, number, r->plan->spans[r->out].stop * r->tb_num, &s, f) != 0) {
-        return -1;
-    }
-    piece = (vd_piece_t){.track = r->rendition->name,
-                         .number = number,
-                         .duration = s.duration,
-                         .iframe_offset = s.iframe_offset,
-                         .iframe_bytes = s.iframe_bytes,
-                         .head = s.head,
-                         .body = s.body};
-    r->out++;
-    r->packets = 0;
-    return put(r, &piece, f);
-}
-
-/* How many pictures a span keeps. */
-static int64_t kept(const vd_rung_t *r, const vd_span_t *span)
-{
-    return (span->end - span->first + r->plan->step - 1) / r->plan->step;
-}
-
-static int is_done(const vd_rung_t *r)
-{
-    return r->out == r->plan->nspans;
-}
-
-static int take(vd_rung_t *r, tc_fail_t *f)
-{
-    const vd_span_t *span = &r->plan->spans[r->out];
-
-    if (is_done(r) || r->packet->pts < r->plan->spans[0].start * r->tb_num) {
-        return 0; /* a picture of the range behind or before this one */
-    }
-    if (r->packets == 0 &&
-        (r->packet->pts != span->start * r->tb_num || !(r->packet->flags & AV_PKT_FLAG_KEY))) {
-        return tc_fail(f, "internal", "The encoder made no key frame where a segment begins.");
-    }
-    if (vd_cmaf_add(r->cmaf, r->packet, f) != 0) {
-        return -1;
-    }
-    return ++r->packets == kept(r, span) ? cut(r, f) : 0;
-}
+/* ---- pictures ---- */
 
 /* What the encoder has ready; after the last picture, what is still wanted of it. */
 static int drain(vd_rung_t *r, tc_fail_t *f)
 {
     int rc = 0;
 
-    while (!is_done(r) && (rc = avcodec_receive_packet(r->encoder, r->packet)) >= 0) {
-        int bad = take(r, f);
+    while (!vd_segments_done(&r->segments) &&
+           (rc = avcodec_receive_packet(r->encoder, r->packet)) >= 0) {
+        int bad = vd_segments_add(&r->segments, r->packet, f);
         av_packet_unref(r->packet);
         if (bad != 0) {
             return -1;
@@ -239,14 +169,14 @@ int vd_rung_frame(vd_rung_t *r, const AVFrame *frame, uint32_t number, tc_fail_t
     AVFrame *picture;
     int rc;
 
-    if (is_done(r)) {
+    if (vd_segments_done(&r->segments)) {
         return 0;
     }
     picture = vd_picture_make(&r->picture, frame, f);
     if (picture == NULL) {
         return -1;
     }
-    picture->pts = (frame->pts - r->plan->origin) * r->tb_num;
+    picture->pts = (frame->pts - r->plan->origin) * r->segments.tb_num;
     picture->pict_type = is_border(r, number) ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
     rc = avcodec_send_frame(r->encoder, picture);
     return rc < 0 ? tc_fail_av(f, rc, "Encoding failed") : drain(r, f);
@@ -254,7 +184,7 @@ int vd_rung_frame(vd_rung_t *r, const AVFrame *frame, uint32_t number, tc_fail_t
 
 int vd_rung_finish(vd_rung_t *r, tc_fail_t *f)
 {
-    int rc = is_done(r) ? 0 : avcodec_send_frame(r->encoder, NULL);
+    int rc = vd_segments_done(&r->segments) ? 0 : avcodec_send_frame(r->encoder, NULL);
 
     if (rc < 0) {
         return tc_fail_av(f, rc, "Encoding failed");
@@ -262,20 +192,15 @@ int vd_rung_finish(vd_rung_t *r, tc_fail_t *f)
     if (drain(r, f) != 0) {
         return -1;
     }
-    return is_done(r) ? 0
-                      : tc_fail(f, "internal", "The encoder made %u of %u segments.", r->out,
-                                r->plan->nspans);
+    return vd_segments_done(&r->segments)
+               ? 0
+               : tc_fail(f, "internal", "The encoder made %u of %u segments.", r->segments.out,
+                         r->plan->nspans);
 }
 
 json_t *vd_rung_track(const vd_rung_t *r)
 {
-    const media_rendition_t *t = r->rendition;
-
-    return json_pack("{s:s,s:I,s:{s:s,s:s,s:I,s:i,s:i,s:i,s:[i,i]}}", "name", t->name, "segments",
-                     (json_int_t)r->plan->total, "info", "kind", "video", "codecs",
-                     vd_cmaf_codecs(r->cmaf), "timescale", (json_int_t)r->timescale, "start", 0,
-                     "width", t->width, "height", t->height, "fps", r->plan->fps_num,
-                     r->plan->fps_den);
+    return vd_segments_track(&r->segments);
 }
 
 void vd_rung_close(vd_rung_t *r)
@@ -283,7 +208,7 @@ void vd_rung_close(vd_rung_t *r)
     if (r == NULL) {
         return;
     }
-    vd_cmaf_close(r->cmaf);
+    vd_segments_close(&r->segments);
     avcodec_free_context(&r->encoder);
     av_packet_free(&r->packet);
     vd_picture_close(&r->picture);

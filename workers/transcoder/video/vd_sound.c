@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "media/lang.h"
 #include "tc_input.h"
 #include "tc_pcm.h"
 #include "vd_cmaf.h"
@@ -285,7 +286,7 @@ static json_t *describe(const sound_t *s)
                   e->ch_layout.nb_channels, "rate", e->sample_rate, "default", s->plan->is_default);
 
     if (s->plan->language[0] != '\0') {
-        (void)json_object_set_new(info, "language", json_string(s->plan->language));
+        (void)json_object_set_new(info, "language", json_string(media_lang_tag(s->plan->language)));
     }
     return json_pack("{s:s,s:I,s:o}", "name", s->plan->name, "segments", (json_int_t)s->number - 1,
                      "info", info);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "media/lang.h"
 #include "tc_container.h"
 
 #define ASS_COMMAS 8  /* before the text of an event */
@@ -179,7 +180,7 @@ static json_t *describe(const vd_track_plan_t *plan)
                              "forced", plan->is_forced);
 
     if (plan->language[0] != '\0') {
-        (void)json_object_set_new(info, "language", json_string(plan->language));
+        (void)json_object_set_new(info, "language", json_string(media_lang_tag(plan->language)));
     }
     return json_pack("{s:s,s:i,s:o}", "name", plan->name, "segments", 1, "info", info);
 }

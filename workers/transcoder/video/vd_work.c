@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "tc_input.h"
+#include "vd_copy.h"
 #include "vd_encode.h"
 #include "vd_file.h"
 #include "vd_sound.h"
@@ -148,8 +149,8 @@ static int do_encode(work_t *w, tc_fail_t *f)
         rc = vd_range_plan_read(w->in->range, &plan, f);
     }
     if (rc == 0) {
-        rc =
-            vd_encode(&w->source, &index, &plan, &w->sink, json_object_get(w->result, "tracks"), f);
+        rc = (plan.is_copy ? vd_copy : vd_encode)(&w->source, &index, &plan, &w->sink,
+                                                  json_object_get(w->result, "tracks"), f);
         vd_range_plan_free(&plan);
     }
     media_vindex_free(&index);
