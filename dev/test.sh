@@ -33,6 +33,8 @@ finish() {
 }
 
 system_up() {
+    # of a run that was killed
+    [ ! -d "$RUN" ] || PURGE=1 STOP_LIMIT=10 "$ROOT/dev/down.sh" >/dev/null
     mkdir -p "$RUN"
     WORKERS=4 "$ROOT/dev/up.sh" >"$TEST_LOG/up.log" 2>&1 || {
         tail -n 30 "$TEST_LOG/up.log" >&2
