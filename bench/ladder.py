@@ -6,7 +6,7 @@ import bench
 import lib as e2e
 import ladders
 
-SECONDS = bench.sized(24, 4)
+SECONDS = bench.sized(8, 4)
 
 
 def main():

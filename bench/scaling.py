@@ -8,7 +8,7 @@ import bench
 import lib as e2e
 import ladders
 
-SECONDS = bench.sized(16, 8)
+SECONDS = 8
 
 
 def bind(name, core):

@@ -50,21 +50,21 @@ static void rate(const media_vindex_t *v, uint32_t n, int *num, int *den)
     }
 }
 
-/* Segments of the source's own pictures keep to the rate that an encoder would have kept to. */
-static int is_within_rate(const media_vindex_t *v, const vd_cuts_t *cuts,
-                          const media_rendition_t *r)
+/* The source's own pictures keep to the rate that an encoder would have been given: a bucket of the
+ * rung's size, which each fills and the rung's rate empties, never overflows. */
+static int is_within_rate(const media_vindex_t *v, const media_rendition_t *r)
 {
-    for (uint32_t i = 0; i < cuts->nsegments; i++) {
-        const vd_segment_t *s = &cuts->segments[i];
-        int64_t bits = 0;
+    int64_t bits = 0;
 
-        for (uint32_t k = s->first; k < s->end; k++) {
-            bits += 8 * (int64_t)v->packets[k].size;
-        }
-        if (bits - r->bufsize_bits >
-            av_rescale(s->duration * v->tb_num, r->maxrate_bps, v->tb_den)) {
+    for (uint32_t i = 0; i < v->nframes; i++) {
+        int64_t ticks = media_vindex_frame_end(v, i) - v->frames[i].pts;
+
+        bits += 8 * (int64_t)v->packets[i].size;
+        if (bits > r->bufsize_bits) {
             return 0;
         }
+        bits -= av_rescale(ticks * v->tb_num, r->maxrate_bps, v->tb_den);
+        bits = bits > 0 ? bits : 0;
     }
     return 1;
 }
@@ -91,7 +91,7 @@ static int choose_copied(plan_t *p, vd_cuts_params_t params, tc_fail_t *f)
     }
     for (int i = 0; i < p->ladder.n; i++) {
         const media_rendition_t *r = &p->ladder.rungs[i];
-        if (r->width == v->width && r->height == v->height && is_within_rate(v, &at_keys, r)) {
+        if (r->width == v->width && r->height == v->height && is_within_rate(v, r)) {
             vd_cuts_t even = p->cuts;
             p->copied = i;
             p->cuts = at_keys;
