@@ -15,6 +15,7 @@
 #define WK_KEPT "kept"          /* member of a range: the object an earlier step has kept for it */
 #define WK_BYTES "bytes"        /* of a range: [from, to), the bytes of the input it will ask for */
 #define WK_FRAME_MAX (4u << 20) /* payload bytes of one frame */
+#define WK_FAN_OUT_MAX 4096     /* jobs that one result asks for */
 
 enum wk_frame {
     /* parent -> child */

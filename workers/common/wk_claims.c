@@ -11,7 +11,6 @@
 #define TEXT_MAX 127
 #define RESULT_MAX WK_FRAME_MAX
 #define TRACKS_MAX 64
-#define FAN_OUT_MAX 4096
 #define NUMBER_MAX 999999999 /* of a segment: as many digits as its path takes */
 
 static const char *const kinds[] = {"audio",  "video",  "image", "playlist", "manifest",
@@ -213,7 +212,7 @@ json_t *wk_claims_result(media_str_t text, media_err_t *ei)
         probe = json_object_get(said, "probe");
         if ((probe != NULL ? json_is_object(probe) : json_object_get(said, "tracks") != NULL) &&
             list_sound(said, "tracks", TRACKS_MAX, track_sound) &&
-            list_sound(said, "fan_out", FAN_OUT_MAX, job_sound)) {
+            list_sound(said, "fan_out", WK_FAN_OUT_MAX, job_sound)) {
             return said;
         }
     }

@@ -12,8 +12,8 @@
 #include "wk_log.h"
 
 #define HOST_JSON_MAX (256u << 10)
-#define HOST_RESULT_MAX WK_FRAME_MAX /* a day of video is cut into 540 ranges for two groups */
-#define HOST_OUTPUTS_MAX 32768       /* a day of sound in pieces of 4 s */
+#define HOST_RESULT_MAX WK_FRAME_MAX
+#define HOST_OUTPUTS_MAX 32768 /* a day of sound in pieces of 4 s */
 #define HOST_COPY (64 << 10)
 
 static void misbehaved(wk_host_run_t *r, const char *what)

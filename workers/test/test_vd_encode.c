@@ -100,7 +100,7 @@ static int film_open(film_t *m, const char *name, const char *params)
     }
     m->source = clip_source(&m->clip);
     CHECK_INT(clip_index(&m->clip, &m->x, &f), 0);
-    m->jobs = vd_plan(&m->x, p, &f);
+    m->jobs = vd_plan(&m->source, &m->x, p, &f);
     CHECK_STR(f.detail, "");
     must(m->jobs != NULL, name);
     m->tracks = json_array();

@@ -207,12 +207,14 @@ static void test_vd_fit(const case_t *t)
     tc_fail_t f = {{0}, {0}, 0};
     vd_indexed_t x;
     const char *copied;
+    vd_source_t source;
     clip_t c;
 
     must(params != NULL && synth_make(&t->clip, &c) == 0, t->clip.name);
     CHECK_INT(clip_index(&c, &x, &f), 0);
-    CHECK_INT(x.fits, t->fits);
-    jobs = vd_plan(&x, params, &f);
+    source = clip_source(&c);
+    CHECK_INT(vd_fit_by_index(&x.index) && vd_fit_by_bytes(&source, &x.index), t->fits);
+    jobs = vd_plan(&source, &x, params, &f);
     CHECK_STR(f.detail, "");
     copied = copied_rung(jobs);
     CHECK_STR(copied != NULL ? copied : "", t->copied != NULL ? t->copied : "");

@@ -42,8 +42,9 @@ static int copy(vd_reader_t *r, const vd_range_plan_t *plan, vd_segments_t *s, A
     return rc;
 }
 
-int vd_copy(const vd_source_t *source, const media_vindex_t *index, const vd_range_plan_t *plan,
-            const vd_sink_t *sink, json_t *tracks, tc_fail_t *f)
+static int copy_range(const vd_source_t *source, const media_vindex_t *index,
+                      const vd_range_plan_t *plan, const vd_sink_t *sink, json_t *tracks,
+                      tc_fail_t *f)
 {
     AVCodecParameters *par = vd_decoder_parameters(index);
     AVPacket *p = av_packet_alloc();
@@ -74,4 +75,15 @@ int vd_copy(const vd_source_t *source, const media_vindex_t *index, const vd_ran
     av_packet_free(&p);
     avcodec_parameters_free(&par);
     return rc;
+}
+
+int vd_copy(const vd_source_t *source, const media_vindex_t *index, const vd_range_plan_t *plan,
+            const vd_sink_t *sink, json_t *tracks, tc_fail_t *f)
+{
+    if (index->npackets != index->nframes || source->size != index->file_size ||
+        plan->spans[plan->nspans - 1].end > index->nframes || plan->nrungs != 1 ||
+        plan->step != 1) {
+        return tc_fail(f, "internal", "The packets wanted are not those of the index.");
+    }
+    return copy_range(source, index, plan, sink, tracks, f);
 }

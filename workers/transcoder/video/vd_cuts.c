@@ -81,6 +81,16 @@ static void cut(const media_vindex_t *v, const vd_cuts_params_t *params, vd_cuts
     out->nsegments = (uint32_t)(s - out->segments) + 1;
 }
 
+/* As many as the film would have with segments of the usual length. */
+static uint32_t ranges_of(const media_vindex_t *v, const vd_cuts_params_t *params, uint32_t most)
+{
+    AVRational tb = {(int)v->tb_num, (int)v->tb_den}, ms = {1, 1000};
+    int64_t length = (int64_t)params->segment_ms * params->range_segments;
+    int64_t n = av_rescale_q(v->end - v->frames[0].pts, tb, ms) / length + 1;
+
+    return n < most ? (uint32_t)n : most;
+}
+
 int vd_cuts(const media_vindex_t *v, const vd_cuts_params_t *params, vd_cuts_t *out, tc_fail_t *f)
 {
     uint32_t per = (uint32_t)params->range_segments;
@@ -96,7 +106,8 @@ int vd_cuts(const media_vindex_t *v, const vd_cuts_params_t *params, vd_cuts_t *
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
     cut(v, params, out);
-    out->nranges = (out->nsegments - 1) / per + 1;
+    out->nranges =
+        params->at_keys ? ranges_of(v, params, out->nsegments) : (out->nsegments - 1) / per + 1;
     out->ranges = calloc(out->nranges, sizeof(*out->ranges));
     if (out->ranges == NULL) {
         vd_cuts_free(out);

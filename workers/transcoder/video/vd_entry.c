@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#define NAL_SLICE 1
 #define NAL_IDR 5
 #define NAL_SEI 6
 #define NAL_SPS 7
@@ -44,6 +45,11 @@ static int prefix_of(const media_vindex_t *v)
     return v->extradata_len > 4 && v->extradata[0] == 1 ? (v->extradata[4] & 3) + 1 : 0;
 }
 
+static int is_slice(uint8_t head)
+{
+    return (head & 0x1f) >= NAL_SLICE && (head & 0x1f) <= NAL_IDR;
+}
+
 /* What a unit of `len` bytes at hand says about its picture. */
 static unsigned kind(const uint8_t *nal, size_t len)
 {
@@ -80,7 +86,7 @@ unsigned vd_entry_look(vd_io_t *io, const media_vindex_t *v, uint32_t packet)
         }
         len = (int64_t)(want - (size_t)prefix) < size ? want - (size_t)prefix : (size_t)size;
         found |= len > 0 ? kind(nal + prefix, len) : 0;
-        if (found & VD_ENTRY_IDR) {
+        if (len > 0 && is_slice(nal[prefix])) {
             break;
         }
         at += prefix + size;

@@ -1,23 +1,29 @@
 /* What the index tells first, what has to be read last. */
 #include "vd_fit.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <libavutil/mathematics.h>
 
 #include "vd_entry.h"
+#include "vd_nal.h"
 
 #define GAP_MIN_MS 2000
 #define GAP_MAX_MS 6000
 #define GAP_SLACK_MS 10 /* times are rounded */
 #define PROFILE_BITS 0xff
+#define CONFIG_MAX 4096
+#define TIMESCALE_MAX (1 << 27) /* so that a group's times fit 31 bits */
+#define SAMPLE_MAX (8u << 20)
 
 static int is_stream(const media_vindex_t *v)
 {
     int64_t profile = v->profile & PROFILE_BITS;
 
     return strcmp(v->codec, "h264") == 0 && v->plain && v->extradata_len >= 7 &&
-           v->extradata[0] == 1 && (v->extradata[4] & 3) == 3 &&
+           v->extradata_len <= CONFIG_MAX && v->extradata[0] == 1 && (v->extradata[4] & 3) == 3 &&
+           (v->extradata[5] & 0x1f) == 1 && v->tb_den <= TIMESCALE_MAX &&
            (profile == FF_PROFILE_H264_BASELINE || profile == FF_PROFILE_H264_MAIN ||
             profile == FF_PROFILE_H264_HIGH);
 }
@@ -73,19 +79,33 @@ static int are_keys(const media_vindex_t *v)
     return 1;
 }
 
-int vd_fit(const vd_source_t *source, const media_vindex_t *v)
+int vd_fit_by_index(const media_vindex_t *v)
 {
-    vd_io_t io;
-    tc_fail_t why = {{0}, {0}, 0};
-    int fits;
+    return is_stream(v) && is_picture(v) && are_keys(v);
+}
 
-    if (!is_stream(v) || !is_picture(v) || !are_keys(v)) {
-        return 0;
-    }
-    fits = vd_io_open(&io, source, &why) == 0;
+/* The packet's own bytes; a size that no segment could hold is not asked for. */
+static int is_sample(vd_io_t *io, const media_vindex_packet_t *q, uint8_t *buf)
+{
+    return q->size > 0 && q->size <= SAMPLE_MAX &&
+           vd_io_read(io, q->pos, buf, q->size) == (ssize_t)q->size &&
+           vd_nal_is_framed((vd_bytes_t){buf, q->size}) &&
+           !vd_nal_has_sets((vd_bytes_t){buf, q->size});
+}
+
+int vd_fit_by_bytes(const vd_source_t *source, const media_vindex_t *v)
+{
+    uint8_t *buf = malloc(SAMPLE_MAX);
+    tc_fail_t why = {{0}, {0}, 0};
+    vd_io_t io;
+    int fits = vd_io_open(&io, source, &why) == 0 && buf != NULL;
+
     for (uint32_t i = 0; fits && i < v->npackets; i++) {
-        fits = !is_key(v, i) || vd_entry_look(&io, v, i) == VD_ENTRY_IDR;
+        fits = is_sample(&io, &v->packets[i], buf) &&
+               (!is_key(v, i) ||
+                (vd_entry_look(&io, v, i) & ~(unsigned)VD_ENTRY_RECOVERY) == VD_ENTRY_IDR);
     }
     vd_io_close(&io);
+    free(buf);
     return fits;
 }

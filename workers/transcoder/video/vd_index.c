@@ -8,7 +8,6 @@
 
 #include "tc_input.h"
 #include "vd_decoder.h"
-#include "vd_fit.h"
 #include "vd_range.h"
 
 #define PROOF_FRAMES 25u
@@ -278,9 +277,7 @@ int vd_index(const vd_source_t *source, const tc_limits_t *limits, vd_indexed_t 
     avformat_close_input(&s);
     out->fetched = io.fetched;
     vd_io_close(&io);
-    rc = rc == 0 ? prove(source, out, f) : rc;
-    out->fits = rc == 0 && vd_fit(source, &out->index);
-    return rc;
+    return rc == 0 ? prove(source, out, f) : rc;
 }
 
 void vd_indexed_free(vd_indexed_t *x)

@@ -23,7 +23,6 @@ typedef struct {
     int audio[VD_TRACKS_MAX], naudio; /* stream numbers: sound that can be decoded */
     int text[VD_TRACKS_MAX], ntext;   /* subtitles made of text */
     int ordered_by_decoding;
-    int fits;        /* its pictures can be a rung as they are */
     int64_t fetched; /* bytes read from the source */
 } vd_indexed_t;
 

@@ -251,3 +251,18 @@ int vd_nal_is_framed(vd_bytes_t sample)
     }
     return sample.len == 0;
 }
+
+int vd_nal_has_sets(vd_bytes_t sample)
+{
+    while (sample.len > 4) {
+        uint32_t len = vd_get32(sample.p);
+        int type = nal_type((vd_bytes_t){sample.p + 4, len});
+
+        if (type == NAL_SPS || type == NAL_PPS) {
+            return 1;
+        }
+        sample.p += 4 + len;
+        sample.len -= 4 + len;
+    }
+    return 0;
+}

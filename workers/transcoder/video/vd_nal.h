@@ -18,4 +18,7 @@ int vd_avc_sample(vd_bytes_t config, vd_bytes_t annexb, media_buf_t *out, tc_fai
 /* 1 if `sample` is NAL units behind four bytes of length. */
 int vd_nal_is_framed(vd_bytes_t sample);
 
+/* 1 if one of a framed sample's units is a parameter set. */
+int vd_nal_has_sets(vd_bytes_t sample);
+
 #endif

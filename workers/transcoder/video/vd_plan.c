@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "media/json.h"
+#include "vd_fit.h"
 #include "vd_range.h"
 #include "wk_child.h"
 
@@ -14,6 +15,8 @@
 #define LEAD_IN 10  /* pictures encoded in vain: rate control learns what such pictures cost */
 #define LEAD_OUT 10 /* pictures looked at: those before a border matter to those behind it */
 #define NO_RUNG (-1)
+#define COPIED_BPS_MAX 200000000 /* a group of 6 s has to fit a segment's bytes */
+#define RESULT_SLACK (64u << 10) /* of what else stands in the result */
 
 enum group {
     FIRST, /* the rung that plays first */
@@ -22,6 +25,7 @@ enum group {
 };
 
 typedef struct {
+    const vd_source_t *source;
     const vd_indexed_t *x;
     media_ladder_params_t params;
     media_ladder_t ladder;
@@ -75,31 +79,39 @@ static int allows_profile(const plan_t *p)
            (p->x->index.profile & 0xff) == FF_PROFILE_H264_BASELINE;
 }
 
-/* The rung that the source is, if it is one; its key pictures then cut all rungs. */
+/* The rung that the source is by its size and rate. */
+static int find_copied(const plan_t *p)
+{
+    const media_vindex_t *v = &p->x->index;
+
+    for (int i = 0; i < p->ladder.n; i++) {
+        const media_rendition_t *r = &p->ladder.rungs[i];
+        if (r->width == v->width && r->height == v->height && r->maxrate_bps <= COPIED_BPS_MAX &&
+            is_within_rate(v, r)) {
+            return i;
+        }
+    }
+    return NO_RUNG;
+}
+
+/* The rung that the source is, if it is one; its key pictures then cut all rungs. What has to be
+ * read from the file is asked last. */
 static int choose_copied(plan_t *p, vd_cuts_params_t params, tc_fail_t *f)
 {
     const media_vindex_t *v = &p->x->index;
-    vd_cuts_t at_keys;
+    int rung = NO_RUNG;
 
-    if (!p->x->fits || strcmp(p->params.remux, "auto") != 0 || p->cuts.step != 1 ||
-        !allows_profile(p)) {
+    if (strcmp(p->params.remux, "auto") == 0 && p->cuts.step == 1 && vd_fit_by_index(v) &&
+        allows_profile(p)) {
+        rung = find_copied(p);
+    }
+    if (rung == NO_RUNG || !vd_fit_by_bytes(p->source, v)) {
         return 0;
     }
+    p->copied = rung;
     params.at_keys = 1;
-    if (vd_cuts(v, &params, &at_keys, f) != 0) {
-        return -1;
-    }
-    for (int i = 0; i < p->ladder.n; i++) {
-        const media_rendition_t *r = &p->ladder.rungs[i];
-        if (r->width == v->width && r->height == v->height && is_within_rate(v, r)) {
-            vd_cuts_t even = p->cuts;
-            p->copied = i;
-            p->cuts = at_keys;
-            at_keys = even;
-        }
-    }
-    vd_cuts_free(&at_keys);
-    return 0;
+    vd_cuts_free(&p->cuts);
+    return vd_cuts(v, &params, &p->cuts, f);
 }
 
 static int make_ladder(plan_t *p, const json_t *params, tc_fail_t *f)
@@ -225,9 +237,23 @@ static int add_track(plan_t *p, const char *step, const char *prefix, int stream
     return add_job(p, step, range);
 }
 
-json_t *vd_plan(const vd_indexed_t *x, const json_t *params, tc_fail_t *f)
+/* What one result can carry. */
+static int check_size(const json_t *jobs, tc_fail_t *f)
 {
-    plan_t p = {.x = x, .jobs = json_array(), .copied = NO_RUNG};
+    size_t n = json_array_size(jobs);
+
+    return n > WK_FAN_OUT_MAX ||
+                   json_dumpb(jobs, NULL, 0, JSON_COMPACT) > WK_FRAME_MAX - RESULT_SLACK
+               ? tc_fail(f, "limits",
+                         "The video makes %zu jobs; the limit is %d: take longer ranges.", n,
+                         WK_FAN_OUT_MAX)
+               : 0;
+}
+
+json_t *vd_plan(const vd_source_t *source, const vd_indexed_t *x, const json_t *params,
+                tc_fail_t *f)
+{
+    plan_t p = {.source = source, .x = x, .jobs = json_array(), .copied = NO_RUNG};
     int rc = make_ladder(&p, params, f);
 
     if (rc == 0) {
@@ -240,9 +266,7 @@ json_t *vd_plan(const vd_indexed_t *x, const json_t *params, tc_fail_t *f)
         for (int i = 0; i < x->ntext; i++) {
             rc |= add_track(&p, "text", "sub", x->text[i], i + 1);
         }
-        if (rc != 0) {
-            (void)tc_fail_av(f, AVERROR(ENOMEM), "");
-        }
+        rc = rc != 0 ? tc_fail_av(f, AVERROR(ENOMEM), "") : check_size(p.jobs, f);
     }
     vd_cuts_free(&p.cuts);
     if (rc != 0) {

@@ -10,11 +10,13 @@
 #include "media/ladder.h"
 #include "vd_cuts.h"
 #include "vd_index.h"
+#include "vd_source.h"
 
 #define VD_TRACK_NAME_MAX 64
 
 /* {"fan_out":[{"step","range"}]} members as stmt.h has them: an array, owned. NULL with a cause. */
-json_t *vd_plan(const vd_indexed_t *x, const json_t *params, tc_fail_t *f);
+json_t *vd_plan(const vd_source_t *source, const vd_indexed_t *x, const json_t *params,
+                tc_fail_t *f);
 
 typedef struct {
     uint32_t first, end; /* pictures of the index */

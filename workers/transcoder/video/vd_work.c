@@ -102,7 +102,7 @@ static int do_index(work_t *w, tc_fail_t *f)
     int rc = vd_index(&w->source, &limits, &x, f);
 
     if (rc == 0) {
-        jobs = vd_plan(&x, w->in->params, f);
+        jobs = vd_plan(&w->source, &x, w->in->params, f);
         rc = jobs == NULL || keep_index(w, &x.index, f) != 0 ? -1 : 0;
     }
     if (rc == 0) {
