@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The ladder of a 1080p film by one encoder, against one `ffmpeg` command that makes the same rungs, and against one
+"""The ladder of a 1080p film by two encoders, against one `ffmpeg` command that makes the same rungs, and against one
 command per rung."""
 
 import bench
@@ -7,24 +7,26 @@ import lib as e2e
 import ladders
 
 SECONDS = bench.sized(8, 4)
+ENCODERS = 2  # as many as this machine has cores
 
 
 def main():
-    e2e.up("workers", WORKERS="1")
+    e2e.up("workers", WORKERS=str(ENCODERS))
+    workers = [f"{kind}-{n}" for kind in ("transcoder", "encoder") for n in range(1, ENCODERS + 1)]
     ladder = ladders.Ladders(e2e.film_of(SECONDS))
 
     def ours():
-        figures, media = ladder.ours(["transcoder-1", "encoder-1"])
+        figures, media = ladder.ours(workers)
         ladder.forget(media)
         return figures
-    series = bench.in_turn({"one encoder": ours, "`ffmpeg -threads 1`": lambda: ladder.one_command(1),
+    series = bench.in_turn({"two encoders": ours, "`ffmpeg -threads 1`": lambda: ladder.one_command(1),
                             "`ffmpeg`": lambda: ladder.one_command(None),
                             "`ffmpeg` per rung": ladder.command_per_rung}, warmup=0)
     bench.table(["way", "wall s", "CPU s", "output MB"],
                 [[name] + [bench.spread(figures[key]) for key in ("wall", "cpu", "output")]
                  for name, figures in series.items()])
     job, same, free, each = series.values()
-    print("Of one encoder to the other ways:\n")
+    print("Of two encoders to the other ways:\n")
     bench.at_most("CPU, one command with the same threads", bench.ratios(job["cpu"], same["cpu"]), 1.02)
     bench.at_most("CPU, one command with its own threads", bench.ratios(job["cpu"], free["cpu"]), 1.02)
     bench.at_most("wall clock, the faster of both", bench.rounds(lambda a, b, c: a / min(b, c), job["wall"],
