@@ -60,8 +60,8 @@ is($nginx->metric('problems_total{code="rate_limited"}'), 9, 'refusals are count
 
 # ---- it comes back ----
 
-committed($nginx->ask(upload('anna', '/slow')), $bytes, 'another limit counts anew');
 my $began = time;
+committed($nginx->ask(upload('anna', '/slow')), $bytes, 'another limit counts anew');
 limited($nginx->ask(upload('anna', '/slow')), 'burst=1', '"uploads";q=2;w=2', qr/^1$/);
 $nginx->await('the next', sub { $nginx->ask(upload('anna', '/slow'))->{status} == 201 });
 cmp_ok(time - $began, '>=', 0.8, 'after a second');

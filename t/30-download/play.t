@@ -10,7 +10,7 @@ our $key = do { open my $f, '<', secret_file('play-key') or die; local $/; <$f> 
 
 sub play {
     my ($media, %claims) = @_;
-    my %all = (aud => 'media-play', epoch => 1, exp => time + 60, sub => $media, %claims);
+    my %all = (aud => 'media-play', epoch => 1, exp => time + 600, sub => $media, %claims);
     delete @all{ grep { !defined $all{$_} } keys %all };
     return sign({ alg => 'HS256', typ => 'JWT' }, \%all, $::key);
 }

@@ -67,14 +67,14 @@ sub gone_away {
 
 sub closed {
     my ($when, $h2) = @_;
-    ok(eval { $nginx->await('the end', sub { $h2->pull(0.1); $h2->{gone} }, 10) }, "$when - the connection ends");
+    ok(eval { $nginx->await('the end', sub { $h2->pull(0.1); $h2->{gone} }) }, "$when - the connection ends");
     return;
 }
 
 sub left {
     my ($when, @old) = @_;
     my %left;
-    eval { $nginx->await('it', sub { %left = map { $_ => 1 } $nginx->workers; !grep { $left{$_} } @old }, 10) };
+    eval { $nginx->await('it', sub { %left = map { $_ => 1 } $nginx->workers; !grep { $left{$_} } @old }) };
     is(join(' ', grep { $left{$_} } @old), '', "$when - the old process is gone");
     return;
 }
