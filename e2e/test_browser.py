@@ -50,7 +50,7 @@ def films():
     """[(name, media, playback link)] of every clip."""
     user = User()
     clips = [looped(20)] + [pathlib.Path(p) for p in os.environ.get("MEDIA_BROWSER_CLIPS", "").split(":") if p]
-    query = pipeline_query("video", preset="superfast", segment_s=2)
+    query = pipeline_query("video", preset="superfast")
     begun = [(clip.stem, user.upload(clip, query=query)) for clip in clips]
     found = []
     for name, media_id in begun:

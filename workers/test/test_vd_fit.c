@@ -53,6 +53,16 @@ static const case_t cases[] = {
      1,
      "{\"rungs\":[144,360],\"profile\":\"baseline\"}",
      NULL},
+    {{"every 3 s where 1 s is asked for", "mp4", "libx264", EVERY_3_S, "", 640, 360, 160,
+      .noise = 0},
+     0,
+     "{\"rungs\":[144,360],\"segment_s\":1}",
+     NULL},
+    {{"every 3 s where 6 s is asked for", "mp4", "libx264", EVERY_3_S, "", 640, 360, 400,
+      .noise = 0},
+     1,
+     "{\"rungs\":[144,360],\"segment_s\":6}",
+     "360p"},
     {{"an IDR every second", "mp4", "libx264", "g=25;sc_threshold=0", "", 640, 360, 160,
       .noise = 0},
      0,
@@ -208,12 +218,15 @@ static void test_vd_fit(const case_t *t)
     vd_indexed_t x;
     const char *copied;
     vd_source_t source;
+    int segment_ms;
     clip_t c;
 
     must(params != NULL && synth_make(&t->clip, &c) == 0, t->clip.name);
     CHECK_INT(clip_index(&c, &x, &f), 0);
     source = clip_source(&c);
-    CHECK_INT(vd_fit_by_index(&x.index) && vd_fit_by_bytes(&source, &x.index), t->fits);
+    segment_ms = (int)json_integer_value(json_object_get(params, "segment_s")) * 1000;
+    segment_ms = segment_ms > 0 ? segment_ms : 4000;
+    CHECK_INT(vd_fit_by_index(&x.index, segment_ms) && vd_fit_by_bytes(&source, &x.index), t->fits);
     jobs = vd_plan(&source, &x, params, &f);
     CHECK_STR(f.detail, "");
     copied = copied_rung(jobs);

@@ -9,12 +9,10 @@
 #include "vd_entry.h"
 #include "vd_nal.h"
 
-#define GAP_MIN_MS 2000
-#define GAP_MAX_MS 6000
-#define GAP_SLACK_MS 10 /* times are rounded */
+#define SLACK_MS 10 /* times are rounded */
 #define PROFILE_BITS 0xff
 #define CONFIG_MAX 4096
-#define TIMESCALE_MAX (1 << 27) /* so that a group's times fit 31 bits */
+#define TIMESCALE_MAX (1 << 26) /* so that a group's times fit 31 bits */
 #define SAMPLE_MAX (8u << 20)
 
 static int is_stream(const media_vindex_t *v)
@@ -53,7 +51,7 @@ static int is_closed(const media_vindex_t *v, uint32_t key, uint32_t next)
     return v->packets[key].frame == key;
 }
 
-static int are_keys(const media_vindex_t *v)
+static int are_keys(const media_vindex_t *v, int segment_ms)
 {
     AVRational tb = {(int)v->tb_num, (int)v->tb_den}, ms = {1, 1000};
     uint32_t next;
@@ -71,17 +69,17 @@ static int are_keys(const media_vindex_t *v)
         }
         end = next < v->npackets ? v->frames[next].pts : end;
         gap = av_rescale_q(end - v->frames[key].pts, tb, ms);
-        if (gap > GAP_MAX_MS + GAP_SLACK_MS ||
-            (gap < GAP_MIN_MS - GAP_SLACK_MS && next < v->npackets)) {
+        if (gap > segment_ms * 3 / 2 + SLACK_MS ||
+            (gap < segment_ms / 2 - SLACK_MS && next < v->npackets)) {
             return 0;
         }
     }
     return 1;
 }
 
-int vd_fit_by_index(const media_vindex_t *v)
+int vd_fit_by_index(const media_vindex_t *v, int segment_ms)
 {
-    return is_stream(v) && is_picture(v) && are_keys(v);
+    return is_stream(v) && is_picture(v) && are_keys(v, segment_ms);
 }
 
 /* The packet's own bytes; a size that no segment could hold is not asked for. */

@@ -7,9 +7,9 @@
 #include "vd_source.h"
 
 /* 1 if the index says so: progressive H.264 of 8 bits 4:2:0 in limited range, upright with square
- * pixels, lying in the file packet by packet behind one set of parameters, each key picture 2 to 6
- * s after the one before, with nothing around it that belongs elsewhere. */
-int vd_fit_by_index(const media_vindex_t *v);
+ * pixels, lying in the file packet by packet behind one set of parameters, each key picture half a
+ * segment to one and a half after the one before, with nothing around it that belongs elsewhere. */
+int vd_fit_by_index(const media_vindex_t *v, int segment_ms);
 
 /* 1 if the file says so, too, which is read for it: each key picture is an IDR, each packet is NAL
  * units without other parameters. */

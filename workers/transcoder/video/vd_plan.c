@@ -15,7 +15,7 @@
 #define LEAD_IN 10  /* pictures encoded in vain: rate control learns what such pictures cost */
 #define LEAD_OUT 10 /* pictures looked at: those before a border matter to those behind it */
 #define NO_RUNG (-1)
-#define COPIED_BPS_MAX 200000000 /* a group of 6 s has to fit a segment's bytes */
+#define COPIED_BPS_MAX 90000000  /* a group has to fit a segment's bytes */
 #define RESULT_SLACK (64u << 10) /* of what else stands in the result */
 
 enum group {
@@ -101,8 +101,8 @@ static int choose_copied(plan_t *p, vd_cuts_params_t params, tc_fail_t *f)
     const media_vindex_t *v = &p->x->index;
     int rung = NO_RUNG;
 
-    if (strcmp(p->params.remux, "auto") == 0 && p->cuts.step == 1 && vd_fit_by_index(v) &&
-        allows_profile(p)) {
+    if (strcmp(p->params.remux, "auto") == 0 && p->cuts.step == 1 &&
+        vd_fit_by_index(v, params.segment_ms) && allows_profile(p)) {
         rung = find_copied(p);
     }
     if (rung == NO_RUNG || !vd_fit_by_bytes(p->source, v)) {
