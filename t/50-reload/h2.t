@@ -60,7 +60,7 @@ sub ended {
 
 sub gone_away {
     my ($when, $h2, $last) = @_;
-    eval { $nginx->await('GOAWAY', sub { $h2->pull(0.1); defined $h2->{goaway} }, 10) };
+    eval { $nginx->await('GOAWAY', sub { $h2->pull(0.1); defined $h2->{goaway} }) };
     is($h2->{goaway}, $last, "$when - GOAWAY names the last stream that was accepted");
     return;
 }
@@ -121,7 +121,7 @@ $nginx->kill('QUIT');
 gone_away('QUIT', $h2, $flying[-1]{id});
 ended('QUIT', $h2, @flying);
 closed('QUIT', $h2);
-ok(eval { $nginx->await('it exits', sub { $nginx->gone }, 10) }, 'QUIT - it exits when they are done') || $nginx->destroy;
+ok(eval { $nginx->await('it exits', sub { $nginx->gone }) }, 'QUIT - it exits when they are done') || $nginx->destroy;
 unlike($nginx->log_text, qr/\[(?:alert|crit|emerg)\]|exited on signal|exited with code [1-9]|Sanitizer|runtime error:/, 'QUIT - a clean log');
 
 # ---- worker_shutdown_timeout ----
@@ -157,7 +157,7 @@ for my $how ('HUP', 'QUIT') {
     is($h2->{streams}{ $_->{id} }{status}, 0, "$when, $_->{name}, HTTP/2 - no answer") for grep { $_->{id} } @flying;
     ok($_->closed, "$when - so does one that waits for the database") for $committing, $opening;
     $_->release for $hold, $hold_open;
-    $how eq 'HUP' ? left($when, @old) : ok(eval { $nginx->await('it exits', sub { $nginx->gone }, 10) }, "$when - it exits");
+    $how eq 'HUP' ? left($when, @old) : ok(eval { $nginx->await('it exits', sub { $nginx->gone }) }, "$when - it exits");
     # what was being opened may have come into being behind all that: its heart never beats
     sql("UPDATE uploads SET heartbeat_at = now() - interval '1h' WHERE owner_id = '$bert'; SELECT janitor_uploads(60)");
     for my $u (@flying, { name => 'being opened', request_id => "$prefix-open" }) {
