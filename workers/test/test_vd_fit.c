@@ -95,7 +95,6 @@ static const case_t cases[] = {
 
 typedef struct {
     media_buf_t file; /* init segment and segments, as they come */
-    int64_t ticks[64];
     int n;
 } store_t;
 
@@ -104,8 +103,7 @@ static int store_put(void *ctx, const vd_piece_t *piece)
     store_t *s = ctx;
 
     CHECK_INT(piece->number, s->n);
-    must(s->n < 64, "room for segments");
-    s->ticks[s->n++] = piece->duration;
+    s->n++;
     (void)media_buf_str(&s->file, piece->head);
     (void)media_buf_str(&s->file, piece->body);
     return 0;

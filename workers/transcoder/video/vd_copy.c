@@ -35,9 +35,7 @@ static int copy(vd_reader_t *r, const vd_range_plan_t *plan, vd_segments_t *s, A
         p->pts = (v->frames[v->packets[i].frame].pts - plan->origin) * v->tb_num;
         p->flags = v->packets[i].flags & MEDIA_VINDEX_KEY ? AV_PKT_FLAG_KEY : 0;
         rc = vd_segments_add(s, p, f);
-        if (rc == 0 && s->sink->progress(s->sink->ctx, (double)(i - first) / (end - first)) != 0) {
-            rc = tc_fail(f, "internal", "The worker is gone.");
-        }
+        rc = rc == 0 ? vd_sink_progress(s->sink, (double)(i - first) / (end - first), f) : rc;
     }
     return rc;
 }

@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-static int put(vd_segments_t *s, const vd_piece_t *piece, tc_fail_t *f)
-{
-    return s->sink->put(s->sink->ctx, piece) == 0
-               ? 0
-               : tc_fail(f, "internal", "The output could not be handed over.");
-}
-
 int vd_segments_open(vd_segments_t *s, const vd_range_plan_t *plan, int i, const media_vindex_t *v,
                      const AVCodecParameters *par, int64_t edit, const vd_sink_t *sink,
                      tc_fail_t *f)
@@ -28,7 +21,7 @@ int vd_segments_open(vd_segments_t *s, const vd_range_plan_t *plan, int i, const
         return -1;
     }
     init.head = vd_cmaf_init(s->cmaf);
-    return plan->number == 1 ? put(s, &init, f) : 0;
+    return plan->number == 1 ? vd_sink_put(s->sink, &init, f) : 0;
 }
 
 static int cut(vd_segments_t *s, tc_fail_t *f)
@@ -49,7 +42,7 @@ static int cut(vd_segments_t *s, tc_fail_t *f)
                          .body = made.body};
     s->out++;
     s->packets = 0;
-    return put(s, &piece, f);
+    return vd_sink_put(s->sink, &piece, f);
 }
 
 /* How many pictures a span keeps. */

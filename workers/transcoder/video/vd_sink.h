@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "media/str.h"
+#include "tc.h"
 
 typedef struct {
     const char *track;
@@ -22,5 +23,18 @@ typedef struct {
     /* `done` of 0..1; negative: nobody is listening any more. */
     int (*progress)(void *ctx, double done);
 } vd_sink_t;
+
+/* The same with a cause: 0 or -1. */
+static inline int vd_sink_put(const vd_sink_t *sink, const vd_piece_t *piece, tc_fail_t *f)
+{
+    return sink->put(sink->ctx, piece) == 0
+               ? 0
+               : tc_fail(f, "internal", "The output could not be handed over.");
+}
+
+static inline int vd_sink_progress(const vd_sink_t *sink, double done, tc_fail_t *f)
+{
+    return sink->progress(sink->ctx, done) == 0 ? 0 : tc_fail(f, "internal", "The worker is gone.");
+}
 
 #endif

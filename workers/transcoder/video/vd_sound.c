@@ -29,13 +29,6 @@ typedef struct {
     int64_t packets;   /* in it */
 } sound_t;
 
-static int put(sound_t *s, const vd_piece_t *piece, tc_fail_t *f)
-{
-    return s->sink->put(s->sink->ctx, piece) == 0
-               ? 0
-               : tc_fail(f, "internal", "The output could not be handed over.");
-}
-
 /* ---- opening, once the first frame tells the format ---- */
 
 static int choose_rate(int rate)
@@ -91,7 +84,7 @@ static int open_cmaf(sound_t *s, tc_fail_t *f)
         return -1;
     }
     init.head = vd_cmaf_init(s->cmaf);
-    return put(s, &init, f);
+    return vd_sink_put(s->sink, &init, f);
 }
 
 /* Samples of the encoder between the first picture and the first sound; negative: before it. */
@@ -174,7 +167,7 @@ static int cut(sound_t *s, tc_fail_t *f)
                          .body = seg.body};
     s->number++;
     s->packets = 0;
-    return put(s, &piece, f);
+    return vd_sink_put(s->sink, &piece, f);
 }
 
 /* A segment ends with the packet that crosses a multiple of its length. */
@@ -255,9 +248,9 @@ static int convert(sound_t *s, tc_fail_t *f)
             encode_ready(s, 0, f) != 0) {
             return -1;
         }
-        if (s->sink->progress(s->sink->ctx,
-                              (double)s->samples / s->encoder->sample_rate / length_s) != 0) {
-            return tc_fail(f, "internal", "The worker is gone.");
+        if (vd_sink_progress(s->sink, (double)s->samples / s->encoder->sample_rate / length_s, f) !=
+            0) {
+            return -1;
         }
     }
     return rc;

@@ -163,9 +163,9 @@ static int read_all(text_t *t, const vd_sink_t *sink, tc_fail_t *f)
             put_packet(t);
         }
         av_packet_unref(t->packet);
-        if (sink->progress(sink->ctx, (double)avio_tell(t->io.pb) / (double)t->io.source.size) !=
+        if (vd_sink_progress(sink, (double)avio_tell(t->io.pb) / (double)t->io.source.size, f) !=
             0) {
-            return tc_fail(f, "internal", "The worker is gone.");
+            return -1;
         }
     }
     if (t->io.lost) {
@@ -199,8 +199,8 @@ static int run(text_t *t, const vd_source_t *source, const vd_sink_t *sink, json
     }
     piece.duration = (t->plan->length_us + 999) / 1000;
     piece.head = media_buf_view(&t->vtt);
-    if (sink->put(sink->ctx, &piece) != 0) {
-        return tc_fail(f, "internal", "The output could not be handed over.");
+    if (vd_sink_put(sink, &piece, f) != 0) {
+        return -1;
     }
     return json_array_append_new(tracks, describe(t->plan)) == 0
                ? 0
