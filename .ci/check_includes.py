@@ -24,13 +24,15 @@ RULES = [
     (r"ngx_media_module/", [PQ, AMQP, CURL, AV, SECCOMP]),
     (r"workers/common/", [AV, NGX, CRYPT]),
     (r"workers/test/", [NGX]),
-    (r"workers/transcoder/", [PQ, AMQP, CURL, NGX, SECCOMP, CRYPT]),
+    (r"workers/(av|transcoder|anonymizer)/", [PQ, AMQP, CURL, NGX, SECCOMP, CRYPT]),
     (r"workers/notifier/", [PQ, AMQP, AV, NGX, SECCOMP, CRYPT]),
     (r"workers/mediactl/", [PQ, AMQP, CURL, AV, NGX, SECCOMP]),
     (r"workers/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT]),
 ]
 
-WORKERS = ["workers/" + d for d in ("test", "common", "transcoder", "transcoder/video", "notifier", "janitor", "mediactl")]
+WORKERS = ["workers/" + d for d in ("test", "common", "av", "av/video", "transcoder", "anonymizer", "anonymizer/mask",
+                                      "anonymizer/image", "anonymizer/video", "detector", "notifier", "janitor", "mediactl")]
+AV_ROOMS = ["workers/av", "workers/av/video"]
 ROOMS = ["ngx_media_module/" + d for d in ("core", "auth", "http", "s3", "pg", "amqp", "upload", "download", "media")]
 # "quoted" includes: where a file's own project headers may lie
 OWN = [
@@ -40,7 +42,10 @@ OWN = [
     (r"ngx_media_module/", ROOMS + ["libmedia/include"]),
     (r"workers/common/", ["workers/common", "libmedia/include"]),
     (r"workers/test/", WORKERS + ["libmedia/include", "libmedia/test"]),
-    (r"workers/transcoder/", ["workers/transcoder", "workers/transcoder/video", "workers/common", "libmedia/include"]),
+    (r"workers/av/", AV_ROOMS + ["workers/common", "libmedia/include"]),
+    (r"workers/anonymizer/", [w for w in WORKERS if "anonymizer" in w or w == "workers/detector"] + AV_ROOMS
+     + ["workers/common", "libmedia/include"]),
+    (r"workers/transcoder/", ["workers/transcoder", "workers/common", "libmedia/include"] + AV_ROOMS),
     (r"workers/(\w+)/", ["workers/{0}", "workers/common", "libmedia/include"]),
 ]
 

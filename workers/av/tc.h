@@ -1,7 +1,5 @@
-/* The `audio` step: any video or audio -> one sound file. Runs inside the decoder child; bytes come
- * and go through wk_peer_*. One job = tc_input (demux, decode) -> tc_pcm (timeline, resample) ->
- * tc_output (encode, mux), driven by tc_work. No globals; every object is opened, used and closed
- * per job. */
+/* Media by libav inside a decoder child; bytes come and go through wk_peer_*. No globals; every
+ * object is opened, used and closed per job. */
 #ifndef TC_H
 #define TC_H
 
@@ -30,5 +28,8 @@ int tc_fail(tc_fail_t *f, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The cause of a libav error code where nothing more special is known. */
 int tc_fail_av(tc_fail_t *f, int averror, const char *what);
+
+/* Before lock-down: whatever libav opens or allocates once. */
+void tc_warm(void);
 
 #endif

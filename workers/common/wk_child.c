@@ -19,6 +19,7 @@ typedef struct {
     int64_t kept; /* bytes of the last part, if an earlier step has kept it for this one */
     int64_t read_bytes;
     wk_s3_t *s3; /* of the block cache's thread */
+    const wk_asked_t *asked;
 } child_job_t;
 
 static int stopped(void *data)
@@ -171,7 +172,8 @@ static enum wk_end run_on(child_job_t *c, const wk_child_limits_t *limits, wk_ou
                       .source = &source,
                       .beat = on_beat,
                       .output = on_output,
-                      .data = c};
+                      .data = c,
+                      .asked = c->asked};
     json_t *start = start_document(c, limits->policy);
 
     host.start = start;
@@ -203,8 +205,8 @@ done:
     return end;
 }
 
-enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
-                         wk_outcome_t *out)
+enum wk_end wk_child_run_asked(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                               const wk_asked_t *asked, wk_outcome_t *out)
 {
     /* what the range names, written there by the parent of an earlier child */
     const json_t *kept = json_object_get(job->range, WK_KEPT);
@@ -213,13 +215,19 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
         {json_string_value(json_object_get(kept, "object_key")),
          json_integer_value(json_object_get(kept, "size")), job->size},
     };
-    child_job_t c = {.ctx = ctx, .job = job, .parts = parts};
+    child_job_t c = {.ctx = ctx, .job = job, .parts = parts, .asked = asked};
 
     if (job->object_key[0] != '\0') {
         c.kept = parts[1].key != NULL && parts[1].size > 0 ? parts[1].size : 0;
         c.nparts = c.kept > 0 ? 2 : 1;
     }
     return run_on(&c, limits, out);
+}
+
+enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                         wk_outcome_t *out)
+{
+    return wk_child_run_asked(ctx, job, limits, NULL, out);
 }
 
 enum wk_end wk_child_run_parts(wk_ctx_t *ctx, const wk_job_t *job, const wk_part_t *parts,

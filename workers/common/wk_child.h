@@ -15,7 +15,8 @@
 #define WK_KEPT "kept"          /* member of a range: the object an earlier step has kept for it */
 #define WK_BYTES "bytes"        /* of a range: [from, to), the bytes of the input it will ask for */
 #define WK_FRAME_MAX (4u << 20) /* payload bytes of one frame */
-#define WK_FAN_OUT_MAX 4096     /* jobs that one result asks for */
+#define WK_ANSWER_MAX (64u << 10)
+#define WK_FAN_OUT_MAX 4096 /* jobs that one result asks for */
 
 enum wk_frame {
     /* parent -> child */
@@ -30,10 +31,12 @@ enum wk_frame {
     WK_F_OUTPUT,   /* JSON meta of what was just written: closes it, the next WRITE starts another.
                       An output ("kind"), a segment ("track", "number"), or for later steps
                       ("keep") */
+    WK_F_ASK,      /* a question to wk_asked_t, answered by DATA */
     WK_F_PROGRESS, /* payload = double 0..1 */
-    WK_F_RESULT,   /* JSON: success, {"probe":{...},"tracks":[...],"fan_out":[...]}, one of
-                      the first two at least;
-                      each range of the fan-out gets the kept object */
+    WK_F_RESULT,   /* JSON: success, {"probe":{...},"tracks":[...],"fan_out":[...],
+                      "reuse":[...]}, one of the first two at least;
+                      each range of the fan-out gets the kept object; reused are segments of
+                      the run before: {"track","from","to"} */
     WK_F_ERROR     /* JSON {"code","detail","retry":bool}: failure with a cause */
 };
 
@@ -58,6 +61,15 @@ typedef struct {
 enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
                          wk_outcome_t *out);
 
+/* Who answers a child's questions: another process, as a rule. Called between the child's frames;
+ * it must answer within the lease. */
+typedef struct {
+    /* Fills reply with *len <= WK_ANSWER_MAX bytes: 0; MEDIA_E_RETRY: our side failed;
+     * MEDIA_E_REJECT: the question is none. */
+    int (*answer)(void *data, media_str_t question, char *reply, size_t *len, media_err_t *ei);
+    void *data;
+} wk_asked_t;
+
 /* An object of an input that is several, and where its bytes begin in it. */
 typedef struct {
     const char *key;
@@ -69,6 +81,10 @@ typedef struct {
  * how long they are together. */
 enum wk_end wk_child_run_parts(wk_ctx_t *ctx, const wk_job_t *job, const wk_part_t *parts,
                                size_t nparts, const wk_child_limits_t *limits, wk_outcome_t *out);
+
+/* As wk_child_run, of a child that asks questions. */
+enum wk_end wk_child_run_asked(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                               const wk_asked_t *asked, wk_outcome_t *out);
 
 /* ---- inside the child ---- */
 
@@ -95,6 +111,8 @@ int wk_peer_write(wk_peer_t *p, int64_t off, const void *src, size_t len);
 /* As wk_peer_read, of the output being written. */
 ssize_t wk_peer_reread(wk_peer_t *p, int64_t off, void *dst, size_t len);
 int wk_peer_output(wk_peer_t *p, json_t *meta); /* takes meta */
+/* Asks wk_asked_t; the length of the answer, at most cap; negative: parent gone. */
+ssize_t wk_peer_ask(wk_peer_t *p, media_str_t question, void *dst, size_t cap);
 int wk_peer_progress(wk_peer_t *p, double progress);
 /* The last call of work(): return its value from work. */
 int wk_peer_result(wk_peer_t *p, json_t *result); /* takes result */

@@ -179,6 +179,18 @@ static int job_sound(json_t *j)
            json_object_get(range, WK_KEPT) == NULL;
 }
 
+static int reuse_sound(json_t *v)
+{
+    static const char *const members[] = {"track", "from", "to", NULL};
+    int64_t from = 0, to = 0;
+    media_str_t track;
+
+    return media_json_only(v, members, NULL) == 0 &&
+           media_json_str(v, "track", 63, &track, NULL) == 0 && track_valid(track) &&
+           media_json_int(v, "from", 0, NUMBER_MAX, &from, NULL) == 0 &&
+           media_json_int(v, "to", from, NUMBER_MAX, &to, NULL) == 0;
+}
+
 /* An array, absent or of sound members. */
 static int list_sound(const json_t *said, const char *name, size_t max, int (*sound)(json_t *v))
 {
@@ -203,7 +215,7 @@ static int list_sound(const json_t *said, const char *name, size_t max, int (*so
 
 json_t *wk_claims_result(media_str_t text, media_err_t *ei)
 {
-    static const char *const members[] = {"probe", "tracks", "fan_out", NULL};
+    static const char *const members[] = {"probe", "tracks", "fan_out", "reuse", NULL};
     json_t *said = NULL;
     json_t *probe;
 
@@ -212,7 +224,8 @@ json_t *wk_claims_result(media_str_t text, media_err_t *ei)
         probe = json_object_get(said, "probe");
         if ((probe != NULL ? json_is_object(probe) : json_object_get(said, "tracks") != NULL) &&
             list_sound(said, "tracks", TRACKS_MAX, track_sound) &&
-            list_sound(said, "fan_out", WK_FAN_OUT_MAX, job_sound)) {
+            list_sound(said, "fan_out", WK_FAN_OUT_MAX, job_sound) &&
+            list_sound(said, "reuse", WK_FAN_OUT_MAX, reuse_sound)) {
             return said;
         }
     }

@@ -189,7 +189,9 @@ static int prepare(wk_host_run_t *r)
     r->payload = malloc(WK_FRAME_MAX);
     r->start = json_dumps(r->host->start, JSON_COMPACT);
     r->blocks = wk_blocks_new(r->host->source);
-    if (r->payload == NULL || r->start == NULL || r->blocks == NULL) {
+    r->answer = r->host->asked != NULL ? malloc(WK_ANSWER_MAX) : NULL;
+    if (r->payload == NULL || r->start == NULL || r->blocks == NULL ||
+        (r->host->asked != NULL && r->answer == NULL)) {
         wk_host_over(r, WK_RETRY, "worker_memory", "The worker is out of memory.");
         return -1;
     }
@@ -241,5 +243,6 @@ enum wk_end wk_host_run(const wk_host_t *host, wk_outcome_t *out)
     media_buf_free(&r.err);
     free(r.payload);
     free(r.start);
+    free(r.answer);
     return r.end;
 }

@@ -27,6 +27,7 @@ typedef struct {
     /* An output is complete in fd. Takes meta. As wk_job_output, MEDIA_E_AGAIN when drained. */
     int (*output)(void *data, int fd, int64_t size, json_t *meta, media_err_t *ei);
     void *data;
+    const wk_asked_t *asked; /* NULL: no question is expected */
 } wk_host_t;
 
 /* Runs a child to its end. WK_DONE: out->result is the child's checked result. */

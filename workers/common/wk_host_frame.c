@@ -41,6 +41,32 @@ static void on_ask(wk_host_run_t *r, enum reply kind, int64_t size)
     r->reply = kind;
 }
 
+static void on_question(wk_host_run_t *r)
+{
+    const wk_asked_t *asked = r->host->asked;
+    media_str_t question = {r->payload, r->in.len};
+    media_err_t ei = {""};
+    size_t len = 0;
+    int rc;
+
+    if (asked == NULL) {
+        misbehaved(r, "a question nobody answers");
+        return;
+    }
+    wk_host_charge(r, 1);
+    rc = asked->answer(asked->data, question, r->answer, &len, &ei);
+    wk_host_charge(r, 0);
+    if (rc == MEDIA_E_REJECT) {
+        misbehaved(r, ei.text);
+    } else if (rc != 0) {
+        wk_host_over(r, WK_RETRY, "detector_failed", "%s", ei.text);
+    } else {
+        r->head = (wk_frame_head_t){WK_F_DATA, (uint32_t)len, 0};
+        r->sent = 0;
+        r->reply = REPLY_ANSWER;
+    }
+}
+
 static void on_write(wk_host_run_t *r)
 {
     int64_t room = r->host->limits->output_bytes - r->out_total;
@@ -149,6 +175,7 @@ static int head_valid(const wk_frame_head_t *h)
     case WK_F_PROGRESS:
         return h->len == sizeof(double);
     case WK_F_WRITE:
+    case WK_F_ASK:
         return h->len > 0 && h->len <= WK_FRAME_MAX;
     case WK_F_OUTPUT:
     case WK_F_ERROR:
@@ -169,6 +196,9 @@ static void dispatch(wk_host_run_t *r)
         break;
     case WK_F_REREAD:
         on_ask(r, REPLY_OUTPUT, r->out_size);
+        break;
+    case WK_F_ASK:
+        on_question(r);
         break;
     case WK_F_WRITE:
         on_write(r);
@@ -223,8 +253,8 @@ static size_t reply_bytes(wk_host_run_t *r, char *copy, const char **p)
     media_err_t ei = {""};
     ssize_t n = MEDIA_E_BUG;
 
-    if (r->reply == REPLY_START) {
-        *p = r->start + done;
+    if (r->reply == REPLY_START || r->reply == REPLY_ANSWER) {
+        *p = (r->reply == REPLY_START ? r->start : r->answer) + done;
         return (size_t)left;
     }
     if (r->reply == REPLY_OUTPUT) {

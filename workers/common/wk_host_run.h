@@ -5,7 +5,7 @@
 #include "media/buf.h"
 #include "wk_host.h"
 
-enum reply { REPLY_NONE, REPLY_START, REPLY_INPUT, REPLY_OUTPUT };
+enum reply { REPLY_NONE, REPLY_START, REPLY_INPUT, REPLY_OUTPUT, REPLY_ANSWER };
 
 typedef struct {
     const wk_host_t *host;
@@ -22,6 +22,7 @@ typedef struct {
     wk_frame_head_t head; /* of the reply */
     size_t sent;          /* of head and payload together */
     char *start;          /* text of the START document */
+    char *answer;         /* WK_ANSWER_MAX; NULL: no question is expected */
     int starved;          /* the reply waits for a block */
 
     int tmp_fd;

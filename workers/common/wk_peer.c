@@ -73,18 +73,24 @@ static int send_frame(wk_peer_t *p, enum wk_frame type, int64_t off, const void 
     return 0;
 }
 
-/* One request of at most WK_FRAME_MAX bytes. */
-static ssize_t ask(wk_peer_t *p, enum wk_frame type, int64_t off, void *dst, size_t len)
+/* The DATA that answers a request, at most cap bytes. */
+static ssize_t answer(wk_peer_t *p, void *dst, size_t cap)
 {
-    uint32_t want = len < WK_FRAME_MAX ? (uint32_t)len : WK_FRAME_MAX;
     wk_frame_head_t head;
 
-    if (send_frame(p, type, off, &want, sizeof(want)) != 0 ||
-        recv_full(p, &head, sizeof(head)) != 0 || head.type != WK_F_DATA || head.len > want ||
+    if (recv_full(p, &head, sizeof(head)) != 0 || head.type != WK_F_DATA || head.len > cap ||
         recv_full(p, dst, head.len) != 0) {
         return MEDIA_E_GONE;
     }
     return (ssize_t)head.len;
+}
+
+/* One request of at most WK_FRAME_MAX bytes. */
+static ssize_t ask(wk_peer_t *p, enum wk_frame type, int64_t off, void *dst, size_t len)
+{
+    uint32_t want = len < WK_FRAME_MAX ? (uint32_t)len : WK_FRAME_MAX;
+
+    return send_frame(p, type, off, &want, sizeof(want)) != 0 ? MEDIA_E_GONE : answer(p, dst, want);
 }
 
 static ssize_t ask_all(wk_peer_t *p, enum wk_frame type, int64_t off, void *dst, size_t len)
@@ -112,6 +118,12 @@ ssize_t wk_peer_read(wk_peer_t *p, int64_t off, void *dst, size_t len)
 ssize_t wk_peer_reread(wk_peer_t *p, int64_t off, void *dst, size_t len)
 {
     return ask_all(p, WK_F_REREAD, off, dst, len);
+}
+
+ssize_t wk_peer_ask(wk_peer_t *p, media_str_t question, void *dst, size_t cap)
+{
+    return send_frame(p, WK_F_ASK, 0, question.p, question.len) != 0 ? MEDIA_E_GONE
+                                                                     : answer(p, dst, cap);
 }
 
 int wk_peer_write(wk_peer_t *p, int64_t off, const void *src, size_t len)

@@ -6,6 +6,7 @@
 
 #include "ladder_file.h"
 #include "package.h"
+#include "tc.h"
 #include "tc_work.h"
 #include "vd_work.h"
 

@@ -4,10 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <libavutil/cpu.h>
-#include <libavutil/log.h>
 
 #include "tc_input.h"
 #include "tc_output.h"
@@ -17,7 +13,6 @@
 #define MISSING_S 0.5 /* and MISSING_SHARE of the length: less may be rounding of old headers */
 #define MISSING_SHARE 0.01
 #define ERRORS_PER_FRAME 3 /* a track of which less than a quarter decodes is noise */
-#define LOG_LINES 40
 
 typedef struct {
     wk_peer_t *peer;
@@ -30,30 +25,6 @@ typedef struct {
     double duration_s; /* declared */
     int exact;
 } work_t;
-
-/* FFmpeg's messages for the parent's debug log: a few lines, without touching stdio. */
-static void on_log(void *avcl, int level, const char *fmt, va_list ap)
-{
-    static int lines, prefix = 1;
-    char line[512];
-    int n;
-
-    if (level > AV_LOG_ERROR || lines >= LOG_LINES) {
-        return;
-    }
-    lines++;
-    n = av_log_format_line2(avcl, level, fmt, ap, line, sizeof(line), &prefix);
-    if (n > 0) {
-        (void)!write(STDERR_FILENO, line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
-    }
-}
-
-void tc_warm(void)
-{
-    av_log_set_level(AV_LOG_ERROR);
-    av_log_set_callback(on_log);
-    (void)av_get_cpu_flags();
-}
 
 static int tell_progress(work_t *w)
 {
