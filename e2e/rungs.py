@@ -17,6 +17,7 @@ from lib import check
 
 RATE = 8000            # of sound that is compared, Hz
 REACH = RATE // 10     # offsets that are looked for, samples
+ALIKE = 0.99            # of the best likeness: another offset is as good
 OFFSET_MAX = Fraction(20, 1000)
 VBV_FULL = 0.9         # x264's bucket at its first picture
 VBV_OVER = 0.10
@@ -79,20 +80,22 @@ def pcm(path, stream, origin):
 
 
 def offset_at(source, made, at, length):
-    """By how much `made` lags behind `source` around a sample, in s; None where there is nothing to hear."""
+    """By how much `made` lags behind `source` around a sample, in s; None where there is nothing to hear, or what
+    looks like itself a moment later (a tone) and so tells no time."""
     window = made[at:at + length]
     if not window or max(map(abs, window)) < 60:
         return None
-    best = None
+    scores = {}
     for lag in range(-REACH, REACH + 1):
         low = at - lag
         part = source[max(low, 0):max(low + length, 0)]
         if low < 0:
             part = array("h", bytes(2 * min(-low, length))) + part
-        score = sum(map(operator.mul, window, part))
-        if best is None or score > best[0]:
-            best = (score, lag)
-    return Fraction(best[1], RATE)
+        scores[lag] = sum(map(operator.mul, window, part))
+    best = max(scores, key=scores.get)
+    if any(s > ALIKE * scores[best] for lag, s in scores.items() if abs(lag - best) > RATE // 200):
+        return None
+    return Fraction(best, RATE)
 
 
 def offsets(source, made):
@@ -304,4 +307,4 @@ def verify(ladder, source, stream="v:0"):
         check(not errors, f"{track.name}: decodes without a complaint", errors[-400:])
         found = offsets(pcm(source, f"a:{number}", first), pcm(track.path, "a:0", 0))
         check(all(abs(o) <= OFFSET_MAX for o in found), f"{track.name}: with the pictures "
-              f"({', '.join(f'{float(o) * 1000:.1f} ms' for o in found) or 'silent'})")
+              f"({', '.join(f'{float(o) * 1000:.1f} ms' for o in found) or 'none to be heard'})")
