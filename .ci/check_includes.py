@@ -14,6 +14,7 @@ NGX = r"ngx_.*|nginx\.h"
 SECCOMP = r"seccomp\.h|linux/seccomp\.h"
 JWT = r"jwt\.h"
 CRYPT = r"crypt\.h"
+CV = r"opencv2/.*"
 
 # files (first match counts) -> what they must not include; all of it is a system or foreign header
 RULES = [
@@ -22,16 +23,17 @@ RULES = [
     (r"ngx_media_module/pg/", [AMQP, CURL, AV, SECCOMP]),
     (r"ngx_media_module/amqp/", [PQ, CURL, AV, SECCOMP]),
     (r"ngx_media_module/", [PQ, AMQP, CURL, AV, SECCOMP]),
-    (r"workers/common/", [AV, NGX, CRYPT]),
-    (r"workers/test/", [NGX]),
-    (r"workers/(av|transcoder|anonymizer)/", [PQ, AMQP, CURL, NGX, SECCOMP, CRYPT]),
-    (r"workers/notifier/", [PQ, AMQP, AV, NGX, SECCOMP, CRYPT]),
-    (r"workers/mediactl/", [PQ, AMQP, CURL, AV, NGX, SECCOMP]),
-    (r"workers/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT]),
+    (r"workers/common/", [AV, NGX, CRYPT, CV]),
+    (r"workers/test/", [NGX, CV]),
+    (r"workers/detector/cv_shim\.cc", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT]),
+    (r"workers/(av|transcoder|anonymizer)/", [PQ, AMQP, CURL, NGX, SECCOMP, CRYPT, CV]),
+    (r"workers/notifier/", [PQ, AMQP, AV, NGX, SECCOMP, CRYPT, CV]),
+    (r"workers/mediactl/", [PQ, AMQP, AV, NGX, SECCOMP, CV]),
+    (r"workers/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT, CV]),
 ]
 
 WORKERS = ["workers/" + d for d in ("test", "common", "av", "av/video", "transcoder", "anonymizer", "anonymizer/mask",
-                                      "anonymizer/image", "anonymizer/video", "detector", "notifier", "janitor", "mediactl")]
+                                    "anonymizer/image", "anonymizer/video", "detector", "notifier", "janitor", "mediactl")]
 AV_ROOMS = ["workers/av", "workers/av/video"]
 ROOMS = ["ngx_media_module/" + d for d in ("core", "auth", "http", "s3", "pg", "amqp", "upload", "download", "media")]
 # "quoted" includes: where a file's own project headers may lie
@@ -45,6 +47,7 @@ OWN = [
     (r"workers/av/", AV_ROOMS + ["workers/common", "libmedia/include"]),
     (r"workers/anonymizer/", [w for w in WORKERS if "anonymizer" in w or w == "workers/detector"] + AV_ROOMS
      + ["workers/common", "libmedia/include"]),
+    (r"workers/mediactl/", ["workers/mediactl", "workers/detector", "workers/common", "libmedia/include"]),
     (r"workers/transcoder/", ["workers/transcoder", "workers/common", "libmedia/include"] + AV_ROOMS),
     (r"workers/(\w+)/", ["workers/{0}", "workers/common", "libmedia/include"]),
 ]

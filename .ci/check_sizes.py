@@ -23,14 +23,19 @@ def limit(table, path):
 
 
 def functions(text):
-    """Bodies, told by the house style: the braces of a function stand in column 0."""
-    start = None
+    """Bodies, told by the house style: the braces of a function stand in column 0, in a class of C++ in column 4."""
+    start, indent, before = None, "", ""
     for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith("{"):
+        if re.match(r"(class|struct|namespace)\b", before) and line.startswith("{"):
+            indent = "" if before.startswith("namespace") else "    "
+        elif line.startswith(indent + "{"):
             start = number
-        elif line.startswith("}") and start is not None:
+        elif line.startswith(indent + "}") and start is not None:
             yield start, number - start - 1
             start = None
+        elif line.startswith("}"):
+            indent = ""
+        before = line
 
 
 def check(path):

@@ -28,7 +28,7 @@ files() {
 
 format() {
     local list out
-    mapfile -t list < <(files 'libmedia/*.[ch]' 'workers/*.[ch]')
+    mapfile -t list < <(files 'libmedia/*.[ch]' 'workers/*.[ch]' 'workers/*.cc')
     out=$(clang-format --dry-run -Werror "${list[@]}" 2>&1) && return 0
     # one line per file is enough: clang-format -i tells the rest
     sed -n 's/^\([^:]*\):.*error: code should be.*/clang-format -i \1/p; /^[^:]*:[0-9:]* error: [^c]/p' <<<"$out" | sort -u

@@ -9,6 +9,7 @@ PACKAGES_RUN=(
     libssl-dev libjansson-dev libjwt-dev libcrypt-dev libseccomp-dev
     libpq-dev librabbitmq-dev libcurl4-openssl-dev
     libavformat-dev libavcodec-dev libavutil-dev libavfilter-dev libswresample-dev libswscale-dev
+    g++ libopencv-core-dev libopencv-imgproc-dev libopencv-dnn-dev libopencv-objdetect-dev opencv-data
     # servers
     nginx postgresql rabbitmq-server python3-aiosmtpd
 )

@@ -184,6 +184,8 @@ static void judge(wk_host_run_t *r, int status)
 
 static int prepare(wk_host_run_t *r)
 {
+    static char name[] = "decoder", flag[] = WK_CHILD_FLAG;
+    char *argv[] = {name, flag, NULL};
     media_err_t ei = {""};
 
     r->payload = malloc(WK_FRAME_MAX);
@@ -202,7 +204,7 @@ static int prepare(wk_host_run_t *r)
         wk_host_over(r, WK_RETRY, "worker_storage", "The worker cannot make a temporary file.");
         return -1;
     }
-    if (wk_spawn(r->host->exe, r->host->limits, &r->proc, &ei) != 0) {
+    if (wk_spawn(r->host->exe, argv, r->host->limits, &r->proc, &ei) != 0) {
         wk_host_over(r, WK_RETRY, "sandbox_failed", "The decoder could not be started: %s",
                      ei.text);
         return -1;

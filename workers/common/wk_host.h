@@ -41,7 +41,10 @@ typedef struct {
     int stderr_fd; /* non-blocking */
 } wk_proc_t;
 
-int wk_spawn(const char *exe, const wk_child_limits_t *limits, wk_proc_t *proc, media_err_t *ei);
+/* With no environment, and no descriptor but those of wk_child.h. argv ends with NULL. Of the
+ * limits memory_bytes and cpu_s (0: none) are set. */
+int wk_spawn(const char *exe, char *const argv[], const wk_child_limits_t *limits, wk_proc_t *proc,
+             media_err_t *ei);
 /* Kills, reaps, closes. Returns the wait status. */
 int wk_spawn_end(wk_proc_t *proc);
 

@@ -37,7 +37,9 @@ static void child_limits(const wk_child_limits_t *l)
     limit(RLIMIT_NOFILE, CHILD_FILES, CHILD_FILES);
     limit(RLIMIT_STACK, CHILD_STACK, CHILD_STACK);
     limit(RLIMIT_MEMLOCK, 0, 0);
-    limit(RLIMIT_CPU, (rlim_t)l->cpu_s, (rlim_t)l->cpu_s + 5);
+    if (l->cpu_s > 0) {
+        limit(RLIMIT_CPU, (rlim_t)l->cpu_s, (rlim_t)l->cpu_s + 5);
+    }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     /* the sanitizers' shadow memory is larger than any limit worth setting, and partly a file */
     limit(RLIMIT_FSIZE, 0, 0);
@@ -47,11 +49,10 @@ static void child_limits(const wk_child_limits_t *l)
 #endif
 }
 
-__attribute__((noreturn)) static void child_exec(const char *exe, const wk_child_limits_t *l,
+__attribute__((noreturn)) static void child_exec(const char *exe, char *const argv[],
+                                                 const wk_child_limits_t *l,
                                                  const int ends[END_COUNT])
 {
-    static char name[] = "decoder", flag[] = WK_CHILD_FLAG;
-    char *argv[] = {name, flag, NULL};
     char *envp[] = {NULL};
     sigset_t none;
 
@@ -80,7 +81,8 @@ static int raise_fd(int *fd)
     return 0;
 }
 
-int wk_spawn(const char *exe, const wk_child_limits_t *limits, wk_proc_t *proc, media_err_t *ei)
+int wk_spawn(const char *exe, char *const argv[], const wk_child_limits_t *limits, wk_proc_t *proc,
+             media_err_t *ei)
 {
     int pair[2] = {-1, -1}, err[2] = {-1, -1}, null_fd = -1, size = SOCKET_BUFFER;
     int ends[END_COUNT];
@@ -103,7 +105,7 @@ int wk_spawn(const char *exe, const wk_child_limits_t *limits, wk_proc_t *proc, 
     ends[END_SOCK] = pair[1];
     proc->pid = fork();
     if (proc->pid == 0) {
-        child_exec(exe, limits, ends);
+        child_exec(exe, argv, limits, ends);
     }
     if (proc->pid < 0) {
         (void)media_err_set(ei, rc, "no child process: %s", strerror(errno));

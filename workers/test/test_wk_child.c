@@ -543,14 +543,14 @@ static void test_wk_child_dies_with_its_parent(void)
 {
     static const char start[] = "{\"size\":0,\"params\":{\"do\":\"endless\",\"arg\":\"hang\"}}";
     wk_frame_head_t head = {WK_F_START, sizeof(start) - 1, geteuid() == 0 ? WORKER_UID : -1};
+    char flag[] = WK_CHILD_FLAG, *argv[] = {flag, flag, NULL};
     int ends[2], status = 0;
     pid_t parent, child = -1;
     wk_proc_t proc;
-
     CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 && pipe(ends) == 0);
     parent = fork();
     if (parent == 0) {
-        if (wk_spawn(SELF, &usual, &proc, NULL) != 0 ||
+        if (wk_spawn(SELF, argv, &usual, &proc, NULL) != 0 ||
             send(proc.sock, &head, sizeof(head), 0) < 0 ||
             send(proc.sock, start, sizeof(start) - 1, 0) < 0) {
             _exit(1);

@@ -1,0 +1,531 @@
+/* The only C++ of the project: what OpenCV offers as detectors, each a class with one method.
+ *
+ * YuNet's and the YOLO family's outputs are decoded here. YuNet's network is convolutions alone, so
+ * the file made for 640 x 640 runs at any multiple of 32: a picture is padded to the next one, and
+ * a small picture costs little. */
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <opencv2/core.hpp>
+#include <opencv2/core/ocl.hpp>
+#include <opencv2/core/utils/logger.hpp>
+#include <opencv2/dnn.hpp>
+#include <opencv2/imgproc.hpp>
+#include <opencv2/objdetect.hpp>
+#include <opencv2/objdetect/face.hpp>
+
+extern "C" {
+#include "cv_shim.h"
+}
+
+#define SCORE_MIN 0.2f
+#define FACE_IOU 0.3f
+#define OBJECT_IOU 0.45f
+
+using Hits = std::vector<an_hit_t>;
+
+struct cv_shim_s {
+    virtual ~cv_shim_s() = default;
+    virtual void find(const cv::Mat &bgr, Hits &hits) = 0;
+    /* the sizes to run once before the first picture */
+    virtual std::vector<cv::Size> sizes() const
+    {
+        return {cv::Size(CV_SHIM_SIDE, CV_SHIM_SIDE)};
+    }
+    virtual float iou() const
+    {
+        return FACE_IOU;
+    }
+};
+
+namespace
+{
+
+[[noreturn]] void broken(const std::string &why)
+{
+    throw std::runtime_error(why);
+}
+
+an_hit_t hit_of(float x, float y, float w, float h, float score, int label)
+{
+    return an_hit_t{x, y, w, h, score, label};
+}
+
+/* At most CV_SHIM_SIDE high and wide; the factor it was made smaller by. */
+cv::Mat fit(const cv::Mat &bgr, float *scale)
+{
+    int side = std::max(bgr.cols, bgr.rows);
+    cv::Mat out;
+
+    *scale = 1;
+    if (side <= CV_SHIM_SIDE) {
+        return bgr;
+    }
+    *scale = (float)CV_SHIM_SIDE / (float)side;
+    cv::resize(
+        bgr, out,
+        cv::Size(std::max(1, cvRound(bgr.cols * *scale)), std::max(1, cvRound(bgr.rows * *scale))),
+        0, 0, cv::INTER_AREA);
+    return out;
+}
+
+/* ---- faces ---- */
+
+class Yunet : public cv_shim_s
+{
+  public:
+    explicit Yunet(const cv_shim_file_t &model) : bytes(model.bytes, model.len)
+    {
+    }
+
+    void find(const cv::Mat &bgr, Hits &hits) override
+    {
+        float scale;
+        cv::Mat small = fit(bgr, &scale), in;
+        std::vector<cv::Mat> out;
+        int w = (small.cols + 31) / 32 * 32, h = (small.rows + 31) / 32 * 32;
+
+        cv::copyMakeBorder(small, in, 0, h - small.rows, 0, w - small.cols, cv::BORDER_CONSTANT);
+        cv::dnn::Net &net = net_of(in.size());
+        net.setInput(cv::dnn::blobFromImage(in));
+        net.forward(out, {"cls_8", "obj_8", "bbox_8", "cls_16", "obj_16", "bbox_16", "cls_32",
+                          "obj_32", "bbox_32"});
+        for (int i = 0; i < 3; i++) {
+            decode(out, i, in.size(), scale, hits);
+        }
+    }
+
+    std::vector<cv::Size> sizes() const override
+    {
+        return {cv::Size(CV_SHIM_SIDE, CV_SHIM_SIDE), cv::Size(320, 320)};
+    }
+
+  private:
+    /* A network that changes its size allocates all its layers anew: the sizes of a video's passes
+     * have one each. */
+    cv::dnn::Net &net_of(cv::Size size)
+    {
+        auto key = std::make_pair(size.width, size.height);
+
+        if (nets.size() >= 4 && nets.find(key) == nets.end()) {
+            nets.clear();
+        }
+        cv::dnn::Net &net = nets[key];
+        if (net.empty()) {
+            net = cv::dnn::readNetFromONNX(bytes.data(), bytes.size());
+            net.setPreferableBackend(cv::dnn::DNN_BACKEND_OPENCV);
+            net.setPreferableTarget(cv::dnn::DNN_TARGET_CPU);
+        }
+        return net;
+    }
+
+    static void decode(const std::vector<cv::Mat> &out, int i, cv::Size in, float scale, Hits &hits)
+    {
+        int stride = 8 << i, cols = in.width / stride, n = cols * (in.height / stride);
+        const cv::Mat &cls = out[3 * i], &obj = out[3 * i + 1], &box = out[3 * i + 2];
+
+        if ((int)cls.total() != n || (int)obj.total() != n || (int)box.total() != 4 * n) {
+            broken("its outputs are not those of YuNet");
+        }
+        const float *c = cls.ptr<float>(), *o = obj.ptr<float>(), *b = box.ptr<float>();
+        for (int k = 0; k < n; k++, b += 4) {
+            float score =
+                std::sqrt(std::min(std::max(c[k], 0.f), 1.f) * std::min(std::max(o[k], 0.f), 1.f));
+            if (!(score >= SCORE_MIN)) {
+                continue;
+            }
+            float w = std::exp(b[2]) * (float)stride, h = std::exp(b[3]) * (float)stride;
+            float x = ((float)(k % cols) + b[0]) * (float)stride - w / 2;
+            float y = ((float)(k / cols) + b[1]) * (float)stride - h / 2;
+            hits.push_back(hit_of(x / scale, y / scale, w / scale, h / scale, score, AN_FACE));
+        }
+    }
+
+    std::string bytes;
+    std::map<std::pair<int, int>, cv::dnn::Net> nets;
+};
+
+class Yunet2022 : public cv_shim_s
+{
+  public:
+    explicit Yunet2022(const cv_shim_file_t &model)
+        : yn(cv::FaceDetectorYN::create(model.path, "", cv::Size(CV_SHIM_SIDE, CV_SHIM_SIDE), 0.3f,
+                                        FACE_IOU))
+    {
+    }
+
+    void find(const cv::Mat &bgr, Hits &hits) override
+    {
+        float scale;
+        cv::Mat in = fit(bgr, &scale), faces;
+
+        yn->setInputSize(in.size());
+        yn->detect(in, faces);
+        for (int i = 0; i < faces.rows; i++) {
+            const float *f = faces.ptr<float>(i);
+            hits.push_back(
+                hit_of(f[0] / scale, f[1] / scale, f[2] / scale, f[3] / scale, f[14], AN_FACE));
+        }
+    }
+
+  private:
+    cv::Ptr<cv::FaceDetectorYN> yn;
+};
+
+/* ---- cascades ---- */
+
+class Cascades : public cv_shim_s
+{
+  public:
+    Cascades(const cv_shim_file_t *files, size_t n, an_class what, cv::Size least)
+        : label(what), smallest(least), cascades(n)
+    {
+        for (size_t i = 0; i < n; i++) {
+            cv::FileStorage fs(std::string(files[i].bytes, files[i].len),
+                               cv::FileStorage::READ | cv::FileStorage::MEMORY);
+            /* cascades of OpenCV 1 are opened by a path alone */
+            if (!cascades[i].read(fs.getFirstTopLevelNode()) && !cascades[i].load(files[i].path)) {
+                broken("no cascade of OpenCV");
+            }
+        }
+    }
+
+    void find(const cv::Mat &bgr, Hits &hits) override
+    {
+        float scale;
+        cv::Mat gray, mirrored;
+
+        cv::cvtColor(fit(bgr, &scale), gray, cv::COLOR_BGR2GRAY);
+        cv::equalizeHist(gray, gray);
+        for (size_t i = 0; i < cascades.size(); i++) {
+            run(cascades[i], gray, scale, false, hits);
+        }
+        if (label == AN_FACE) { /* the profile cascade knows one side */
+            cv::flip(gray, mirrored, 1);
+            run(cascades.back(), mirrored, scale, true, hits);
+        }
+    }
+
+  private:
+    void run(cv::CascadeClassifier &c, const cv::Mat &gray, float scale, bool mirror, Hits &hits)
+    {
+        std::vector<cv::Rect> boxes;
+        std::vector<int> seen;
+
+        c.detectMultiScale(gray, boxes, seen, 1.1, 3, 0, smallest);
+        for (size_t i = 0; i < boxes.size(); i++) {
+            const cv::Rect &r = boxes[i];
+            float x = (float)(mirror ? gray.cols - r.x - r.width : r.x);
+            /* how many neighbouring windows agreed is all that a cascade says: 3 -> 0.75 */
+            float score = (float)seen[i] / (float)(seen[i] + 1);
+            hits.push_back(hit_of(x / scale, (float)r.y / scale, (float)r.width / scale,
+                                  (float)r.height / scale, score, label));
+        }
+    }
+
+    an_class label;
+    cv::Size smallest;
+    std::vector<cv::CascadeClassifier> cascades;
+};
+
+/* ---- objects ---- */
+
+class Hog : public cv_shim_s
+{
+  public:
+    Hog()
+    {
+        hog.setSVMDetector(cv::HOGDescriptor::getDefaultPeopleDetector());
+    }
+
+    void find(const cv::Mat &bgr, Hits &hits) override
+    {
+        float scale;
+        cv::Mat in = fit(bgr, &scale);
+        std::vector<cv::Rect> boxes;
+        std::vector<double> weights;
+
+        if (in.cols < hog.winSize.width || in.rows < hog.winSize.height) {
+            return;
+        }
+        hog.detectMultiScale(in, boxes, weights, 0, cv::Size(8, 8), cv::Size(16, 16), 1.05, 2);
+        for (size_t i = 0; i < boxes.size(); i++) {
+            const cv::Rect &r = boxes[i];
+            float score = 1 - std::exp(-(float)std::max(weights[i], 0.0));
+            hits.push_back(hit_of((float)r.x / scale, (float)r.y / scale, (float)r.width / scale,
+                                  (float)r.height / scale, score, AN_PERSON));
+        }
+    }
+
+    float iou() const override
+    {
+        return OBJECT_IOU;
+    }
+
+  private:
+    cv::HOGDescriptor hog;
+};
+
+/* Darknet's networks and those exported to ONNX by the usual trainers. Rows of the output are
+ * candidates: cx, cy, w, h, objectness (not in newer exports, whose output is also transposed),
+ * then a score per name. */
+class Yolo : public cv_shim_s
+{
+  public:
+    Yolo(const cv_shim_file_t *files, size_t n)
+    {
+        read_names(files[n - 1]);
+        if (n == 3) {
+            net = cv::dnn::readNetFromDarknet(files[0].bytes, files[0].len, files[1].bytes,
+                                              files[1].len);
+            is_darknet = true;
+            size = darknet_size(std::string(files[0].bytes, files[0].len));
+        } else {
+            net = cv::dnn::readNetFromONNX(files[0].bytes, files[0].len);
+        }
+        net.setPreferableBackend(cv::dnn::DNN_BACKEND_OPENCV);
+        net.setPreferableTarget(cv::dnn::DNN_TARGET_CPU);
+        outputs = net.getUnconnectedOutLayersNames();
+        if (!is_darknet) {
+            find_size();
+        }
+    }
+
+    void find(const cv::Mat &bgr, Hits &hits) override
+    {
+        cv::Mat in;
+        float sx = (float)size.width / (float)bgr.cols, sy = (float)size.height / (float)bgr.rows;
+
+        if (is_darknet) { /* trained on stretched pictures; boxes are parts of the picture */
+            cv::resize(bgr, in, size, 0, 0, cv::INTER_AREA);
+            sx = 1 / (float)bgr.cols;
+            sy = 1 / (float)bgr.rows;
+        } else {
+            sx = sy = std::min(sx, sy);
+            cv::resize(
+                bgr, in,
+                cv::Size(std::max(1, cvRound(bgr.cols * sx)), std::max(1, cvRound(bgr.rows * sy))),
+                0, 0, cv::INTER_AREA);
+            cv::copyMakeBorder(in, in, 0, size.height - in.rows, 0, size.width - in.cols,
+                               cv::BORDER_CONSTANT, cv::Scalar::all(114));
+        }
+        for (const cv::Mat &out : forward(in)) {
+            decode(out, sx, sy, hits);
+        }
+    }
+
+    std::vector<cv::Size> sizes() const override
+    {
+        return {size};
+    }
+
+    float iou() const override
+    {
+        return OBJECT_IOU;
+    }
+
+  private:
+    std::vector<cv::Mat> forward(const cv::Mat &in)
+    {
+        std::vector<cv::Mat> out;
+
+        net.setInput(cv::dnn::blobFromImage(in, 1 / 255.0, cv::Size(), cv::Scalar(), true));
+        net.forward(out, outputs);
+        return out;
+    }
+
+    void read_names(const cv_shim_file_t &file)
+    {
+        bool known = false;
+
+        for (const char *p = file.bytes, *end = p + file.len; p < end;) {
+            const char *nl = std::find(p, end, '\n'), *to = nl;
+            while (to > p && (to[-1] == '\r' || to[-1] == ' ')) {
+                to--;
+            }
+            if (to > p) {
+                labels.push_back(an_class_of_label(p, (size_t)(to - p)));
+                known = known || labels.back() >= 0;
+            }
+            p = nl + 1;
+        }
+        if (!known) {
+            broken("its names file names no person, vehicle, plate or face");
+        }
+    }
+
+    static cv::Size darknet_size(const std::string &cfg)
+    {
+        cv::Size s(0, 0);
+
+        for (size_t at = 0; at < cfg.size() && (s.width == 0 || s.height == 0);) {
+            std::string line = cfg.substr(at, cfg.find('\n', at) - at);
+            if (line.compare(0, 6, "width=") == 0) {
+                s.width = (int)std::strtol(line.c_str() + 6, nullptr, 10);
+            } else if (line.compare(0, 7, "height=") == 0) {
+                s.height = (int)std::strtol(line.c_str() + 7, nullptr, 10);
+            }
+            at += line.size() + 1;
+        }
+        if (s.width < 32 || s.height < 32 || s.width > 2048 || s.height > 2048) {
+            broken("its cfg has no width and height from 32 to 2048");
+        }
+        return s;
+    }
+
+    /* OpenCV 4.6 does not tell an ONNX file's input size; another one than the file's fails. */
+    void find_size()
+    {
+        for (int side : {640, 416, 320, 512, 608, 960, 1280}) {
+            try {
+                size = cv::Size(side, side);
+                forward(cv::Mat(size, CV_8UC3, cv::Scalar::all(114)));
+                return;
+            } catch (const cv::Exception &) {
+            }
+        }
+        broken("it runs at none of 640, 416, 320, 512, 608, 960, 1280 pixels square");
+    }
+
+    void decode(const cv::Mat &out, float sx, float sy, Hits &hits) const
+    {
+        int names = (int)labels.size();
+        int rows = out.size[out.dims - 2], cols = out.size[out.dims - 1];
+        cv::Mat table(rows, cols, CV_32F, (void *)out.ptr<float>());
+
+        if (rows == names + 4 && cols != names + 5) {
+            table = table.t();
+            std::swap(rows, cols);
+        }
+        if (cols != names + 5 && cols != names + 4) {
+            broken("its output has " + std::to_string(cols) + " columns and its names file " +
+                   std::to_string(names) + " names");
+        }
+        int first = cols - names;
+        for (int r = 0; r < rows; r++) {
+            const float *p = table.ptr<float>(r);
+            /* darknet's scores are multiplied by the objectness already */
+            float objectness = first == 5 && !is_darknet ? p[4] : 1;
+            float best[AN_CLASS_COUNT] = {0};
+            for (int i = 0; i < names; i++) {
+                if (labels[i] >= 0) {
+                    best[labels[i]] = std::max(best[labels[i]], p[first + i] * objectness);
+                }
+            }
+            for (int c = 0; c < AN_CLASS_COUNT; c++) {
+                if (best[c] >= SCORE_MIN) {
+                    hits.push_back(hit_of((p[0] - p[2] / 2) / sx, (p[1] - p[3] / 2) / sy, p[2] / sx,
+                                          p[3] / sy, std::min(best[c], 1.f), c));
+                }
+            }
+        }
+    }
+
+    cv::dnn::Net net;
+    std::vector<std::string> outputs;
+    std::vector<int> labels; /* of each name: enum an_class or -1 */
+    cv::Size size;
+    bool is_darknet = false;
+};
+
+std::unique_ptr<cv_shim_s> make(an_kind kind, const cv_shim_file_t *files, size_t n)
+{
+    switch (kind) {
+    case AN_KIND_YUNET:
+        return std::make_unique<Yunet>(files[0]);
+    case AN_KIND_YUNET_2022MAR:
+        return std::make_unique<Yunet2022>(files[0]);
+    case AN_KIND_HAAR:
+        return std::make_unique<Cascades>(files, n, AN_FACE, cv::Size(20, 20));
+    case AN_KIND_PLATES:
+        return std::make_unique<Cascades>(files, n, AN_PLATE, cv::Size(36, 12));
+    case AN_KIND_DNN:
+        return std::make_unique<Yolo>(files, n);
+    case AN_KIND_HOG:
+        return std::make_unique<Hog>();
+    default:
+        broken("no such kind of detector");
+    }
+}
+
+/* Runs f; what it throws becomes `code` and a text. */
+template <typename F> int guard(int code, media_err_t *ei, F f)
+{
+    try {
+        return f();
+    } catch (const cv::Exception &e) {
+        return media_err_set(ei, code, "OpenCV: %s", e.err.c_str());
+    } catch (const std::bad_alloc &) {
+        return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
+    } catch (const std::exception &e) {
+        return media_err_set(ei, code, "%s", e.what());
+    } catch (...) {
+        return media_err_set(ei, code, "unknown exception");
+    }
+}
+
+int sane(const an_hit_t &h)
+{
+    return std::isfinite(h.x) && std::isfinite(h.y) && std::isfinite(h.w) && std::isfinite(h.h) &&
+           h.w > 0 && h.h > 0;
+}
+
+} /* namespace */
+
+cv_shim_t *cv_shim_open(enum an_kind kind, const cv_shim_file_t *files, size_t n, media_err_t *ei)
+{
+    cv_shim_t *shim = nullptr;
+
+    (void)guard(MEDIA_E_REJECT, ei, [&] {
+        std::unique_ptr<cv_shim_s> s;
+        Hits hits;
+
+        cv::setNumThreads(1);
+        cv::ocl::setUseOpenCL(false);
+        cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+        s = make(kind, files, n);
+        for (cv::Size size : s->sizes()) {
+            s->find(cv::Mat(size, CV_8UC3, cv::Scalar::all(127)), hits);
+        }
+        shim = s.release();
+        return 0;
+    });
+    return shim;
+}
+
+void cv_shim_close(cv_shim_t *shim)
+{
+    (void)guard(0, nullptr, [&] {
+        delete shim;
+        return 0;
+    });
+}
+
+int cv_shim_detect(cv_shim_t *shim, uint32_t w, uint32_t h, const uint8_t *bgr, an_hit_t *hits,
+                   int max, media_err_t *ei)
+{
+    if (w == 0 || h == 0 || (uint64_t)w * h > AN_PICTURE_MAX / 3) {
+        return media_err_set(ei, MEDIA_E_REJECT, "a picture of %u x %u", w, h);
+    }
+    return guard(MEDIA_E_RETRY, ei, [&] {
+        Hits found;
+        int n;
+
+        shim->find(cv::Mat((int)h, (int)w, CV_8UC3, (void *)bgr), found);
+        found.erase(std::remove_if(found.begin(), found.end(),
+                                   [](const an_hit_t &hit) { return !sane(hit); }),
+                    found.end());
+        n = std::min(an_nms(found.data(), (int)found.size(), shim->iou()), max);
+        std::copy_n(found.begin(), n, hits);
+        return n;
+    });
+}
+
+const char *cv_shim_version(void)
+{
+    return CV_VERSION;
+}
