@@ -9,6 +9,7 @@
 #include "tc.h"
 
 #define AN_REGIONS_MAX 256
+#define AN_KEPT_MAX 4096
 
 enum an_shape { AN_ELLIPSE, AN_BOX };
 enum an_style { AN_SOLID, AN_MOSAIC, AN_IMAGE, AN_BLUR, AN_PIXELATE };
@@ -44,7 +45,7 @@ typedef struct {
     char preset[16];
     an_region_t *regions;
     int nregions;
-    /* of an edit (PATCH /media/{id}/regions): */
+    /* of an edit (PATCH /media/{id}/regions), "edit": {"from_masked", "kept"}: */
     int is_edit;
     int from_masked; /* the original is gone: nothing is looked for, regions are added */
     int32_t *kept;   /* tracks that stay visible */

@@ -24,7 +24,8 @@ typedef struct {
 } an_paint_t;
 
 /* Paints masks over a writable frame: RGB24, RGBA, GRAY8 or planar YUV 4:2:0 / 4:2:2 / 4:4:4 of 8
- * or 10 bits (colour by the frame's colorspace and range). 0, or -1: another format, or no memory.
+ * or 10 bits (colour by the frame's colorspace and range). 0; -1 with nothing painted
+ * (another format, a mask without an area or not finite) or, without memory, in part: not for use.
  */
 int an_mask_paint(AVFrame *frame, const an_mask_t *masks, int n, const an_paint_t *paint);
 
