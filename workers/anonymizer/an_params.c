@@ -27,6 +27,7 @@ static const word_t voices[] = {{"keep", AN_VOICE_KEEP},
 static const word_t keeps[] = {
     {"icc", AN_KEEP_ICC}, {"copyright", AN_KEEP_COPYRIGHT}, {"date", AN_KEEP_DATE}, {NULL, 0}};
 static const word_t damages[] = {{"fail", 0}, {"mask_all", 1}, {NULL, 0}};
+static const word_t bases[] = {{"original", 0}, {"masked", 1}, {NULL, 0}};
 static const word_t modes[] = {{"mask", 0}, {"never", 1}, {NULL, 0}};
 static const word_t faces[] = {{"yunet", 0}, {"yunet_2022mar", 0}, {"haar", 0}, {NULL, 0}};
 static const word_t objects[] = {{"dnn", 0}, {"hog", 0}, {NULL, 0}};
@@ -159,7 +160,7 @@ static int read_thresholds(const json_t *o, an_params_t *p, tc_fail_t *f)
 {
     double n;
 
-    for (int c = 0; c < AN_CLASSES; c++) {
+    for (int c = 0; c < AN_CLASS_COUNT; c++) {
         p->threshold[c] = -1;
     }
     if (o == NULL) {
@@ -211,9 +212,11 @@ static int read_region(const json_t *o, an_region_t *r, tc_fail_t *f)
                : 0;
 }
 
+/* Adds to those that are there. */
 static int read_regions(const json_t *v, an_params_t *p, tc_fail_t *f)
 {
     size_t n = json_array_size(v);
+    an_region_t *all;
 
     if (v == NULL) {
         return 0;
@@ -221,15 +224,17 @@ static int read_regions(const json_t *v, an_params_t *p, tc_fail_t *f)
     if (!json_is_array(v) || n > AN_REGIONS_MAX) {
         return wrong(f, "regions", "an array of at most 256");
     }
-    p->regions = calloc(n + 1, sizeof(*p->regions));
-    if (p->regions == NULL) {
+    all = realloc(p->regions, ((size_t)p->nregions + n + 1) * sizeof(*all));
+    if (all == NULL) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
+    p->regions = all;
     for (size_t i = 0; i < n; i++) {
         if (!json_is_object(json_array_get(v, i))) {
             return wrong(f, "regions", "an array of objects");
         }
-        if (read_region(json_array_get(v, i), &p->regions[i], f) != 0) {
+        all[p->nregions] = (an_region_t){.id = 0};
+        if (read_region(json_array_get(v, i), &all[p->nregions], f) != 0) {
             return -1;
         }
         p->nregions++;
@@ -249,7 +254,10 @@ static int read_edit(const json_t *o, an_params_t *p, tc_fail_t *f)
         return wrong(f, "edit", "an object");
     }
     p->is_edit = 1;
-    p->from_masked = json_is_true(json_object_get(o, "from_masked"));
+    if (read_word(json_object_get(o, "base"), "edit", bases, &p->from_masked, f) != 0 ||
+        read_regions(json_object_get(o, "regions"), p, f) != 0) {
+        return -1;
+    }
     if (n > AN_KEPT_MAX) {
         return tc_fail(f, "params_invalid", "The parameter edit keeps %zu tracks; the limit is %d.",
                        n, AN_KEPT_MAX);
@@ -325,6 +333,25 @@ int an_params_read(const json_t *params, an_params_t *out, tc_fail_t *f)
         return tc_fail(f, "params_invalid", "The parameters must be an object.");
     }
     return 0;
+}
+
+unsigned an_params_kinds(const an_params_t *p)
+{
+    unsigned kinds = 0;
+
+    if (p->from_masked) {
+        return 0;
+    }
+    if (p->classes & (1u << AN_FACE)) {
+        kinds |= 1u << an_kind_parse(p->faces);
+    }
+    if (p->classes & (1u << AN_PERSON | 1u << AN_VEHICLE)) {
+        kinds |= 1u << an_kind_parse(p->objects);
+    }
+    if (p->classes & (1u << AN_PLATE)) {
+        kinds |= 1u << AN_KIND_PLATES;
+    }
+    return kinds;
 }
 
 void an_params_free(an_params_t *p)

@@ -28,11 +28,11 @@ typedef struct {
 } an_region_t;
 
 typedef struct {
-    unsigned classes;            /* 1u << enum an_class */
-    char faces[16];              /* yunet, yunet_2022mar, haar */
-    char objects[16];            /* dnn, hog */
-    float threshold[AN_CLASSES]; /* negative: the detector's default */
-    float grow;                  /* share of the hit's size that a mask grows by, per side */
+    unsigned classes;                /* 1u << enum an_class */
+    char faces[16];                  /* yunet, yunet_2022mar, haar */
+    char objects[16];                /* dnn, hog */
+    float threshold[AN_CLASS_COUNT]; /* negative: the detector's default */
+    float grow;                      /* share of the hit's size that a mask grows by, per side */
     enum an_shape shape;
     enum an_style style;
     uint8_t color[3]; /* r, g, b */
@@ -55,5 +55,8 @@ typedef struct {
 /* 0, or -1 with the cause "params_invalid". The caller frees what was read. */
 int an_params_read(const json_t *params, an_params_t *out, tc_fail_t *f);
 void an_params_free(an_params_t *p);
+
+/* The detectors that are needed, 1u << enum an_kind each. */
+unsigned an_params_kinds(const an_params_t *p);
 
 #endif

@@ -121,7 +121,7 @@ enum wk_end ladder_file_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_l
     }
     joined.range = range;
     joined.size = in.size;
-    end = wk_child_run_parts(ctx, &joined, in.parts, in.nparts, limits, out);
+    end = wk_child_run_parts(ctx, &joined, in.parts, in.nparts, 0, limits, out);
 done:
     json_decref(range);
     json_decref(ladder);

@@ -231,9 +231,10 @@ enum wk_end wk_child_run(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limi
 }
 
 enum wk_end wk_child_run_parts(wk_ctx_t *ctx, const wk_job_t *job, const wk_part_t *parts,
-                               size_t nparts, const wk_child_limits_t *limits, wk_outcome_t *out)
+                               size_t nparts, int64_t kept, const wk_child_limits_t *limits,
+                               wk_outcome_t *out)
 {
-    child_job_t c = {.ctx = ctx, .job = job, .parts = parts, .nparts = nparts};
+    child_job_t c = {.ctx = ctx, .job = job, .parts = parts, .nparts = nparts, .kept = kept};
 
     return run_on(&c, limits, out);
 }

@@ -77,10 +77,12 @@ typedef struct {
     int64_t at;
 } wk_part_t;
 
-/* As wk_child_run, on objects one after another instead of the job's own; the job says in `size`
- * how long they are together. */
+/* As wk_child_run, on objects one after another instead of the job's own. The last `kept` of their
+ * bytes are what an earlier step has kept; the job says in `size` how long the others are together.
+ */
 enum wk_end wk_child_run_parts(wk_ctx_t *ctx, const wk_job_t *job, const wk_part_t *parts,
-                               size_t nparts, const wk_child_limits_t *limits, wk_outcome_t *out);
+                               size_t nparts, int64_t kept, const wk_child_limits_t *limits,
+                               wk_outcome_t *out);
 
 /* As wk_child_run, of a child that asks questions. */
 enum wk_end wk_child_run_asked(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,

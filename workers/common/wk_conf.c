@@ -196,7 +196,9 @@ static const conf_entry_t conf_table[] = {
     STR_ENTRY("MEDIA_LIMIT_CODECS", "limit-codecs", limit_codecs, NULL, check_line,
               "transcoder: codings of video and sound that are taken, h264,aac; default: all"),
     STR_ENTRY("MEDIA_QUEUE", "queue", queue, "short", check_queue,
-              "transcoder: whose jobs it takes, short or long"),
+              "transcoder, anonymizer: whose jobs it takes, short or long"),
+    STR_ENTRY("MEDIA_MODELS", "models", models, NULL, check_path,
+              "anonymizer: directory of its detectors' models"),
     STR_ENTRY("MEDIA_SMTP_URL", NULL, smtp_url, NULL, check_smtp_url, "mail server"),
     STR_ENTRY("MEDIA_MAIL_FROM", "mail-from", mail_from, "media@localhost", check_mail, "sender"),
     STR_ENTRY("MEDIA_PUBLIC_URL", "public-url", public_url, "http://127.0.0.1:8080",
@@ -369,4 +371,10 @@ void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv)
         }
     }
     load_flags(conf, prog, argc, argv);
+}
+
+enum media_queue wk_conf_queue(const wk_conf_t *conf)
+{
+    return strcmp(conf->queue, media_queue_name(MEDIA_QUEUE_LONG)) == 0 ? MEDIA_QUEUE_LONG
+                                                                        : MEDIA_QUEUE_SHORT;
 }

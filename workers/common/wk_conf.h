@@ -4,6 +4,7 @@
 #define WK_CONF_H
 
 #include "media/err.h"
+#include "media/jobmsg.h"
 #include "media/str.h"
 
 typedef struct {
@@ -39,6 +40,7 @@ typedef struct {
     int limit_frames;
     int limit_streams;
     const char *limit_codecs; /* NULL: all that can be decoded */
+    const char *models; /* anonymizer: directory of its detectors' models; NULL: none */
     /* notifier */
     const char *smtp_url; /* never logged */
     const char *mail_from;
@@ -58,5 +60,8 @@ typedef struct {
  * AMQP_URL, SMTP_URL) are accepted from the environment only, never as a flag, since argv is
  * public. */
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv);
+
+/* The queue of MEDIA_QUEUE. */
+enum media_queue wk_conf_queue(const wk_conf_t *conf);
 
 #endif

@@ -102,7 +102,6 @@ int main(int argc, char **argv)
         wk_child_main(tc_warm, work);
     }
     wk_conf_load(&conf, "media-transcoder", argc, argv);
-    engine.queue = strcmp(conf.queue, media_queue_name(MEDIA_QUEUE_LONG)) == 0 ? MEDIA_QUEUE_LONG
-                                                                               : MEDIA_QUEUE_SHORT;
+    engine.queue = wk_conf_queue(&conf);
     return wk_run(&engine, &conf);
 }

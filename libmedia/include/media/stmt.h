@@ -145,6 +145,9 @@
      * "width","height","timescale","ticks","segments":[[object key,size],...]}]}, the init        \
      * segments first; null: there is none */                                                      \
     X(JOB_LADDER, 2, "SELECT code, ladder FROM media.job_ladder($1::uuid, $2::bigint)")            \
+    /* id, fence -> code; what the detect jobs of the run have kept, [[object key,size],...] */    \
+    X(JOB_DETECTIONS, 2,                                                                           \
+      "SELECT code, detections FROM media.job_detections($1::uuid, $2::bigint)")                   \
     /* id, fence, may retry t|f, error code, detail -> code: retried, failed, lost, canceled;      \
      * outbox */                                                                                   \
     X(JOB_FAIL, 5,                                                                                 \

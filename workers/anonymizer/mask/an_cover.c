@@ -64,7 +64,7 @@ static void cover_row(const an_mask_t *m, int feather, int y, const an_cover_t *
     }
 }
 
-int an_cover(const an_mask_t *m, int feather, int width, int height, an_cover_t *out)
+int an_cover_make(const an_mask_t *m, int feather, int width, int height, an_cover_t *out)
 {
     *out = (an_cover_t){.x0 = clipped(floor((double)m->x - feather), width),
                         .x1 = clipped(ceil((double)m->x + m->w + feather), width),

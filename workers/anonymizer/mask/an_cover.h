@@ -11,7 +11,7 @@ typedef struct {
 } an_cover_t;
 
 /* 0, or -1: no memory. */
-int an_cover(const an_mask_t *mask, int feather, int width, int height, an_cover_t *out);
+int an_cover_make(const an_mask_t *mask, int feather, int width, int height, an_cover_t *out);
 void an_cover_free(an_cover_t *c);
 
 /* The most that is taken of any pixel that a sample of this subsampling stands for. */

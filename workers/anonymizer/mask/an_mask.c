@@ -115,7 +115,7 @@ static int paint_channel(const job_t *j, const an_mask_t *m, int k, int c, const
 static int paint_mask(const job_t *j, const an_mask_t *m, int k)
 {
     an_cover_t cover;
-    int rc = an_cover(m, j->paint->feather, j->frame->width, j->frame->height, &cover);
+    int rc = an_cover_make(m, j->paint->feather, j->frame->width, j->frame->height, &cover);
 
     for (int c = 0; rc == 0 && cover.x0 < cover.x1 && c < j->ch.n; c++) {
         rc = paint_channel(j, m, k, c, &cover);
@@ -134,7 +134,7 @@ static uint8_t *all_covered(const job_t *j, const an_mask_t *masks, int n)
     an_cover_t c;
 
     for (int k = 0; covered != NULL && k < n; k++) {
-        if (an_cover(&masks[k], 0, j->frame->width, j->frame->height, &c) != 0) {
+        if (an_cover_make(&masks[k], 0, j->frame->width, j->frame->height, &c) != 0) {
             free(covered);
             return NULL;
         }
