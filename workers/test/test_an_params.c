@@ -51,7 +51,7 @@ static void test_an_params_all_members_read(void)
         "\"keep_original_days\":3,\"unknown\":[],"
         "\"regions\":[{\"box\":[0,0.5,1,0.25]},"
         "{\"id\":7,\"box\":[0.1,0.1,0.1,0.1],\"mode\":\"never\",\"from\":1.5,\"to\":2}],"
-        "\"edit\":{\"from_masked\":true,\"kept\":[3,1]}}",
+        "\"edit\":{\"base\":\"masked\",\"kept\":[3,1]}}",
         &p, &f);
 
     CHECK_STR(f.detail, "");
