@@ -27,6 +27,7 @@
 
 #define HOST_TICK_MS 250
 #define HOST_BEAT_MS 500
+#define HOST_TURN_MS 5000 /* of a turn: if it took longer it was us who did not run */
 #define HOST_STDERR_MAX 8192
 
 void wk_host_over(wk_host_run_t *r, enum wk_end end, const char *code, const char *fmt, ...)
@@ -61,10 +62,12 @@ static int tmp_open(const char *dir)
 void wk_host_charge(wk_host_run_t *r, int child)
 {
     int64_t now_ms = wk_mono_ms();
+    int64_t spent_ms = now_ms - r->mark_ms;
 
     if (child) {
-        r->child_ms += now_ms - r->mark_ms;
-        r->silent_ms += now_ms - r->mark_ms;
+        spent_ms = spent_ms < HOST_TURN_MS ? spent_ms : HOST_TURN_MS;
+        r->child_ms += spent_ms;
+        r->silent_ms += spent_ms;
     }
     r->mark_ms = now_ms;
 }
