@@ -65,11 +65,15 @@ CREATE INDEX revocations_ended ON media.revocations (ended_at);
 CREATE TABLE media.pipelines (
   name        text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_-]{0,62}$'),
   description text NOT NULL,
-  main_step   text NOT NULL            -- whose first output is "the" download
+  main_steps  text[] NOT NULL CHECK (main_steps <> '{}'),     -- whose first output is "the" download
+  anonymizes  boolean NOT NULL DEFAULT false                  -- what it has once been run on: see 0014
 );
 
 -- params: defaults; params_schema: what an upload may set, by name: a rule of value_fault().
 -- fan_out: its jobs are made by the step before it, not at the upload.
+-- input: media     the file; of anonymized media their masked copy
+--        original  the file: only where the pipeline anonymizes, else as media
+--        none      nothing but what steps before it have left
 CREATE TABLE media.pipeline_steps (
   pipeline      text NOT NULL REFERENCES media.pipelines ON UPDATE CASCADE ON DELETE CASCADE,
   step          text NOT NULL CHECK (step ~ '^[a-z][a-z0-9_-]{0,62}$'),
@@ -80,6 +84,7 @@ CREATE TABLE media.pipeline_steps (
   max_attempts  int NOT NULL DEFAULT 3 CHECK (max_attempts BETWEEN 1 AND 100),
   priority      int NOT NULL DEFAULT 0,
   fan_out       boolean NOT NULL DEFAULT false,
+  input         text NOT NULL DEFAULT 'media' CHECK (input IN ('media', 'original', 'none')),
   PRIMARY KEY (pipeline, step)
 );
 
@@ -138,11 +143,28 @@ CREATE TABLE media.media (
                                                        -- state and error are of that one
   token_epoch  int NOT NULL DEFAULT 1,                 -- raised: playback tokens end
   revision     bigint NOT NULL DEFAULT 1,
+  anonymized   boolean NOT NULL DEFAULT false,         -- for ever; this and the next five: 0014
+  withdrawn    boolean NOT NULL DEFAULT false,         -- no output is served until a run that anonymizes is ready
+  mask_params  jsonb,                                  -- of the last such run that was asked for
+  regions      jsonb,                                  -- what the owner has changed since: regions_apply()
+  original_due_at  timestamptz,                        -- the original is deleted then
+  original_gone_at timestamptz,
   request_id   text,
   traceparent  text,
   created_at   timestamptz NOT NULL DEFAULT now(),
-  finished_at  timestamptz
+  finished_at  timestamptz,
+  CHECK (anonymized OR num_nonnulls(nullif(withdrawn, false), mask_params, regions, original_due_at, original_gone_at) = 0)
 );
+CREATE INDEX media_original_due ON media.media (original_due_at) WHERE original_gone_at IS NULL;
+
+CREATE FUNCTION media.media_anonymized_check() RETURNS trigger
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'media % stays anonymized', OLD.id USING ERRCODE = 'check_violation';
+END $$;
+CREATE TRIGGER media_anonymized BEFORE UPDATE OF anonymized, original_gone_at ON media.media FOR EACH ROW
+  WHEN ((OLD.anonymized AND NOT NEW.anonymized) OR (OLD.original_gone_at IS NOT NULL AND NEW.original_gone_at IS NULL))
+  EXECUTE FUNCTION media.media_anonymized_check();
 CREATE INDEX media_owner ON media.media (owner_id, id DESC) INCLUDE (size_bytes);   -- and their sum, for quotas
 CREATE INDEX media_name ON media.media (name, owner_id);   -- If-None-Match
 CREATE INDEX media_pipeline ON media.media (pipeline);
@@ -159,6 +181,8 @@ CREATE TABLE media.jobs (
   queue         text NOT NULL CHECK (queue IN ('short', 'long', 'notify')),
   depends_on    text[] NOT NULL DEFAULT '{}',
   essential     boolean NOT NULL DEFAULT true,         -- the media's state hangs on it
+  input         text NOT NULL DEFAULT 'none'           -- its step's; masked: the masked copy even while it is withdrawn
+                CHECK (input IN ('media', 'original', 'masked', 'none')),
   state         text NOT NULL DEFAULT 'waiting'
                 CHECK (state IN ('waiting', 'queued', 'running', 'succeeded', 'failed', 'canceled')),
   attempt       int NOT NULL DEFAULT 0,
@@ -263,6 +287,7 @@ CREATE TABLE media.objects (
                                                        -- knows: the janitor looks then
   retry_at     timestamptz NOT NULL DEFAULT now(),     -- the janitor looks again then
   look_again   boolean NOT NULL DEFAULT false,         -- deleted or not: S3 may still finish a late PUT
+  all_versions boolean NOT NULL DEFAULT false,         -- deleted with what a versioned bucket keeps of it
   created_at   timestamptz NOT NULL DEFAULT now(),
   CHECK ((job_id IS NULL) = (fence IS NULL))
 );

@@ -59,7 +59,7 @@ $$;
 -- What a params_schema says of a value: null, or why it will not do. Rules, nested by `any`, `items`
 -- and `members`:
 --   {"type": "integer"|"number", "min", "max"}     integer: no 2.0, which jansson calls no integer, either
---   {"type": "boolean"}   {"enum": [...]}
+--   {"type": "boolean"}   {"enum": [...]}   {"type": "string", "pattern", "like": what such a text looks like}
 --   {"type": "array", "items": rule, "min", "max": how many, "unique": member}
 --   {"type": "object", "members": {name: rule}, "required": [name]}
 --   {"any": [rule]}       one of them; told is the fault by the last that is for values of its type
@@ -88,7 +88,11 @@ BEGIN
   END IF;
   IF v_kind <> v_is THEN
     RETURN format('%s: must be %s', p_path, CASE v_type WHEN 'boolean' THEN 'true or false' WHEN 'array' THEN 'a list'
-                                                         WHEN 'object' THEN 'an object' ELSE 'a number' END);
+                                                         WHEN 'object' THEN 'an object' WHEN 'string' THEN 'a text'
+                                                         ELSE 'a number' END);
+  END IF;
+  IF v_kind = 'string' AND p_value #>> '{}' !~ (p_rule ->> 'pattern') THEN
+    RETURN format('%s: %s is not like %s', p_path, left(p_value::text, 64), p_rule ->> 'like');
   END IF;
   IF v_type = 'integer' THEN
     IF scale(p_value::numeric) > 0 THEN
@@ -227,7 +231,7 @@ END $$;
 CREATE FUNCTION media.main_output(p_media media.media) RETURNS SETOF media.outputs
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
   SELECT o.* FROM outputs o JOIN jobs j ON j.id = o.job_id JOIN pipelines p ON p.name = j.pipeline
-   WHERE o.media_id = p_media.id AND j.pipeline = p_media.pipeline AND j.step = p.main_step
+   WHERE o.media_id = p_media.id AND NOT p_media.withdrawn AND j.pipeline = p_media.pipeline AND j.step = ANY (p.main_steps)
    ORDER BY o.created_at, o.name <> 'hls/master.m3u8', o.name LIMIT 1
 $$;
 
@@ -250,7 +254,7 @@ BEGIN
           (SELECT coalesce(max(ordinal) + 1, 0) FROM jobs WHERE media_id = p_media.id AND step = 'notify'),
           'notify', false, 'queued', 10,
           jsonb_build_object(
-            'event', p_event, 'to', v_email, 'media_id', p_media.id, 'name', p_media.name,
+            'event', p_event, 'to', v_email, 'media_id', p_media.id, 'name', (media_seen(p_media, NULL)).name,
             'title', p_media.title, 'pipeline', p_media.pipeline, 'epoch', p_media.token_epoch,
             'at', floor(extract(epoch FROM now())),
             'output', CASE WHEN v_output.name IS NOT NULL AND p_event = 'media.ready' THEN jsonb_build_object(
@@ -297,25 +301,37 @@ BEGIN
     duration = excluded.duration, bitrate = excluded.bitrate, created_at = now();
 END $$;
 
--- Whether outputs of an earlier run of a job's pipeline are still served.
+CREATE FUNCTION media.pipeline_anonymizes(p_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM pipelines p WHERE p.name = p_name AND p.anonymizes);
+END $$;
+
+-- Whether a job's outputs wait for the end of its run: outputs of an earlier run of its pipeline are
+-- still served, or its pipeline anonymizes.
 CREATE FUNCTION media.run_replaces(p_job media.jobs) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
-  SELECT EXISTS (SELECT FROM jobs b JOIN outputs o ON o.job_id = b.id
+  SELECT pipeline_anonymizes(p_job.pipeline)
+      OR EXISTS (SELECT FROM jobs b JOIN outputs o ON o.job_id = b.id
                   WHERE b.media_id = p_job.media_id AND b.pipeline = p_job.pipeline AND b.run < p_job.run)
 $$;
 
--- The run is done: the outputs it has kept back take the place of those of the
--- runs of its pipeline before it, which end with all that is theirs.
+-- The run is done: the outputs it has kept back take the place of those of the runs of its pipeline
+-- before it, which end with all that is theirs. One that anonymizes ends every run before it.
 CREATE FUNCTION media.run_publish(p_media media.media) RETURNS void
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 DECLARE
   v_job jobs;
+  v_is_masking boolean := pipeline_anonymizes(p_media.pipeline);
 BEGIN
-  PERFORM jobs_drop(ARRAY(SELECT id FROM jobs WHERE media_id = p_media.id AND pipeline = p_media.pipeline
-                             AND run < p_media.run));
+  PERFORM jobs_drop(ARRAY(SELECT id FROM jobs WHERE media_id = p_media.id AND run < p_media.run
+                             AND (pipeline = p_media.pipeline OR (v_is_masking AND pipeline IS NOT NULL))));
+  IF v_is_masking THEN
+    PERFORM masks_publish(p_media);
+  END IF;
   FOR v_job IN SELECT * FROM jobs WHERE media_id = p_media.id AND run = p_media.run AND result ? 'outputs' ORDER BY id LOOP
     PERFORM output_put(v_job, o) FROM jsonb_array_elements(v_job.result -> 'outputs') o;
-    UPDATE jobs SET result = result - 'outputs' WHERE id = v_job.id;
+    UPDATE jobs SET result = result - '{outputs,probe}'::text[] WHERE id = v_job.id;
   END LOOP;
 END $$;
 
@@ -357,14 +373,14 @@ BEGIN
                     ELSE 'ready' END;
   END IF;
   UPDATE media SET revision = revision + 1, state = v_state,
-         error_code = v_failed.error_code, error_detail = v_failed.error_detail,
+         error_code = v_failed.error_code, error_detail = error_shown(v_failed),
          finished_at = CASE WHEN v_state = 'processing' THEN NULL
                             WHEN v_state = v_media.state THEN finished_at ELSE now() END
    WHERE id = p_media;
   IF v_state = v_media.state OR v_state NOT IN ('ready', 'failed') THEN
     RETURN '[]';
   END IF;
-  IF v_state = 'ready' AND v_media.run > 1 THEN
+  IF v_state = 'ready' AND (v_media.run > 1 OR v_media.anonymized) THEN
     PERFORM run_publish(v_media);
   END IF;
   SELECT * INTO v_media FROM media WHERE id = p_media;
@@ -381,10 +397,10 @@ DECLARE
 BEGIN
   SELECT * INTO v_media FROM media WHERE id = p_media;
   FOR v_job IN
-    INSERT INTO jobs (media_id, owner_id, run, pipeline, step, queue, depends_on, max_attempts, priority, params,
+    INSERT INTO jobs (media_id, owner_id, run, pipeline, step, queue, depends_on, max_attempts, priority, input, params,
                       state, announced_at)
     SELECT p_media, v_media.owner_id, v_media.run, s.pipeline, s.step, s.queue, s.depends_on, s.max_attempts, s.priority,
-           step_params(s, v_media.params), CASE s.depends_on WHEN '{}' THEN 'queued' ELSE 'waiting' END,
+           s.input, job_params(s, v_media, run_edit(v_media)), CASE s.depends_on WHEN '{}' THEN 'queued' ELSE 'waiting' END,
            CASE s.depends_on WHEN '{}' THEN now() END
       FROM pipeline_steps s WHERE s.pipeline = v_media.pipeline AND NOT s.fan_out
     RETURNING *
@@ -426,7 +442,7 @@ BEGIN
   RETURN media_settle(p_media);
 END $$;
 
--- The resource of the HTTP contract.
+-- The resource of the HTTP contract. Who may not see all of the media gets them from media_seen().
 CREATE FUNCTION media.media_json(p media.media) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
 BEGIN
@@ -444,14 +460,17 @@ BEGIN
          'id', j.id, 'step', j.step, 'state', j.state, 'progress', round(j.progress::numeric, 4),
          'eta_seconds', round(j.eta_seconds::numeric, 1), 'attempt', j.attempt, 'max_attempts', j.max_attempts,
          'error', CASE WHEN j.error_code IS NOT NULL THEN
-            jsonb_build_object('code', j.error_code, 'detail', j.error_detail) END) ORDER BY j.id)
+            jsonb_build_object('code', j.error_code, 'detail', error_shown(j)) END) ORDER BY j.id)
        FROM jobs j WHERE j.media_id = p.id AND j.run = p.run), '[]'),
     'outputs', coalesce((SELECT jsonb_agg(jsonb_build_object(
          'name', o.name, 'kind', o.kind, 'content_type', o.content_type, 'size', o.size_bytes,
          'digest', jsonb_build_object('sha-256', o.sha256), 'width', o.width, 'height', o.height,
          'duration', o.duration, 'bitrate', o.bitrate,
          'href', '/media/' || p.id || '/' || o.name) ORDER BY o.created_at, o.name)
-       FROM outputs o WHERE o.media_id = p.id), '[]'));
+       FROM outputs o WHERE o.media_id = p.id AND NOT p.withdrawn), '[]'))
+    || CASE WHEN p.anonymized THEN jsonb_build_object(
+         'anonymized', true, 'regions', coalesce(p.regions -> 'regions', '[]'), 'kept', coalesce(p.regions -> 'kept', '[]'),
+         'original_gone_at', iso8601(p.original_gone_at)) ELSE '{}' END;
 END $$;
 
 -- Gone for everybody at once: a worker that runs one of its jobs has lost it, the janitor

@@ -78,7 +78,7 @@ BEGIN
   IF NOT FOUND THEN
     SELECT * INTO v_media FROM media WHERE id = p_id;
     IF FOUND THEN
-      RETURN QUERY SELECT 'ok', NULL::text, media_json(v_media)::text, coalesce((
+      RETURN QUERY SELECT 'ok', NULL::text, media_answer(p_id), coalesce((
         SELECT jsonb_agg(jsonb_build_object('id', x.id::text, 'queue', x.queue, 'message', x.message))
           FROM outbox x JOIN jobs j ON j.id = x.job_id WHERE j.media_id = p_id), '[]')::text;
     ELSE
@@ -110,12 +110,15 @@ BEGIN
   VALUES (p_id, v_upload.owner_id, p_name, p_title, p_content_type, p_size, p_sha256, p_etag, v_upload.object_key,
           coalesce(p_visibility, 'private'), p_pipeline, coalesce(p_params, '{}'), p_request_id, p_traceparent);
   UPDATE objects SET state = 'live', s3_upload_id = NULL WHERE object_key = v_upload.object_key;
+  IF pipeline_anonymizes(p_pipeline) THEN
+    PERFORM media_anonymize(p_id);
+  END IF;
   v_outbox := run_start(p_id);
   SELECT * INTO v_media FROM media WHERE id = p_id;
   IF v_upload.idempotency_key IS NOT NULL THEN
     PERFORM upload_key_settle(v_upload, v_media);
   END IF;
-  RETURN QUERY SELECT 'ok', NULL::text, media_json(v_media)::text, v_outbox::text;
+  RETURN QUERY SELECT 'ok', NULL::text, media_answer(p_id), v_outbox::text;
 END $$;
 
 -- S3 may still be finishing a request that the gateway has walked away from, so
@@ -194,7 +197,7 @@ BEGIN
     v_next := rtrim(translate(encode(uuid_send(v_items[p_limit].id), 'base64'), '+/', '-_'), '=');
   END IF;
   RETURN QUERY SELECT 'ok', NULL::text, jsonb_build_object('items', coalesce((
-    SELECT jsonb_agg(media_json(v_items[i]) ORDER BY i) FROM generate_subscripts(v_items, 1) i), '[]'),
+    SELECT jsonb_agg(media_json(media_seen(v_items[i], p_owner)) ORDER BY i) FROM generate_subscripts(v_items, 1) i), '[]'),
     'next', v_next)::text;
 END $$;
 
@@ -202,22 +205,28 @@ END $$;
 -- seen: what the job engine and the file itself tell is the owner's. p_caller is null for
 -- somebody without a token.
 CREATE FUNCTION media.media_get(p_caller uuid, p_id uuid) RETURNS TABLE (media text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT (media_json(m) || CASE WHEN m.owner_id = p_caller THEN '{}'
-            ELSE '{"jobs": [], "params": {}, "probe": null, "error": null}'::jsonb END)::text
-    FROM media m WHERE m.id = p_id AND (m.owner_id = p_caller OR m.visibility <> 'private')
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
+BEGIN
+  RETURN QUERY
+  SELECT (CASE WHEN m.owner_id = p_caller THEN media_json(media_seen(m, p_caller))
+               ELSE (media_json(media_seen(m, p_caller)) || '{"jobs": [], "params": {}, "probe": null, "error": null}')
+                    - '{regions,kept,original_gone_at}'::text[] END)::text
+    FROM media m WHERE m.id = p_id AND (m.owner_id = p_caller OR m.visibility <> 'private');
+END $$;
 
 -- The bytes behind a name: 'original', an output, or '' for the main output. public: caches may share them.
-CREATE FUNCTION media.object_of(p_media media.media, p_output text)
+-- Of anonymized media nobody but an operator gets the original, and nobody anything that is withdrawn.
+CREATE FUNCTION media.object_of(p_media media.media, p_output text, p_is_operator boolean DEFAULT false)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text, public boolean)
 LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_output outputs;
+  v_name text;
 BEGIN
-  IF p_media.id IS NULL THEN
+  IF p_media.id IS NULL OR (p_output = 'original' AND p_media.anonymized
+                            AND (p_media.original_gone_at IS NOT NULL OR NOT p_is_operator)) THEN
     RETURN QUERY SELECT 'not_found', NULL, NULL, NULL::bigint, NULL, NULL, NULL, NULL, NULL::bigint, NULL, NULL::boolean;
     RETURN;
   END IF;
@@ -226,10 +235,11 @@ BEGIN
       p_media.name, p_media.sha256, floor(extract(epoch FROM p_media.created_at))::bigint, 'original', false;
     RETURN;
   END IF;
-  IF p_output LIKE 'cmaf/%' THEN
+  v_name := (media_seen(p_media, NULL)).name;
+  IF p_output LIKE 'cmaf/%' AND NOT p_media.withdrawn THEN
     RETURN QUERY SELECT 'ok', NULL, s.object_key, s.size_bytes, s.etag,
-        CASE WHEN p_output LIKE '%.vtt' THEN 'text/vtt' ELSE 'video/mp4' END, p_media.name, s.sha256,
-        floor(extract(epoch FROM s.created_at))::bigint, p_output, p_media.visibility = 'public'
+        CASE WHEN p_output LIKE '%.vtt' THEN 'text/vtt' ELSE 'video/mp4' END, v_name, s.sha256,
+        floor(extract(epoch FROM s.created_at))::bigint, p_output, p_media.visibility = 'public' AND NOT p_media.anonymized
       FROM segment_at(p_media.id, p_output) s;
     IF FOUND THEN
       RETURN;
@@ -237,7 +247,7 @@ BEGIN
   END IF;
   IF p_output = '' THEN
     SELECT * INTO v_output FROM main_output(p_media);
-  ELSE
+  ELSIF NOT p_media.withdrawn THEN
     SELECT * INTO v_output FROM outputs o WHERE o.media_id = p_media.id AND o.name = p_output;
   END IF;
   IF v_output.name IS NULL THEN
@@ -245,19 +255,19 @@ BEGIN
                              WHEN p_media.state = 'failed' THEN 'failed'
                              WHEN p_media.state = 'processing' THEN 'not_ready' ELSE 'not_found' END,
       CASE WHEN p_output = '' THEN p_media.error_detail END,
-      NULL, NULL::bigint, NULL, NULL, p_media.name, NULL, NULL::bigint, NULL, NULL::boolean;
+      NULL, NULL::bigint, NULL, NULL, v_name, NULL, NULL::bigint, NULL, NULL::boolean;
     RETURN;
   END IF;
   RETURN QUERY SELECT 'ok', NULL, v_output.object_key, v_output.size_bytes, v_output.etag, v_output.content_type,
-    p_media.name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name,
-    p_media.visibility = 'public';
+    v_name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name,
+    p_media.visibility = 'public' AND NOT p_media.anonymized;
 END $$;
 
 -- Every download asks one of these two. They are in PL/pgSQL because it keeps its plans; a function in SQL is
 -- planned anew by each call.
 
--- Outputs of unlisted or public media for everybody, the original for its owner alone. Who
--- has no token is asked for one where it might help.
+-- Outputs of unlisted or public media for everybody, the original for its owner alone; that of anonymized
+-- media for operators alone. Who has no token is asked for one where it might help.
 CREATE FUNCTION media.media_object(p_caller uuid, p_id uuid, p_output text)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text, public boolean)
@@ -265,14 +275,18 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_media media;
+  v_is_operator boolean := p_output = 'original' AND is_operator(p_caller);
 BEGIN
   SELECT * INTO v_media FROM media m
-   WHERE m.id = p_id AND (m.owner_id = p_caller OR (m.visibility <> 'private' AND p_output <> 'original'));
+   WHERE m.id = p_id AND (m.owner_id = p_caller OR (m.visibility <> 'private' AND p_output <> 'original')
+                          OR (v_is_operator AND m.anonymized));
   RETURN QUERY
-  SELECT CASE WHEN v_media.id IS NULL AND p_caller IS NULL THEN 'token_missing' ELSE o.code END,
+  SELECT CASE WHEN v_media.id IS NULL AND p_caller IS NULL THEN 'token_missing'
+              WHEN v_media.anonymized AND p_output = 'original' AND NOT v_is_operator THEN 'insufficient_scope'
+              ELSE o.code END,
          CASE WHEN v_media.owner_id = p_caller THEN o.detail END,
          o.object_key, o.size, o.etag, o.content_type, o.name, o.sha256, o.modified, o.output, o.public
-    FROM object_of(v_media, p_output) o;
+    FROM object_of(v_media, p_output, v_is_operator) o;
 END $$;
 
 -- p_sid: the login that made the playback token, null for one in a mail. It ends with its login.

@@ -45,11 +45,18 @@ RETURNS TABLE (id uuid, media_id uuid, step text, attempt int, max_attempts int,
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  v_id uuid := job_pick(p_queue, p_steps);
+  v_id uuid;
+  v_input record;
 BEGIN
-  IF v_id IS NULL THEN
-    RETURN;
-  END IF;
+  LOOP      -- a job without an input is none of those that job_pick() sees next
+    v_id := job_pick(p_queue, p_steps);
+    IF v_id IS NULL THEN
+      RETURN;
+    END IF;
+    v_input := job_input(v_id);
+    EXIT WHEN v_input.code = 'ok';
+    PERFORM job_refuse(v_id, v_input.code);
+  END LOOP;
   RETURN QUERY
   WITH claimed AS (
     UPDATE jobs j SET state = 'running', attempt = j.attempt + 1, fence = j.fence + 1, worker = p_worker,
@@ -57,7 +64,7 @@ BEGIN
            eta_seconds = NULL, error_code = NULL, error_detail = NULL
      WHERE j.id = v_id RETURNING j.*)
   SELECT c.id, c.media_id, c.step, c.attempt, c.max_attempts, c.fence, c.params::text, c.range::text,
-         m.object_key, m.size_bytes, m.name, m.content_type, m.owner_id, m.request_id, m.traceparent,
+         v_input.object_key, v_input.size, v_input.name, v_input.content_type, m.owner_id, m.request_id, m.traceparent,
          floor(extract(epoch FROM c.created_at))::bigint
     FROM claimed c JOIN media m ON m.id = c.media_id;
 END $$;
@@ -87,7 +94,8 @@ BEGIN
   RETURN QUERY SELECT job_fence_code(v_job, p_fence);
 END $$;
 
--- Registers a key before it is written to S3.
+-- Registers a key before it is written to S3. Of anonymized media no version of an object outlives it: what is
+-- masked today may not have been yesterday.
 CREATE FUNCTION media.job_object(p_id uuid, p_fence bigint, p_object_key text) RETURNS TABLE (code text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE
@@ -98,7 +106,8 @@ BEGIN
     RETURN QUERY SELECT job_fence_code(v_job, p_fence);
     RETURN;
   END IF;
-  INSERT INTO objects (object_key, media_id, job_id, fence) VALUES (p_object_key, v_job.media_id, p_id, p_fence)
+  INSERT INTO objects (object_key, media_id, job_id, fence, all_versions)
+  SELECT p_object_key, m.id, p_id, p_fence, m.anonymized FROM media m WHERE m.id = v_job.media_id
     ON CONFLICT ON CONSTRAINT objects_pkey DO NOTHING;
   RETURN QUERY SELECT CASE WHEN EXISTS (SELECT FROM objects WHERE object_key = p_object_key AND job_id = p_id
                                            AND fence = p_fence AND state = 'pending') THEN 'ok' ELSE 'lost' END;
@@ -134,6 +143,9 @@ DECLARE
   v_count int;
   v_outbox jsonb;
   v_is_kept_back boolean := run_replaces(v_job);
+  v_is_masking boolean := pipeline_anonymizes(v_job.pipeline);
+  v_probe jsonb := CASE      -- of an original that is masked nobody is told, but of the masked copy
+    WHEN v_job.input = 'media' OR p_result -> 'outputs' @? '$[*] ? (@.name starts with "masked.")' THEN p_result -> 'probe' END;
 BEGIN
   IF v_job.state = 'succeeded' AND v_job.fence = p_fence THEN
     RETURN QUERY SELECT 'ok', '[]';      -- said before, the answer was lost
@@ -150,22 +162,25 @@ BEGIN
     END IF;
   END LOOP;
   PERFORM segments_put(v_job, p_result);
+  PERFORM segments_move(v_job, p_result -> 'reuse');
   UPDATE objects SET state = 'doomed', retry_at = now() + object_grace()
    WHERE job_id = p_id AND state = 'pending';
   UPDATE jobs SET state = 'succeeded', lease_until = NULL, progress = 1, eta_seconds = NULL, finished_at = now(),
-         result = p_result - (CASE WHEN v_is_kept_back THEN '{probe,tracks,segments}'
-                                   ELSE '{probe,tracks,segments,outputs}' END)::text[]
+         result = p_result - '{tracks,segments,reuse}'::text[]
+                  - (CASE WHEN v_is_kept_back THEN '{}' ELSE '{outputs}' END)::text[]
+                  - (CASE WHEN v_is_masking AND v_probe IS NOT NULL THEN '{}' ELSE '{probe}' END)::text[]
    WHERE id = p_id;
-  IF p_result ? 'probe' THEN
-    UPDATE media SET probe = p_result -> 'probe' WHERE id = v_job.media_id;
+  IF v_probe IS NOT NULL AND NOT v_is_masking THEN
+    UPDATE media SET probe = v_probe WHERE id = v_job.media_id;
   END IF;
   INSERT INTO jobs (media_id, owner_id, run, pipeline, step, ordinal, range, queue, depends_on, max_attempts, priority,
-                    params)
+                    input, params)
   SELECT v_job.media_id, v_job.owner_id, v_job.run, v_job.pipeline, s.step,
          row_number() OVER (PARTITION BY s.step ORDER BY f.n) - 1
            + (SELECT coalesce(max(x.ordinal) + 1, 0) FROM jobs x
                WHERE x.media_id = v_job.media_id AND x.run = v_job.run AND x.step = s.step),
-         f.job -> 'range', s.queue, s.depends_on, s.max_attempts, s.priority, step_params(s, m.params)
+         f.job -> 'range', s.queue, s.depends_on, s.max_attempts, s.priority, edit_input(s, v_job.params -> 'edit'),
+         job_params(s, m, v_job.params -> 'edit')
     FROM jsonb_array_elements(coalesce(p_result -> 'fan_out', '[]')) WITH ORDINALITY AS f(job, n)
     JOIN media m ON m.id = v_job.media_id
     JOIN pipeline_steps s ON s.pipeline = v_job.pipeline AND s.step = f.job ->> 'step' AND s.fan_out;

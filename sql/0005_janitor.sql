@@ -76,7 +76,7 @@ BEGIN
   RETURN v_count;
 END $$;
 
-CREATE FUNCTION media.janitor_doomed(p_limit int) RETURNS TABLE (object_key text, s3_upload_id text)
+CREATE FUNCTION media.janitor_doomed(p_limit int) RETURNS TABLE (object_key text, s3_upload_id text, all_versions boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -88,7 +88,7 @@ BEGIN
    WHERE o.object_key = ANY (ARRAY(SELECT x.object_key FROM objects x
                                     WHERE x.state = 'doomed' AND x.retry_at <= now()
                                     ORDER BY x.retry_at LIMIT p_limit FOR UPDATE SKIP LOCKED))
-  RETURNING o.object_key, o.s3_upload_id;
+  RETURNING o.object_key, o.s3_upload_id, o.all_versions;
 END $$;
 
 -- How long a PUT that its client walked away from may take to appear: deleted once more

@@ -109,7 +109,8 @@ END $$;
 
 CREATE FUNCTION media.ctl_media_show(p_id uuid) RETURNS TABLE (media text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT media_json(m)::text FROM media m WHERE m.id = p_id
+  SELECT (media_json(m) || CASE WHEN m.anonymized THEN jsonb_build_object('withdrawn', m.withdrawn, 'run', m.run,
+            'original_due_at', iso8601(m.original_due_at)) ELSE '{}' END)::text FROM media m WHERE m.id = p_id
 $$;
 
 CREATE FUNCTION media.ctl_media_rm(p_id uuid) RETURNS TABLE (code text)
@@ -124,16 +125,17 @@ BEGIN
   RETURN QUERY SELECT 'ok';
 END $$;
 
-CREATE FUNCTION media.ctl_pipeline_list() RETURNS TABLE (name text, steps text, main_step text, description text)
+CREATE FUNCTION media.ctl_pipeline_list() RETURNS TABLE (name text, steps text, main_steps text, anonymizes boolean, description text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT p.name, (SELECT string_agg(s.step, ',' ORDER BY cardinality(s.depends_on), s.step) FROM pipeline_steps s WHERE s.pipeline = p.name),
-         p.main_step, p.description FROM pipelines p ORDER BY p.name
+         array_to_string(p.main_steps, ','), p.anonymizes, p.description FROM pipelines p ORDER BY p.name
 $$;
 
 CREATE FUNCTION media.ctl_pipeline_show(p_name text)
-RETURNS TABLE (step text, queue text, depends_on text, priority int, max_attempts int, fan_out boolean, params text, params_schema text)
+RETURNS TABLE (step text, queue text, depends_on text, priority int, max_attempts int, fan_out boolean, input text, params text,
+               params_schema text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
-  SELECT s.step, s.queue, array_to_string(s.depends_on, ','), s.priority, s.max_attempts, s.fan_out, s.params::text, s.params_schema::text
+  SELECT s.step, s.queue, array_to_string(s.depends_on, ','), s.priority, s.max_attempts, s.fan_out, s.input, s.params::text, s.params_schema::text
     FROM pipeline_steps s WHERE s.pipeline = p_name ORDER BY cardinality(s.depends_on), s.step
 $$;
 

@@ -1,7 +1,7 @@
 -- The pipelines shipped with the product. Operators may change the rows.
 
-INSERT INTO media.pipelines (name, description, main_step) VALUES
-  ('audio', 'Any video or audio to one audio file (mp3 192 kb/s by default)', 'audio');
+INSERT INTO media.pipelines (name, description, main_steps) VALUES
+  ('audio', 'Any video or audio to one audio file (mp3 192 kb/s by default)', '{audio}');
 
 INSERT INTO media.pipeline_steps (pipeline, step, queue, params, params_schema) VALUES
   ('audio', 'audio', 'short', '{"format": "mp3"}', '{
@@ -13,16 +13,16 @@ INSERT INTO media.pipeline_steps (pipeline, step, queue, params, params_schema) 
      "cover":       {"enum": ["keep", "drop"]}
    }');
 
-INSERT INTO media.pipelines (name, description, main_step) VALUES
-  ('mp4', 'Of a ladder that the pipeline "video" has made, one MP4 of each rung', 'mp4');
+INSERT INTO media.pipelines (name, description, main_steps) VALUES
+  ('mp4', 'Of a ladder that the pipeline "video" has made, one MP4 of each rung', '{mp4}');
 
 INSERT INTO media.pipeline_steps (pipeline, step, queue) VALUES ('mp4', 'mp4', 'short');
 
 -- The numbers of the ladder are those of libmedia's media/ladder.h (a test compares them): the upload hears of a
 -- mistake, not its job. A height outside the table needs its rate.
 -- Steps: index, ranges of the rungs (those that play first before the others), sound, subtitles, playlists.
-INSERT INTO media.pipelines (name, description, main_step) VALUES
-  ('video', 'Any video to a ladder of renditions that plays over HLS and DASH', 'package');
+INSERT INTO media.pipelines (name, description, main_steps) VALUES
+  ('video', 'Any video to a ladder of renditions that plays over HLS and DASH', '{package}');
 
 INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, priority, fan_out, params_schema) VALUES
   ('video', 'index', 'short', '{}', 30, false, '{

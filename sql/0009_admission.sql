@@ -67,7 +67,7 @@ CREATE FUNCTION media.upload_key_settle(p_upload media.uploads, p_media media.me
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 BEGIN
   UPDATE upload_keys SET size_bytes = p_media.size_bytes, sha256 = p_media.sha256,
-         answer = media_json(p_media)::text, expires_at = now() + interval '24h',
+         answer = media_answer(p_media.id), expires_at = now() + interval '24h',
          request = upload_request(p_media.name, p_media.title, p_media.pipeline, p_media.params, p_media.visibility)
    WHERE owner_id = p_upload.owner_id AND key = p_upload.idempotency_key AND upload_id = p_upload.id;
 END $$;
@@ -181,7 +181,7 @@ BEGIN
   END IF;
   INSERT INTO uploads (id, owner_id, object_key, name, reserved_bytes, idempotency_key, request_id)
   VALUES (p_id, p_owner, p_object_key, p_name, reserved, p_key, p_request_id);
-  INSERT INTO objects (object_key, media_id) VALUES (p_object_key, p_id);
+  INSERT INTO objects (object_key, media_id, all_versions) VALUES (p_object_key, p_id, pipeline_anonymizes(p_pipeline));
   RETURN NEXT;
 END $$;
 

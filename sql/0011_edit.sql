@@ -8,11 +8,12 @@ LANGUAGE sql SET search_path = media, pg_temp AS $$
   SELECT * FROM media WHERE id = p_id AND owner_id = p_owner FOR UPDATE
 $$;
 
--- The answer after a change: the resource as it is now.
+-- The answer to its owner after a change: the resource as it is now.
 CREATE FUNCTION media.media_answer(p_id uuid) RETURNS text
-LANGUAGE sql SET search_path = media, pg_temp AS $$
-  SELECT media_json(m)::text FROM media m WHERE m.id = p_id
-$$;
+LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
+BEGIN
+  RETURN (SELECT media_json(media_seen(m, m.owner_id))::text FROM media m WHERE m.id = p_id);
+END $$;
 
 CREATE FUNCTION media.media_patch(p_owner uuid, p_id uuid, p_has_title boolean, p_title text, p_visibility text)
 RETURNS TABLE (code text, detail text, media text)
@@ -93,18 +94,24 @@ BEGIN
     RETURN QUERY SELECT 'conflict', format('the media is %s: nothing of it has failed', v_media.state), NULL, '[]';
     RETURN;
   END IF;
+  IF v_media.original_gone_at IS NOT NULL AND run_needs_original(v_media) THEN
+    RETURN QUERY SELECT 'original_gone', 'the original has been deleted', NULL, '[]';
+    RETURN;
+  END IF;
   v_outbox := jobs_retry(p_id, ARRAY(SELECT id FROM jobs WHERE media_id = p_id AND run = v_media.run AND essential
                                         AND state IN ('failed', 'canceled')));
   RETURN QUERY SELECT 'ok', NULL, media_answer(p_id), v_outbox::text;
 END $$;
 
--- Runs a pipeline on the original once more. Earlier runs of which no output is left go.
+-- Runs a pipeline on the original once more, of anonymized media on the masked copy. Earlier runs of which no
+-- output is left go.
 CREATE FUNCTION media.media_run(p_owner uuid, p_id uuid, p_pipeline text, p_params jsonb)
 RETURNS TABLE (code text, detail text, media text, outbox text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   v_media media := media_own(p_owner, p_id);
+  v_is_masking boolean := pipeline_anonymizes(p_pipeline);
   v_fault text;
   v_outbox jsonb;
 BEGIN
@@ -121,8 +128,16 @@ BEGIN
     RETURN QUERY SELECT 'params_invalid', v_fault, NULL, '[]';
     RETURN;
   END IF;
+  IF v_media.anonymized AND NOT v_is_masking AND (masked_copy(v_media)).name IS NULL THEN
+    RETURN QUERY SELECT 'anonymized', 'there is no masked copy to start from', NULL, '[]';
+    RETURN;
+  END IF;
   IF v_media.state = 'processing' THEN
     RETURN QUERY SELECT 'conflict', format('pipeline %s is still at work: cancel it first', v_media.pipeline), NULL, '[]';
+    RETURN;
+  END IF;
+  IF v_is_masking AND v_media.original_gone_at IS NOT NULL THEN
+    RETURN QUERY SELECT 'original_gone', 'the original has been deleted', NULL, '[]';
     RETURN;
   END IF;
   PERFORM jobs_drop(ARRAY(SELECT j.id FROM jobs j WHERE j.media_id = p_id AND j.state IN ('succeeded', 'failed', 'canceled')
@@ -131,6 +146,9 @@ BEGIN
   UPDATE media SET run = run + 1, revision = revision + 1, pipeline = p_pipeline, params = coalesce(p_params, '{}'),
          state = 'processing', error_code = NULL, error_detail = NULL, finished_at = NULL
    WHERE id = p_id;
+  IF v_is_masking THEN
+    PERFORM media_anonymize(p_id);
+  END IF;
   v_outbox := run_start(p_id);
   RETURN QUERY SELECT 'ok', NULL, media_answer(p_id), v_outbox::text;
 END $$;

@@ -58,13 +58,15 @@ BEGIN
     FROM jsonb_array_elements(coalesce(p_result -> 'segments', '[]')) s;
 END $$;
 
--- The tracks of a run that are whole, as the document that media/cmafset.h reads.
+-- The tracks of a run that are whole, as the document that media/cmafset.h reads. Tracks of jobs that read something
+-- else than the media are pieces of a masked copy, no renditions.
 CREATE FUNCTION media.run_set(p_media uuid, p_run int) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = media, pg_temp AS $$
   SELECT jsonb_build_object('segments', '../cmaf/', 'tracks', coalesce(jsonb_agg(
            t.info || jsonb_build_object('name', t.name, 'revision', p_run, 'segments', g.list)
            ORDER BY array_position('{video,audio,text}', t.info ->> 'kind'), (t.info ->> 'height')::int, t.name), '[]'))
     FROM tracks t
+    JOIN jobs j ON j.id = t.job_id AND j.input = 'media'
     JOIN LATERAL (
       SELECT count(*) FILTER (WHERE s.number > 0) AS n, bool_or(s.number = 0) AS has_init,
              jsonb_agg(CASE WHEN s.iframe IS NULL THEN jsonb_build_array(s.duration, s.size_bytes)
@@ -86,39 +88,44 @@ BEGIN
   RETURN QUERY SELECT v_code, CASE v_code WHEN 'ok' THEN run_set(v_job.media_id, v_job.run)::text END;
 END $$;
 
--- The segments of the ladder that is served: what the run of its master playlist has left.
+-- The segments of the ladder that is served: what the run of its master playlist has left. For a job of a pipeline that
+-- anonymizes: the pieces of the masked copy that its own run has made.
 CREATE FUNCTION media.job_ladder(p_id uuid, p_fence bigint) RETURNS TABLE (code text, ladder text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = media, pg_temp AS $$
 DECLARE
   v_job jobs;
+  v_run int;
+  v_is_masking boolean;
 BEGIN
   SELECT * INTO v_job FROM jobs WHERE id = p_id;
+  v_is_masking := pipeline_anonymizes(v_job.pipeline);
   code := job_fence_code(v_job, p_fence);
   IF code = 'ok' THEN
+    v_run := CASE WHEN v_is_masking THEN v_job.run ELSE (
+      SELECT j.run FROM outputs o JOIN jobs j ON j.id = o.job_id WHERE o.media_id = v_job.media_id AND o.name = 'hls/master.m3u8') END;
     SELECT jsonb_build_object('tracks', jsonb_agg(jsonb_build_object('name', t.name, 'kind', t.info ->> 'kind',
              'width', t.info -> 'width', 'height', t.info -> 'height', 'timescale', t.info -> 'timescale',
              'ticks', g.ticks, 'segments', g.list)
              ORDER BY t.info ->> 'kind' <> 'video', (t.info ->> 'height')::int, t.name))::text
       INTO ladder
-      FROM outputs o
-      JOIN jobs j ON j.id = o.job_id
-      JOIN tracks t ON t.media_id = o.media_id AND t.run = j.run AND t.info ->> 'kind' <> 'text'
+      FROM tracks t
+      JOIN jobs j ON j.id = t.job_id AND (j.input = 'media') <> v_is_masking
       JOIN LATERAL (
         SELECT count(*) AS n, sum(s.duration) AS ticks, jsonb_agg(jsonb_build_array(s.object_key, s.size_bytes) ORDER BY s.number) AS list
           FROM segments s WHERE s.media_id = t.media_id AND s.run = t.run AND s.track = t.name) g ON g.n = t.segments + 1
-     WHERE o.media_id = v_job.media_id AND o.name = 'hls/master.m3u8'
+     WHERE t.media_id = v_job.media_id AND t.run = v_run AND t.info ->> 'kind' <> 'text'
     HAVING count(*) > 0;
   END IF;
   RETURN NEXT;
 END $$;
 
--- The segment under a path below a media; no row: there is none.
+-- The segment of a rendition under a path below a media; no row: there is none.
 CREATE FUNCTION media.segment_at(p_media uuid, p_path text) RETURNS SETOF media.segments
 LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
 DECLARE
   v_part text[] := regexp_match(p_path, '^cmaf/([1-9][0-9]{0,8})/([a-z0-9_-]{1,63})/(init\.mp4|([1-9][0-9]{0,8})\.(m4s|vtt))$');
 BEGIN
-  RETURN QUERY SELECT s.* FROM segments s
+  RETURN QUERY SELECT s.* FROM segments s JOIN jobs j ON j.id = s.job_id AND j.input = 'media'
    WHERE s.media_id = p_media AND s.run = v_part[1]::int AND s.track = v_part[2] AND s.number = coalesce(v_part[4], '0')::int;
 END $$;
 

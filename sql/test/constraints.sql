@@ -17,22 +17,22 @@ INSERT INTO test.good
   ('upload_keys', jsonb_build_object('owner_id', :'ann', 'key', 'k', 'upload_id', media.uuid7(), 'expires_at', now())),
   ('media', jsonb_build_object('id', media.uuid7(), 'owner_id', :'ann', 'name', 'm', 'content_type', 'video/mp4', 'size_bytes', 0,
      'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'm', 'visibility', 'public', 'pipeline', 'one', 'params', '{}'::jsonb,
-     'state', 'ready', 'run', 1, 'token_epoch', 1, 'revision', 1)),
+     'state', 'ready', 'run', 1, 'token_epoch', 1, 'revision', 1, 'anonymized', false, 'withdrawn', false)),
   ('jobs', jsonb_build_object('id', media.uuid7(), 'media_id', :'film', 'owner_id', :'ann', 'run', 1, 'step', 's', 'ordinal', 0,
-     'queue', 'long', 'depends_on', '{}'::text[], 'essential', true, 'state', 'queued', 'attempt', 0, 'max_attempts', 3, 'fence', 0,
+     'queue', 'long', 'depends_on', '{}'::text[], 'essential', true, 'input', 'media', 'state', 'queued', 'attempt', 0, 'max_attempts', 3, 'fence', 0,
      'priority', 0, 'params', '{}'::jsonb, 'progress', 0, 'not_before', now())),
   ('outputs', jsonb_build_object('media_id', :'film', 'name', 'o.mp3', 'job_id', :'job', 'kind', 'audio', 'content_type', 'audio/mpeg',
      'size_bytes', 0, 'sha256', repeat('0a', 32), 'etag', 'e', 'object_key', 'o')),
   ('tracks', jsonb_build_object('media_id', :'film', 'run', 1, 'name', '360p', 'job_id', :'job', 'info', '{"kind": "video"}'::jsonb, 'segments', 1)),
   ('segments', jsonb_build_object('media_id', :'film', 'run', 1, 'track', '360p', 'number', 0, 'job_id', :'job', 'object_key', 's',
      'size_bytes', 1, 'sha256', repeat('0a', 32), 'etag', 'e', 'duration', 0)),
-  ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now(), 'look_again', false)),
+  ('objects', jsonb_build_object('object_key', 'k', 'media_id', :'film', 'state', 'live', 'retry_at', now(), 'look_again', false, 'all_versions', false)),
   ('outbox', jsonb_build_object('id', 1000000, 'queue', 'dead', 'job_id', :'job', 'message', '{}', 'retry_at', now())),
   ('job_moves', '{"old": "succeeded", "new": "queued"}'),
   ('workers', jsonb_build_object('name', 'w', 'program', 'p', 'queue', 'short', 'started_at', now(), 'alive_until', now())),
-  ('pipelines', '{"name": "p", "description": "d", "main_step": "s"}'),
+  ('pipelines', '{"name": "p", "description": "d", "main_steps": ["s"], "anonymizes": false}'),
   ('pipeline_steps', '{"pipeline": "one", "step": "s", "queue": "notify", "depends_on": [], "params": {}, "params_schema": {},
-     "max_attempts": 1, "priority": 0, "fan_out": false}')) t (name, row);
+     "max_attempts": 1, "priority": 0, "fan_out": false, "input": "media"}')) t (name, row);
 
 CREATE FUNCTION test.put(p_table text, p_change jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -106,9 +106,12 @@ SELECT refuses('revocations_pkey', '{}', '{}');
 -- pipelines
 SELECT refuses('pipelines_name_check', field('name', n)) FROM unnest(ARRAY['', 'A', '1a', 'a b', 'a/b', repeat('a', 64)]) n;
 SELECT takes('pipelines', field('name', n)) FROM unnest(ARRAY['a', 'a-1_b', repeat('a', 63)]) n;
+SELECT refuses('pipelines_main_steps_check', '{"main_steps": []}');
 SELECT refuses('pipelines_pkey', field('name', 'one'));
 SELECT refuses('pipeline_steps_step_check', field('step', n)) FROM unnest(ARRAY['', 'A', '1a', 'a.b', repeat('a', 64)]) n;
 SELECT refuses('pipeline_steps_queue_check', field('queue', q)) FROM unnest(ARRAY['dead', 'other', 'SHORT']) q;
+SELECT refuses('pipeline_steps_input_check', field('input', i)) FROM unnest(ARRAY['masked', 'other']) i;
+SELECT takes('pipeline_steps', field('input', i)) FROM unnest('{media,original,none}'::text[]) i;
 SELECT refuses('pipeline_steps_params_check', '{"params": []}');
 SELECT refuses('pipeline_steps_params_schema_check', '{"params_schema": "x"}');
 SELECT refuses('pipeline_steps_max_attempts_check', jsonb_build_object('max_attempts', n)) FROM unnest(ARRAY[0, 101]) n;
@@ -140,6 +143,8 @@ SELECT refuses('media_visibility_check', field('visibility', 'secret'));
 SELECT takes('media', field('visibility', v)) FROM unnest(ARRAY['private', 'unlisted', 'public']) v;
 SELECT refuses('media_params_check', '{"params": null}' || field('params', 'text'));
 SELECT refuses('media_state_check', field('state', 'done'));
+SELECT refuses('media_check', c), takes('media', c || '{"anonymized": true}') FROM unnest(ARRAY['{"withdrawn": true}', '{"mask_params": {}}',
+  '{"regions": {}}', '{"original_due_at": "2026-01-01"}', '{"original_gone_at": "2026-01-01"}']::jsonb[]) c;
 SELECT refuses('media_pipeline_fkey', field('pipeline', 'no-such'));
 SELECT refuses('media_owner_id_fkey', field('owner_id', :'unknown'));
 SELECT refuses('media_pkey', field('object_key', 'other'), '{}');
@@ -147,6 +152,8 @@ SELECT refuses('media_object_key_key', field('id', :'unknown'), '{}');
 
 -- jobs
 SELECT refuses('jobs_queue_check', field('queue', 'dead'));
+SELECT refuses('jobs_input_check', field('input', 'other'));
+SELECT takes('jobs', field('input', i)) FROM unnest('{media,original,masked,none}'::text[]) i;
 SELECT refuses('jobs_state_check', field('state', 'paused')) FROM set_config('session_replication_role', 'replica', false);
 RESET session_replication_role;
 SELECT refuses('jobs_progress_check', jsonb_build_object('progress', p)) FROM unnest(ARRAY[-0.01, 1.01, 'NaN']) p;
@@ -211,7 +218,8 @@ SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg
                  WHERE c.relnamespace = 'media'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attnotnull$$,
   ARRAY['users.quota_bytes', 'users.quota_uploads', 'users.disabled_at', 'sessions.replaced_by', 'uploads.name', 'uploads.idempotency_key',
         'uploads.request_id', 'upload_keys.request', 'upload_keys.size_bytes', 'upload_keys.sha256', 'upload_keys.answer', 'media.title',
-        'media.error_code', 'media.error_detail', 'media.probe',
+        'media.error_code', 'media.error_detail', 'media.probe', 'media.mask_params', 'media.regions', 'media.original_due_at',
+        'media.original_gone_at',
         'media.request_id', 'media.traceparent', 'media.finished_at', 'jobs.pipeline', 'jobs.range', 'jobs.result', 'jobs.lease_until',
         'jobs.worker', 'jobs.eta_seconds', 'jobs.error_code', 'jobs.error_detail', 'jobs.announced_at', 'jobs.started_at',
         'jobs.finished_at', 'outputs.width', 'outputs.height', 'outputs.duration', 'outputs.bitrate', 'objects.job_id',

@@ -160,8 +160,8 @@ UPDATE media.objects SET retry_at = now() WHERE object_key = 'rm1';
 SELECT is((SELECT count(*)::int FROM media.janitor_doomed(100) WHERE object_key = 'rm1'), 1, 'media rm: later it is');
 
 -- pipelines
-SELECT results_eq($$SELECT name, main_step FROM media.ctl_pipeline_list() WHERE name IN ('audio', 'video')$$,
-  $$VALUES ('audio', 'audio'), ('video', 'package')$$, 'pipeline list');
+SELECT results_eq($$SELECT name, main_steps, anonymizes FROM media.ctl_pipeline_list() WHERE name IN ('audio', 'anonymize')$$,
+  $$VALUES ('anonymize', 'anonymize,assemble', true), ('audio', 'audio', false)$$, 'pipeline list');
 SELECT is((SELECT steps FROM media.ctl_pipeline_list() WHERE name = 'line'), 'x,y,z', 'pipeline list: its steps in order');
 SELECT results_eq($$SELECT step, queue, depends_on, fan_out, params::jsonb, params_schema::jsonb FROM media.ctl_pipeline_show('chain')$$,
   $$VALUES ('a', 'short', '', false, '{}'::jsonb, '{"n": {"type": "integer", "min": 1, "max": 100}}'::jsonb),

@@ -13,7 +13,7 @@ CREATE FUNCTION test.twins() RETURNS text LANGUAGE sql AS $$
 $$;
 SELECT tell(role, twins() || 'SET search_path = pg_temp, media') FROM roles \g /dev/null
 SELECT tell(role, format($$INSERT INTO users (id, email, password_hash, roles) VALUES (%1$L, 'evil@example.test', '$y$', '{admin}');
-  INSERT INTO pipelines VALUES ('evil', 'e', 'e');
+  INSERT INTO pipelines VALUES ('evil', 'e', '{e}', true);
   INSERT INTO media (id, owner_id, name, object_key, token_epoch, state, pipeline) VALUES (%1$L, %2$L, 'evil', 'stolen', 1, 'ready', 'one');
   INSERT INTO jobs (id, media_id, owner_id, step, queue, state, attempt, max_attempts, fence, priority, params, not_before)
     VALUES (%1$L, %1$L, %2$L, 'work', 'short', 'queued', 0, 1, 0, 1000, '{}', now() - interval '1h');

@@ -7,7 +7,8 @@ static int pipeline_list(ctl_t *ctl, int argc, char **argv)
 {
     static const ctl_col_t cols[] = {{"name", "NAME", CTL_TEXT},
                                      {"steps", "STEPS", CTL_LIST},
-                                     {"main_step", "MAIN", CTL_TEXT},
+                                     {"main_steps", "MAIN", CTL_LIST},
+                                     {"anonymizes", "ANONYMIZES", CTL_BOOL},
                                      {"description", "DESCRIPTION", CTL_TEXT}};
     wk_pg_result_t *res = NULL;
     int rc;
@@ -46,8 +47,9 @@ static int pipeline_show(ctl_t *ctl, int argc, char **argv)
     static const ctl_col_t cols[] = {
         {"step", "STEP", CTL_TEXT},           {"queue", "QUEUE", CTL_TEXT},
         {"priority", "PRIORITY", CTL_NUMBER}, {"max_attempts", "TRIES", CTL_NUMBER},
-        {"fan_out", "FAN-OUT", CTL_BOOL},     {"depends_on", "AFTER", CTL_LIST},
-        {"params", NULL, CTL_JSON},           {"params_schema", NULL, CTL_JSON}};
+        {"fan_out", "FAN-OUT", CTL_BOOL},     {"input", "READS", CTL_TEXT},
+        {"depends_on", "AFTER", CTL_LIST},    {"params", NULL, CTL_JSON},
+        {"params_schema", NULL, CTL_JSON}};
     wk_pg_result_t *res = NULL;
     const char *name = argv[0];
     int rc;

@@ -23,6 +23,9 @@
     X(NOT_READY, 409, "not_ready", "Still processing")                                             \
     X(FAILED, 409, "failed", "Processing failed")                                                  \
     X(CONFLICT, 409, "conflict", "Conflict")                                                       \
+    X(ANONYMIZED, 409, "anonymized", "There is no masked copy to start from")                      \
+    X(NOT_ANONYMIZED, 409, "not_anonymized", "This was never anonymized")                          \
+    X(ORIGINAL_GONE, 409, "original_gone", "The original has been deleted")                        \
     X(IN_PROGRESS, 409, "upload_in_progress", "The first upload with this key is still running")   \
     X(LENGTH_REQUIRED, 411, "length_required", "Length required")                                  \
     X(PRECONDITION_FAILED, 412, "precondition_failed", "Precondition failed")                      \

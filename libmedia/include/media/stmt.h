@@ -84,8 +84,9 @@
     /* caller|null, id -> media; no row: unknown or not to be seen */                              \
     X(MEDIA_GET, 2, "SELECT media FROM media.media_get($1::uuid, $2::uuid)")                       \
     /* caller|null, id, output name ("original", an output, or "" for the main output)             \
-     * -> code (ok, not_found, not_ready, failed, token_missing), detail, object_key, size, etag,  \
-     *    content_type, name, sha256 (hex), modified (unix seconds), output, public */             \
+     * -> code (ok, not_found, not_ready, failed, token_missing, insufficient_scope), detail,      \
+     *    object_key, size, etag, content_type, name, sha256 (hex), modified (unix seconds),       \
+     *    output, public */                                                                        \
     X(MEDIA_OBJECT, 3,                                                                             \
       "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, "        \
       "output, public "                                                                            \
@@ -104,21 +105,28 @@
       "$5)")                                                                                       \
     /* owner, id -> code (ok, not_found) */                                                        \
     X(MEDIA_DELETE, 2, "SELECT code FROM media.media_delete($1::uuid, $2::uuid)")                  \
-    /* owner, id -> code (ok, not_found, conflict), detail, media, outbox */                       \
+    /* owner, id -> code (ok, not_found, conflict, original_gone), detail, media, outbox */        \
     X(MEDIA_CANCEL, 2,                                                                             \
       "SELECT code, detail, media, outbox FROM media.media_cancel($1::uuid, $2::uuid)")            \
     X(MEDIA_RETRY, 2,                                                                              \
       "SELECT code, detail, media, outbox FROM media.media_retry($1::uuid, $2::uuid)")             \
     /* owner, id, pipeline, params JSON|null -> code (ok, not_found, conflict, pipeline_unknown,   \
-     * params_invalid), detail, media, outbox */                                                   \
+     * params_invalid, anonymized, original_gone), detail, media, outbox */                        \
     X(MEDIA_RUN, 4,                                                                                \
       "SELECT code, detail, media, outbox FROM media.media_run($1::uuid, $2::uuid, $3, "           \
       "$4::jsonb)")                                                                                \
+    /* owner, id, {"add":[{"box":[x,y,w,h],"from","to"}],"remove":[region],"keep":[track],         \
+     * "mask":[track]} -> code (ok, not_found, bad_request, unknown_field, conflict,               \
+     * not_anonymized, original_gone), detail, media, outbox */                                    \
+    X(MEDIA_REGIONS, 3,                                                                            \
+      "SELECT code, detail, media, outbox FROM media.media_regions($1::uuid, $2::uuid, "           \
+      "$3::jsonb)")                                                                                \
     /* ---- workers ---- */                                                                        \
     /* queue, worker name, lease seconds, steps this worker can do "{audio,notify}"                \
      * -> the job, or no row: id, media_id, step, attempt, max_attempts, fence, params (JSON, the  \
-     *    pipeline's merged with the upload's), range (JSON|null), object_key, size, name,         \
-     *    content_type, owner_id, request_id, traceparent, created (unix seconds) */               \
+     *    pipeline's merged with the upload's), range (JSON|null), object_key|null (the step reads \
+     *    none), size, name, content_type|null, owner_id, request_id, traceparent, created (unix   \
+     *    seconds) */                                                                              \
     X(JOB_CLAIM, 4,                                                                                \
       "SELECT id, media_id, step, attempt, max_attempts, fence, params, range, object_key, size, " \
       "name, content_type, owner_id, request_id, traceparent, created "                            \
@@ -136,14 +144,16 @@
      * "object_key","width","height","duration","bitrate"}],"probe":{...},                         \
      * "fan_out":[{"step","range"}],"tracks":[{"name","segments","info"}],"segments":[{"track",    \
      * "number","size","sha256","etag","object_key","duration","iframe_offset","iframe_bytes"}],   \
-     * "keep":[{"object_key"}]} -> code: ok, lost, canceled; outbox */                             \
+     * "keep":[{"object_key"}],"reuse":[{"track","from","to"}]} -> code: ok, lost, canceled;       \
+     * outbox */                                                                                   \
     X(JOB_FINISH, 3, "SELECT code, outbox FROM media.job_finish($1::uuid, $2::bigint, $3::jsonb)") \
     /* id, fence -> code: ok, lost, canceled; the tracks of the job's run that are whole, as the   \
      * document of media/cmafset.h */                                                              \
     X(JOB_SET, 2, "SELECT code, cmafset FROM media.job_set($1::uuid, $2::bigint)")                 \
     /* id, fence -> code; the segments of the ladder that is served, {"tracks":[{"name","kind",    \
      * "width","height","timescale","ticks","segments":[[object key,size],...]}]}, the init        \
-     * segments first; null: there is none */                                                      \
+     * segments first; null: there is none. In a run that anonymizes: the pieces of its masked     \
+     * copy */                                                                                     \
     X(JOB_LADDER, 2, "SELECT code, ladder FROM media.job_ladder($1::uuid, $2::bigint)")            \
     /* id, fence -> code; what the detect jobs of the run have kept, [[object key,size],...] */    \
     X(JOB_DETECTIONS, 2,                                                                           \
@@ -184,9 +194,10 @@
     X(JANITOR_OUTBOX, 2, "SELECT id, queue, message FROM media.janitor_outbox($1::int, $2::int)")  \
     /* seconds without heart-beat -> n open uploads given up */                                    \
     X(JANITOR_UPLOADS, 1, "SELECT media.janitor_uploads($1::int)")                                 \
-    /* limit -> object_key, s3_upload_id|null of objects nobody owns; hidden for a minute from the \
-     * next call, so replicas share the work */                                                    \
-    X(JANITOR_DOOMED, 1, "SELECT object_key, s3_upload_id FROM media.janitor_doomed($1::int)")     \
+    /* limit -> object_key, s3_upload_id|null, all_versions (t: a versioned bucket keeps none) of  \
+     * objects nobody owns; hidden for a minute from the next call, so replicas share the work */  \
+    X(JANITOR_DOOMED, 1,                                                                           \
+      "SELECT object_key, s3_upload_id, all_versions FROM media.janitor_doomed($1::int)")          \
     /* object key: nothing of it is left in S3 */                                                  \
     X(JANITOR_OBJECT_GONE, 1, "SELECT media.janitor_object_gone($1)")                              \
     /* limit -> object_key of live objects beside which S3 may have unfinished uploads; hidden for \
@@ -196,6 +207,8 @@
     X(JANITOR_STRAYS_GONE, 1, "SELECT media.janitor_strays_gone($1)")                              \
     /* -> n expired sessions deleted */                                                            \
     X(JANITOR_SESSIONS, 0, "SELECT media.janitor_sessions()")                                      \
+    /* limit -> n originals of anonymized media that were due, given to JANITOR_DOOMED */          \
+    X(JANITOR_ORIGINALS, 1, "SELECT media.janitor_originals($1::int)")                             \
     /* -> n workers forgotten that ended without a word */                                         \
     X(JANITOR_WORKERS, 0, "SELECT media.janitor_workers()")                                        \
     /* ---- mediactl ---- */                                                                       \
@@ -225,13 +238,15 @@
     X(CTL_MEDIA_SHOW, 1, "SELECT media FROM media.ctl_media_show($1::uuid)")                       \
     /* media id -> code (ok, not_found) */                                                         \
     X(CTL_MEDIA_RM, 1, "SELECT code FROM media.ctl_media_rm($1::uuid)")                            \
-    /* -> name, steps (list), main_step, description */                                            \
+    /* -> name, steps (list), main_steps (list), anonymizes, description */                        \
     X(CTL_PIPELINE_LIST, 0,                                                                        \
-      "SELECT name, steps, main_step, description FROM media.ctl_pipeline_list()")                 \
-    /* name -> step, queue, depends_on (list), priority, max_attempts, fan_out, params (JSON),     \
-     * params_schema (JSON); no row: not found, or without steps */                                \
+      "SELECT name, steps, main_steps, anonymizes, description FROM media.ctl_pipeline_list()")    \
+    /* name -> step, queue, depends_on (list), priority, max_attempts, fan_out, input (media,      \
+     * original, none), params (JSON), params_schema (JSON); no row: not found, or without steps   \
+     */                                                                                            \
     X(CTL_PIPELINE_SHOW, 1,                                                                        \
-      "SELECT step, queue, depends_on, priority, max_attempts, fan_out, params, params_schema "    \
+      "SELECT step, queue, depends_on, priority, max_attempts, fan_out, input, params, "           \
+      "params_schema "                                                                             \
       "FROM media.ctl_pipeline_show($1)")                                                          \
     /* name -> step, param, holds (JSON|null), rule (JSON) */                                      \
     X(CTL_PIPELINE_PARAMS, 1,                                                                      \

@@ -65,6 +65,7 @@ SELECT media.janitor_object_gone('x');
 SELECT FROM media.janitor_strays(10);
 SELECT media.janitor_strays_gone('x');
 SELECT media.janitor_sessions();
+SELECT media.janitor_originals(10);
 SELECT FROM media.ctl_user_add('p1@example.test', '$y$', '{user}');
 SELECT FROM media.ctl_user_passwd('p1@example.test', '$y$2');
 SELECT FROM media.ctl_user_disable('p1@example.test', false);
@@ -80,5 +81,17 @@ SELECT FROM media.media_cancel(:'owner2', :'film2');
 SELECT FROM media.media_retry(:'owner2', :'film2');
 SELECT FROM media.media_cancel(:'owner2', :'film2');
 SELECT FROM media.media_run(:'owner2', :'film2', 'one', '{"n": 1}');
+SELECT FROM media.media_cancel(:'owner2', :'film2');
+SELECT FROM media.media_run(:'owner2', :'film2', 'anonymize', '{}');
+UPDATE media.jobs SET priority = 9 WHERE media_id = :'film2' AND step = 'anonymize';
+SELECT id AS job5, fence AS fence5 FROM media.job_claim('short', 'w', 30, '{anonymize}') \gset
+SELECT FROM media.job_object(:'job5', :fence5, 'masked');
+SELECT FROM media.job_detections(:'job5', :fence5);
+SELECT FROM media.job_finish(:'job5', :fence5, jsonb_build_object('outputs', jsonb_build_array(test.output('masked', 'masked.jpg')),
+  'probe', '{}'::jsonb));
+SELECT FROM media.media_run(:'owner2', :'film2', 'one', '{}');
+SELECT FROM media.job_claim('short', 'w', 30, '{work}') WHERE media_id = :'film2';
+SELECT FROM media.media_cancel(:'owner2', :'film2');
+SELECT FROM media.media_regions(:'owner2', :'film2', '{"add": [{"box": [0, 0, 1, 1]}]}');
 SELECT FROM media.media_delete(:'owner2', :'film2');
 SELECT FROM media.ctl_media_rm(:'film');

@@ -7,13 +7,13 @@ CREATE EXTENSION pgtap SCHEMA tap;
 CREATE EXTENSION dblink SCHEMA tap;
 SET search_path = tap, test;
 
-INSERT INTO media.pipelines (name, description, main_step) VALUES
-  ('one', 'one step', 'work'),
-  ('chain', 'a, many b, c', 'c'),
-  ('line', 'x, y, z', 'z'),
-  ('none', 'nothing to do', 'nothing'),
-  ('typo', 'waits for a step that is not there', 'late'),
-  ('ring', 'each waits for the other', 'p');
+INSERT INTO media.pipelines (name, description, main_steps) VALUES
+  ('one', 'one step', '{work}'),
+  ('chain', 'a, many b, c', '{c}'),
+  ('line', 'x, y, z', '{z}'),
+  ('none', 'nothing to do', '{nothing}'),
+  ('typo', 'waits for a step that is not there', '{late}'),
+  ('ring', 'each waits for the other', '{p}');
 INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, fan_out, params, params_schema) VALUES
   ('one', 'work', 'short', '{}', false, '{"n": 1, "kept": true}',
    '{"n": {"type": "integer", "min": 1, "max": 10}, "x": {"type": "number", "min": -0.5, "max": 0.5},
