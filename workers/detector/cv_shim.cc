@@ -22,6 +22,8 @@ extern "C" {
 #include "cv_shim.h"
 }
 
+#define SIDE_MAX 1408 /* of a picture as the detectors look at it */
+#define WARM_SIDE 640
 #define SCORE_MIN 0.2f
 #define FACE_IOU 0.3f
 #define OBJECT_IOU 0.45f
@@ -34,7 +36,7 @@ struct cv_shim_s {
     /* the sizes to run once before the first picture */
     virtual std::vector<cv::Size> sizes() const
     {
-        return {cv::Size(CV_SHIM_SIDE, CV_SHIM_SIDE)};
+        return {cv::Size(WARM_SIDE, WARM_SIDE)};
     }
     virtual float iou() const
     {
@@ -55,17 +57,17 @@ an_hit_t hit_of(float x, float y, float w, float h, float score, int label)
     return an_hit_t{x, y, w, h, score, label};
 }
 
-/* At most CV_SHIM_SIDE high and wide; the factor it was made smaller by. */
-cv::Mat fit(const cv::Mat &bgr, float *scale)
+/* At most `most` high and wide; the factor it was made smaller by. */
+cv::Mat fit(const cv::Mat &bgr, int most, float *scale)
 {
     int side = std::max(bgr.cols, bgr.rows);
     cv::Mat out;
 
     *scale = 1;
-    if (side <= CV_SHIM_SIDE) {
+    if (side <= most) {
         return bgr;
     }
-    *scale = (float)CV_SHIM_SIDE / (float)side;
+    *scale = (float)most / (float)side;
     cv::resize(
         bgr, out,
         cv::Size(std::max(1, cvRound(bgr.cols * *scale)), std::max(1, cvRound(bgr.rows * *scale))),
@@ -85,7 +87,7 @@ class Yunet : public cv_shim_s
     void find(const cv::Mat &bgr, Hits &hits) override
     {
         float scale;
-        cv::Mat small = fit(bgr, &scale), in;
+        cv::Mat small = fit(bgr, SIDE_MAX, &scale), in;
         std::vector<cv::Mat> out;
         int w = (small.cols + 31) / 32 * 32, h = (small.rows + 31) / 32 * 32;
 
@@ -101,7 +103,7 @@ class Yunet : public cv_shim_s
 
     std::vector<cv::Size> sizes() const override
     {
-        return {cv::Size(CV_SHIM_SIDE, CV_SHIM_SIDE), cv::Size(320, 320)};
+        return {cv::Size(WARM_SIDE, WARM_SIDE), cv::Size(320, 320)};
     }
 
   private:
@@ -153,7 +155,7 @@ class Yunet2022 : public cv_shim_s
 {
   public:
     explicit Yunet2022(const cv_shim_file_t &model)
-        : yn(cv::FaceDetectorYN::create(model.path, "", cv::Size(CV_SHIM_SIDE, CV_SHIM_SIDE), 0.3f,
+        : yn(cv::FaceDetectorYN::create(model.path, "", cv::Size(WARM_SIDE, WARM_SIDE), 0.3f,
                                         FACE_IOU))
     {
     }
@@ -161,7 +163,7 @@ class Yunet2022 : public cv_shim_s
     void find(const cv::Mat &bgr, Hits &hits) override
     {
         float scale;
-        cv::Mat in = fit(bgr, &scale), faces;
+        cv::Mat in = fit(bgr, SIDE_MAX, &scale), faces;
 
         yn->setInputSize(in.size());
         yn->detect(in, faces);
@@ -199,7 +201,7 @@ class Cascades : public cv_shim_s
         float scale;
         cv::Mat gray, mirrored;
 
-        cv::cvtColor(fit(bgr, &scale), gray, cv::COLOR_BGR2GRAY);
+        cv::cvtColor(fit(bgr, SIDE_MAX, &scale), gray, cv::COLOR_BGR2GRAY);
         cv::equalizeHist(gray, gray);
         for (size_t i = 0; i < cascades.size(); i++) {
             run(cascades[i], gray, scale, false, hits);
@@ -245,7 +247,7 @@ class Hog : public cv_shim_s
     void find(const cv::Mat &bgr, Hits &hits) override
     {
         float scale;
-        cv::Mat in = fit(bgr, &scale);
+        cv::Mat in = fit(bgr, SIDE_MAX, &scale);
         std::vector<cv::Rect> boxes;
         std::vector<double> weights;
 

@@ -7,7 +7,6 @@
 #include "media/err.h"
 
 #define CV_SHIM_FILES 3
-#define CV_SHIM_SIDE 640 /* longer pictures are scaled down by the detector itself */
 
 typedef struct cv_shim_s cv_shim_t;
 
