@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vd_hevc.h"
 #include "vd_init.h"
 #include "vd_nal.h"
 
@@ -66,8 +67,10 @@ static int read_config(vd_cmaf_t *c, const AVCodecParameters *par, tc_fail_t *f)
         n = media_codecs_avc(view(&c->config).p, c->config.len, c->codecs, sizeof(c->codecs));
         break;
     case AV_CODEC_ID_HEVC:
-        (void)media_buf_add(&c->config, extra.p, extra.len);
-        n = media_codecs_hevc(extra.p, extra.len, c->codecs, sizeof(c->codecs));
+        if (vd_hevc_config(extra, &c->config, f) != 0) {
+            return -1;
+        }
+        n = media_codecs_hevc(view(&c->config).p, c->config.len, c->codecs, sizeof(c->codecs));
         break;
     case AV_CODEC_ID_AAC:
         c->annexb = 0;
@@ -162,7 +165,8 @@ const char *vd_cmaf_codecs(const vd_cmaf_t *c)
 static int add_bytes(vd_cmaf_t *c, vd_bytes_t data, tc_fail_t *f)
 {
     if (c->annexb) {
-        return vd_avc_sample(view(&c->config), data, &c->body, f);
+        return c->codec == AV_CODEC_ID_HEVC ? vd_hevc_sample(data, &c->body, f)
+                                            : vd_avc_sample(view(&c->config), data, &c->body, f);
     }
     if (c->video && !vd_nal_is_framed(data)) {
         return tc_fail(f, "unreadable_media", "A picture is not stored as its stream says.");

@@ -22,7 +22,7 @@
 #define VD_CMAF_BYTES_MAX ((size_t)192 << 20) /* of a segment: 30 s at 50 Mb/s */
 
 typedef struct {
-    const AVCodecParameters *par; /* H.264, HEVC (as hvcC), AAC; with its extradata; borrowed */
+    const AVCodecParameters *par; /* H.264, HEVC, AAC; with its extradata; borrowed */
     int64_t timescale;            /* the packets' times count its ticks */
     int64_t edit;                 /* media time of presentation time 0, told by an edit list; audio:
                                      codecpar's initial_padding; video: see above, or 0 */

@@ -245,6 +245,13 @@ int vd_encode(const vd_source_t *source, const media_vindex_t *index, const vd_r
     if (rc == 0) {
         rc = feed(&e, range, plan, f);
     }
+    if (rc == 0 && plan->is_strict) {
+        const vd_range_stats_t *stats = vd_range_stats(range);
+
+        if (stats->errors > 0 || stats->repaired > 0) {
+            rc = tc_fail(f, "damaged", "The video is damaged: not all of it can be decoded.");
+        }
+    }
     rc = close_lanes(&e, plan->number == 1 ? tracks : NULL, rc, f);
     vd_range_close(range);
     return rc;

@@ -6,8 +6,7 @@
 
 enum nal { NAL_SEI = 6, NAL_SPS = 7, NAL_PPS = 8, NAL_AUD = 9, NAL_FILLER = 12 };
 
-/* The next NAL unit of an Annex B stream, without its start code; 0 at the end. */
-static int nal_next(vd_bytes_t *in, vd_bytes_t *nal)
+int vd_nal_next(vd_bytes_t *in, vd_bytes_t *nal)
 {
     const uint8_t *end = in->p + in->len;
     const uint8_t *p = in->p;
@@ -113,7 +112,7 @@ static int collect(vd_bytes_t in, int type, vd_bytes_t *sets)
     vd_bytes_t nal;
     int n = 0;
 
-    while (nal_next(&in, &nal)) {
+    while (vd_nal_next(&in, &nal)) {
         if (nal_type(nal) == type) {
             if (n == SETS_MAX || nal.len < 4 || nal.len > UINT16_MAX) {
                 return -1;
@@ -211,7 +210,7 @@ int vd_avc_sample(vd_bytes_t config, vd_bytes_t annexb, media_buf_t *out, tc_fai
     vd_bytes_t nal;
     size_t before = out->len;
 
-    while (nal_next(&annexb, &nal)) {
+    while (vd_nal_next(&annexb, &nal)) {
         switch (nal_type(nal)) {
         case NAL_SPS:
         case NAL_PPS:

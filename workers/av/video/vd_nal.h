@@ -15,6 +15,9 @@ int vd_avc_config(vd_bytes_t extradata, media_buf_t *out, tc_fail_t *f);
  * the encoder's note about itself are left out. 0, or -1 with a cause. */
 int vd_avc_sample(vd_bytes_t config, vd_bytes_t annexb, media_buf_t *out, tc_fail_t *f);
 
+/* The next NAL unit of an Annex B stream, without its start code; 0 at the end. */
+int vd_nal_next(vd_bytes_t *in, vd_bytes_t *nal);
+
 /* 1 if `sample` is NAL units behind four bytes of length. */
 int vd_nal_is_framed(vd_bytes_t sample);
 

@@ -22,7 +22,7 @@ enum AVColorSpace vd_picture_space(const media_vindex_t *v)
                : (enum AVColorSpace)v->color_space;
 }
 
-static AVFrame *canvas(int width, int height)
+static AVFrame *canvas(int width, int height, enum AVPixelFormat format)
 {
     AVFrame *f = av_frame_alloc();
 
@@ -31,21 +31,22 @@ static AVFrame *canvas(int width, int height)
     }
     f->width = width;
     f->height = height;
-    f->format = AV_PIX_FMT_YUV420P;
+    f->format = format;
     if (av_frame_get_buffer(f, 0) < 0) {
         av_frame_free(&f);
     }
     return f;
 }
 
-int vd_picture_open(vd_picture_t *p, const media_vindex_t *v, int width, int height, tc_fail_t *f)
+int vd_picture_open(vd_picture_t *p, const media_vindex_t *v, int width, int height,
+                    enum AVPixelFormat format, tc_fail_t *f)
 {
     memset(p, 0, sizeof(*p));
     p->turns = (int)(v->rotation + 45) / 90 % 4;
     p->flip = (int)v->flip;
-    p->scaled = p->turns % 2 != 0 ? canvas(height, width) : canvas(width, height);
+    p->scaled = p->turns % 2 != 0 ? canvas(height, width, format) : canvas(width, height, format);
     if (p->turns != 0 || p->flip) {
-        p->upright = canvas(width, height);
+        p->upright = canvas(width, height, format);
     }
     if (p->scaled == NULL || ((p->turns != 0 || p->flip) && p->upright == NULL)) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
@@ -113,9 +114,10 @@ static int follow(vd_picture_t *p, const AVFrame *from, tc_fail_t *f)
     return 0;
 }
 
-/* One plane, mirrored and turned; w x h is what comes out. */
+/* One plane, mirrored and turned; w x h is what comes out. Lines count bytes, a sample has `size`.
+ */
 static void turn_plane(uint8_t *to, ptrdiff_t to_line, int w, int h, const uint8_t *from,
-                       ptrdiff_t from_line, int turns, int flip)
+                       ptrdiff_t from_line, size_t size, int turns, int flip)
 {
     int in_w = turns % 2 != 0 ? h : w, in_h = turns % 2 != 0 ? w : h;
 
@@ -129,9 +131,13 @@ static void turn_plane(uint8_t *to, ptrdiff_t to_line, int w, int h, const uint8
             sx = in_w - 1 - sx;
             dx = -dx;
         }
-        const uint8_t *s = from + sy * from_line + sx;
+        const uint8_t *s = from + sy * from_line + sx * (ptrdiff_t)size;
+        ptrdiff_t way = dx * (ptrdiff_t)size + dy * from_line;
+        uint8_t *d = to + y * to_line;
         for (int x = 0; x < w; x++) {
-            to[y * to_line + x] = s[x * (dx + dy * from_line)];
+            for (size_t i = 0; i < size; i++) {
+                *d++ = s[x * way + (ptrdiff_t)i];
+            }
         }
     }
 }
@@ -152,10 +158,10 @@ AVFrame *vd_picture_make(vd_picture_t *p, const AVFrame *from, tc_fail_t *f)
         (void)tc_fail(f, "internal", "A picture could not be scaled.");
         return NULL;
     }
-    for (int i = 0; to != p->scaled && i < 3; i++) {
+    for (int i = 0; to != p->scaled && i < 3 && to->data[i] != NULL; i++) {
         turn_plane(to->data[i], to->linesize[i], i > 0 ? to->width / 2 : to->width,
                    i > 0 ? to->height / 2 : to->height, p->scaled->data[i], p->scaled->linesize[i],
-                   p->turns, p->flip);
+                   (size_t)av_pix_fmt_desc_get(to->format)->comp[0].step, p->turns, p->flip);
     }
     return to;
 }

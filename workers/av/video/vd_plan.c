@@ -220,21 +220,47 @@ static int add_ranges(plan_t *p, const char *step, enum group group)
     return rc;
 }
 
+json_t *vd_plan_range(const media_vindex_t *v, const vd_cuts_t *cuts, uint32_t i,
+                      const media_rendition_t *rung, const media_ladder_params_t *how)
+{
+    const vd_indexed_t x = {.index = *v};
+    plan_t p = {.x = &x, .params = *how, .cuts = *cuts, .copied = NO_RUNG};
+
+    p.ladder.n = 1;
+    p.ladder.rungs[0] = *rung;
+    rate(v, cuts->step, &p.fps_num, &p.fps_den);
+    return range_json(&p, &cuts->ranges[i], FIRST);
+}
+
+json_t *vd_plan_track(const media_vindex_t *v, const char *name, int stream,
+                      const media_ladder_params_t *how)
+{
+    AVRational tb = {(int)v->tb_num, (int)v->tb_den}, us = {1, 1000000};
+
+    return json_pack("{s:i,s:s,s:s,s:b,s:b,s:I,s:I,s:i,s:i}", "stream", stream, "name", name,
+                     "language", "", "default", 0, "forced", 0, "origin_us",
+                     (json_int_t)av_rescale_q(v->frames[0].pts, tb, us), "length_us",
+                     (json_int_t)av_rescale_q(v->end - v->frames[0].pts, tb, us), "segment_ms",
+                     how->segment_s * 1000, "kbps", how->audio_kbps);
+}
+
 static int add_track(plan_t *p, const char *step, const char *prefix, int stream, int nth)
 {
-    const media_vindex_t *v = &p->x->index;
     const json_t *o = json_array_get(json_object_get(p->x->probe, "streams"), (size_t)stream);
-    const char *language = json_string_value(json_object_get(o, "language"));
-    AVRational tb = {(int)v->tb_num, (int)v->tb_den}, us = {1, 1000000};
-    json_t *range =
-        json_pack("{s:i,s:o,s:s,s:b,s:b,s:I,s:I,s:i,s:i}", "stream", stream, "name",
-                  json_sprintf("%s-%d", prefix, nth), "language", language != NULL ? language : "",
-                  "default", nth == 1, "forced", json_is_true(json_object_get(o, "forced")),
-                  "origin_us", (json_int_t)av_rescale_q(v->frames[0].pts, tb, us), "length_us",
-                  (json_int_t)av_rescale_q(v->end - v->frames[0].pts, tb, us), "segment_ms",
-                  p->params.segment_s * 1000, "kbps", p->params.audio_kbps);
+    const json_t *language = json_object_get(o, "language");
+    char name[VD_TRACK_NAME_MAX];
+    json_t *range;
+    int rc;
 
-    return add_job(p, step, range);
+    (void)snprintf(name, sizeof(name), "%s-%d", prefix, nth);
+    range = vd_plan_track(&p->x->index, name, stream, &p->params);
+    rc = json_object_set_new(range, "default", json_boolean(nth == 1));
+    rc |= json_object_set_new(range, "forced",
+                              json_boolean(json_is_true(json_object_get(o, "forced"))));
+    if (json_is_string(language)) {
+        rc |= json_object_set_new(range, "language", json_string(json_string_value(language)));
+    }
+    return add_job(p, step, range) | rc;
 }
 
 /* What one result can carry. */
@@ -357,8 +383,8 @@ static int read_rung(const json_t *o, media_rendition_t *r, media_err_t *ei)
                    read_int(o, "width", 2, 32768, &r->width, ei) != 0 ||
                    read_int(o, "height", 2, 32768, &r->height, ei) != 0 ||
                    read_int(o, "crf", 0, 51, &r->crf, ei) != 0 ||
-                   media_json_int(o, "maxrate", 1, INT32_MAX, &r->maxrate_bps, ei) != 0 ||
-                   media_json_int(o, "bufsize", 1, INT32_MAX, &r->bufsize_bits, ei) != 0 ||
+                   media_json_int(o, "maxrate", 0, INT32_MAX, &r->maxrate_bps, ei) != 0 ||
+                   media_json_int(o, "bufsize", 0, INT32_MAX, &r->bufsize_bits, ei) != 0 ||
                    r->width % 2 != 0 || r->height % 2 != 0
                ? -1
                : 0;
@@ -400,6 +426,8 @@ int vd_range_plan_read(const json_t *range, vd_range_plan_t *p, tc_fail_t *f)
          read_spans(json_object_get(range, "segments"), p) != 0 || p->fps_num < 1 || p->fps_den < 1;
     p->step = (uint32_t)step;
     p->is_copy = json_is_true(json_object_get(range, "copy"));
+    p->is_hdr = json_is_string(json_object_get(range, "hdr"));
+    rc |= p->is_hdr && read_text(range, "hdr", p->hdr, sizeof(p->hdr), &ei) != 0;
     if (rc != 0 || read_seen(json_object_get(range, "seen"), p) != 0) {
         vd_range_plan_free(p);
         return wrong(f, ei.text);

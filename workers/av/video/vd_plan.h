@@ -18,6 +18,20 @@
 json_t *vd_plan(const vd_source_t *source, const vd_indexed_t *x, const json_t *params,
                 tc_fail_t *f);
 
+/* Another pipeline's documents, to be read back by vd_range_plan_read and vd_track_plan_read: range
+ * i of the cuts as the only rung that `how` encodes; a sound or text track. Owned, NULL: no memory.
+ */
+json_t *vd_plan_range(const media_vindex_t *v, const vd_cuts_t *cuts, uint32_t i,
+                      const media_rendition_t *rung, const media_ladder_params_t *how);
+json_t *vd_plan_track(const media_vindex_t *v, const char *name, int stream,
+                      const media_ladder_params_t *how);
+
+/* Paints on a picture that is ready for the encoder: `from` is what was decoded. 0 or -1. */
+typedef struct {
+    void *ctx;
+    int (*paint)(void *ctx, AVFrame *picture, const AVFrame *from, uint32_t number, tc_fail_t *f);
+} vd_painter_t;
+
 typedef struct {
     uint32_t first, end; /* pictures of the index */
     int64_t start, stop; /* when it presents: ticks from the first picture of the video */
@@ -38,7 +52,12 @@ typedef struct {
     uint32_t nspans;
     vd_span_t *spans;
     int nrungs;
-    media_rendition_t rungs[MEDIA_LADDER_MAX];
+    media_rendition_t rungs[MEDIA_LADDER_MAX]; /* maxrate_bps 0: by quality alone */
+    int is_hdr;                                /* HEVC of 10 bits, else H.264 of 8 */
+    char hdr[256]; /* x265's options for what else a screen needs to know */
+    /* not of the document: */
+    const vd_painter_t *painter; /* NULL: none */
+    int is_strict;               /* damage to a picture is a failure */
 } vd_range_plan_t;
 
 /* 0: to be freed; -1 with a cause. */

@@ -197,6 +197,7 @@ static int repair(vd_range_t *r, AVFrame *frame, tc_fail_t *f)
     }
     r->stats.repaired++;
     rc = av_frame_ref(frame, neighbour);
+    frame->flags |= AV_FRAME_FLAG_CORRUPT;
     return rc < 0 ? tc_fail_av(f, rc, "") : 1;
 }
 

@@ -16,7 +16,8 @@ typedef struct vd_range_s vd_range_t;
 typedef struct {
     int64_t fetched;  /* bytes read from the source */
     int64_t decoded;  /* pictures, with those not wanted */
-    int64_t repaired; /* pictures that could not be decoded: their neighbour is given instead */
+    int64_t repaired; /* pictures that could not be decoded: their neighbour is given instead, with
+                         AV_FRAME_FLAG_CORRUPT */
     int64_t errors;   /* packets that the decoder refused */
 } vd_range_stats_t;
 

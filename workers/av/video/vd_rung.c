@@ -23,11 +23,16 @@ struct vd_rung_s {
 
 /* ---- encoder ---- */
 
+static enum AVPixelFormat format_of(const vd_range_plan_t *plan)
+{
+    return plan->is_hdr ? AV_PIX_FMT_YUV420P10 : AV_PIX_FMT_YUV420P;
+}
+
 static void describe(AVCodecContext *e, const vd_rung_t *r, const media_vindex_t *v)
 {
     e->width = r->rendition->width;
     e->height = r->rendition->height;
-    e->pix_fmt = AV_PIX_FMT_YUV420P;
+    e->pix_fmt = format_of(r->plan);
     e->sample_aspect_ratio = (AVRational){1, 1};
     e->time_base = (AVRational){1, (int)v->tb_den};
     e->framerate = (AVRational){r->plan->fps_num, r->plan->fps_den};
@@ -51,25 +56,44 @@ static int choose_code(AVCodecContext *e)
                : 0;
 }
 
+/* A change of scene makes no key frame: they stand where the plan puts them. */
+static int set_h264(const vd_range_plan_t *plan, AVCodecContext *e)
+{
+    int rc = av_opt_set_int(e->priv_data, "sc_threshold", 0, 0);
+
+    rc = rc < 0 ? rc : av_opt_set(e->priv_data, "profile", plan->profile, 0);
+    return rc < 0 ? rc : choose_code(e);
+}
+
+/* Its threads are as many as the plan says: one; no note about itself. */
+static int set_hevc(const vd_range_plan_t *plan, AVCodecContext *e)
+{
+    char params[512];
+
+    (void)snprintf(params, sizeof(params),
+                   "log-level=none:info=0:pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:"
+                   "keyint=-1%s%s",
+                   plan->hdr[0] != '\0' ? ":" : "", plan->hdr);
+    return av_opt_set(e->priv_data, "x265-params", params, 0);
+}
+
 static int open_encoder(vd_rung_t *r, const media_vindex_t *v, tc_fail_t *f)
 {
-    const AVCodec *codec = avcodec_find_encoder_by_name("libx264");
+    const char *name = r->plan->is_hdr ? "libx265" : "libx264";
+    const AVCodec *codec = avcodec_find_encoder_by_name(name);
     AVCodecContext *e = avcodec_alloc_context3(codec);
     int rc;
 
     if (codec == NULL || e == NULL) {
         avcodec_free_context(&e);
-        return tc_fail(f, "internal", "The encoder libx264 is not installed.");
+        return tc_fail(f, "internal", "The encoder %s is not installed.", name);
     }
     r->encoder = e;
     describe(e, r, v);
-    /* a change of scene makes no key frame: they stand where the plan puts them */
-    rc = av_opt_set_int(e->priv_data, "sc_threshold", 0, 0);
-    rc = rc < 0 ? rc : av_opt_set(e->priv_data, "forced-idr", "1", 0);
+    rc = av_opt_set(e->priv_data, "forced-idr", "1", 0);
     rc = rc < 0 ? rc : av_opt_set(e->priv_data, "preset", r->plan->preset, 0);
-    rc = rc < 0 ? rc : av_opt_set(e->priv_data, "profile", r->plan->profile, 0);
     rc = rc < 0 ? rc : av_opt_set_double(e->priv_data, "crf", r->rendition->crf, 0);
-    rc = rc < 0 ? rc : choose_code(e);
+    rc = rc < 0 ? rc : (r->plan->is_hdr ? set_hevc : set_h264)(r->plan, e);
     rc = rc < 0 ? rc : avcodec_open2(e, codec, NULL);
     return rc < 0 ? tc_fail_av(f, rc, "The encoder cannot be opened") : 0;
 }
@@ -121,7 +145,8 @@ vd_rung_t *vd_rung_open(const vd_range_plan_t *plan, int i, const media_vindex_t
         (void)tc_fail_av(f, AVERROR(ENOMEM), "");
         goto fail;
     }
-    if (vd_picture_open(&r->picture, v, r->rendition->width, r->rendition->height, f) != 0 ||
+    if (vd_picture_open(&r->picture, v, r->rendition->width, r->rendition->height, format_of(plan),
+                        f) != 0 ||
         open_encoder(r, v, f) != 0 || open_segments(r, i, v, sink, f) != 0) {
         goto fail;
     }
@@ -173,7 +198,9 @@ int vd_rung_frame(vd_rung_t *r, const AVFrame *frame, uint32_t number, tc_fail_t
         return 0;
     }
     picture = vd_picture_make(&r->picture, frame, f);
-    if (picture == NULL) {
+    if (picture == NULL ||
+        (r->plan->painter != NULL &&
+         r->plan->painter->paint(r->plan->painter->ctx, picture, frame, number, f) != 0)) {
         return -1;
     }
     picture->pts = (frame->pts - r->plan->origin) * r->segments.tb_num;
