@@ -34,29 +34,12 @@ typedef struct {
 static int put(void *ctx, const vd_piece_t *piece)
 {
     work_t *w = ctx;
-    char name[96], init[96];
-    json_t *meta;
 
-    (void)snprintf(init, sizeof(init), "%s-init.mp4", piece->track);
-    (void)snprintf(name, sizeof(name), "%s-%lld.%s", piece->track, (long long)piece->number,
-                   piece->is_text ? "vtt" : "m4s");
-    meta = json_pack("{s:s,s:s,s:s,s:I}", "name", piece->number > 0 ? name : init, "content_type",
-                     piece->is_text ? "text/vtt" : "video/mp4", "track", piece->track, "number",
-                     (json_int_t)piece->number);
-    if (piece->number > 0) {
-        (void)json_object_set_new(meta, "duration", json_integer(piece->duration));
-    }
-    if (piece->iframe_bytes > 0) {
-        (void)json_object_set_new(meta, "iframe_offset", json_integer(piece->iframe_offset));
-        (void)json_object_set_new(meta, "iframe_bytes", json_integer(piece->iframe_bytes));
-    }
-    if (wk_peer_write(w->peer, 0, piece->head.p, piece->head.len) != 0 ||
-        (piece->body.len > 0 &&
-         wk_peer_write(w->peer, (int64_t)piece->head.len, piece->body.p, piece->body.len) != 0)) {
-        json_decref(meta);
-        return -1;
-    }
-    return wk_peer_output(w->peer, meta);
+    return wk_peer_write(w->peer, 0, piece->head.p, piece->head.len) != 0 ||
+                   (piece->body.len > 0 && wk_peer_write(w->peer, (int64_t)piece->head.len,
+                                                         piece->body.p, piece->body.len) != 0)
+               ? -1
+               : wk_peer_output(w->peer, vd_sink_meta(piece));
 }
 
 static int progress(void *ctx, double done)
@@ -180,7 +163,7 @@ static int do_text(work_t *w, tc_fail_t *f)
 
 static int do_file(work_t *w, tc_fail_t *f)
 {
-    return vd_file(w->peer, w->in->range, f);
+    return vd_file(w->peer, w->in->range, NULL, f);
 }
 
 static const struct {

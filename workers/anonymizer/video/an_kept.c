@@ -1,4 +1,4 @@
-/* "ANK1", the digest, three sections behind their lengths. */
+/* "ANK1", the digest, whether it is HDR and how, three sections behind their lengths. */
 #include "an_kept.h"
 
 #include "an_bytes.h"
@@ -75,6 +75,8 @@ int an_kept_write(const an_kept_t *k, media_buf_t *out, media_err_t *ei)
 
     an_put(out, MAGIC, 4);
     an_put(out, k->look, 8);
+    an_put(out, k->is_hdr != 0, 1);
+    (void)media_buf_add(out, k->hdr, sizeof(k->hdr));
     media_buf_init(&part, AN_KEPT_BYTES_MAX);
     rc = media_vindex_write(&k->index, &part, ei);
     for (int i = 0; rc == 0 && i < 3; i++) {
@@ -127,6 +129,13 @@ int an_kept_read(const void *p, size_t len, an_kept_t *out, media_err_t *ei)
         return media_err_set(ei, MEDIA_E_REJECT, "it is of another kind");
     }
     out->look = an_get(&r, 8);
+    out->is_hdr = an_get(&r, 1) != 0;
+    if (r.left < sizeof(out->hdr)) {
+        return media_err_set(ei, MEDIA_E_REJECT, "it is cut off");
+    }
+    memcpy(out->hdr, r.p, sizeof(out->hdr) - 1);
+    r.p += sizeof(out->hdr);
+    r.left -= sizeof(out->hdr);
     for (int i = 0; i < 3; i++) {
         if (get_section(&r, &part[i]) != 0) {
             return media_err_set(ei, MEDIA_E_REJECT, "it is cut off");

@@ -10,6 +10,8 @@
 
 typedef struct {
     uint64_t look; /* digest of all parameters that decide how a mask and the rest look */
+    int is_hdr;
+    char hdr[256]; /* of vd_range_plan_t */
     media_vindex_t index;
     an_found_t found;
     an_veils_t veils;

@@ -16,6 +16,7 @@ typedef struct {
 
 typedef struct {
     wk_peer_t *peer;
+    const char *name; /* of the file; NULL: the track's */
     track_t tracks[VD_MP4_TRACKS_MAX];
     int ntracks;
     int chosen[VD_MP4_TRACKS_MAX]; /* of the file being written */
@@ -103,7 +104,7 @@ static int hand_over(const file_t *w, const track_t *t)
     double scale = json_number_value(json_object_get(t->doc, "timescale"));
     double seconds = scale > 0 ? ticks / scale : 0;
 
-    (void)snprintf(name, sizeof(name), "%s.mp4", t->name);
+    (void)snprintf(name, sizeof(name), "%s.mp4", w->name != NULL ? w->name : t->name);
     return wk_peer_output(
         w->peer,
         json_pack("{s:s,s:s,s:s,s:O,s:O,s:f,s:I}", "name", name, "kind", "video", "content_type",
@@ -133,7 +134,7 @@ static int write_rung(file_t *w, int rung, tc_fail_t *f)
                : tc_fail(f, "internal", "The file could not be handed over.");
 }
 
-int vd_file(wk_peer_t *peer, const json_t *range, tc_fail_t *f)
+int vd_file(wk_peer_t *peer, const json_t *range, const char *name, tc_fail_t *f)
 {
     file_t *w = calloc(1, sizeof(*w));
     int rc = -1;
@@ -143,6 +144,7 @@ int vd_file(wk_peer_t *peer, const json_t *range, tc_fail_t *f)
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
     w->peer = peer;
+    w->name = name;
     if (read_tracks(w, range) != 0) {
         (void)tc_fail(f, "limits", "A file of more than %d tracks cannot be made.",
                       VD_MP4_TRACKS_MAX);

@@ -64,6 +64,12 @@ typedef struct {
 int vd_range_plan_read(const json_t *range, vd_range_plan_t *out, tc_fail_t *f);
 void vd_range_plan_free(vd_range_plan_t *p);
 
+/* Alters the samples of a block in place, as many as there are. 0 or -1. */
+typedef struct {
+    void *ctx;
+    int (*alter)(void *ctx, AVFrame *block); /* NULL: none */
+} vd_alter_t;
+
 /* A job of `sound` or `text`. */
 typedef struct {
     int stream; /* of the file */
@@ -74,6 +80,7 @@ typedef struct {
     int64_t length_us; /* of the video */
     int segment_ms;
     int kbps;
+    vd_alter_t alter; /* of sound; not of the document */
 } vd_track_plan_t;
 
 int vd_track_plan_read(const json_t *range, vd_track_plan_t *out, tc_fail_t *f);

@@ -2,6 +2,7 @@
 #ifndef VD_SINK_H
 #define VD_SINK_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "media/str.h"
@@ -23,6 +24,9 @@ typedef struct {
     /* `done` of 0..1; negative: nobody is listening any more. */
     int (*progress)(void *ctx, double done);
 } vd_sink_t;
+
+/* What the parent of a child is told of a piece (WK_F_OUTPUT); owned, NULL: no memory. */
+json_t *vd_sink_meta(const vd_piece_t *piece);
 
 /* The same with a cause: 0 or -1. */
 static inline int vd_sink_put(const vd_sink_t *sink, const vd_piece_t *piece, tc_fail_t *f)

@@ -213,6 +213,9 @@ static int encode(sound_t *s, int n, tc_fail_t *f)
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
     s->block->nb_samples = n;
+    if (s->plan->alter.alter != NULL && s->plan->alter.alter(s->plan->alter.ctx, s->block) != 0) {
+        return tc_fail(f, "internal", "The sound cannot be altered.");
+    }
     s->block->pts = s->samples;
     s->samples += n;
     rc = avcodec_send_frame(s->encoder, s->block);

@@ -1,0 +1,15 @@
+/* The steps of a video inside the decoder child, with what its parent gives and takes. */
+#ifndef AN_VIDEO_WORK_H
+#define AN_VIDEO_WORK_H
+
+#include "an_hit.h"
+#include "wk_child.h"
+
+/* `anonymize` of a video, `detect`, `associate`, `render`, `voice`, `assemble`; what work() of
+ * wk_child_main returns. `ask` is needed by `detect` alone.
+ *
+ * The report goes to the parent as the output "report.json"; with the rest of it, which the parent
+ * knows, in the member "report" of the job's range. */
+int an_video_work(wk_peer_t *peer, const wk_child_input_t *in, const an_ask_t *ask);
+
+#endif
