@@ -335,21 +335,26 @@ int an_params_read(const json_t *params, an_params_t *out, tc_fail_t *f)
     return 0;
 }
 
+enum an_kind an_params_kind(const an_params_t *p, enum an_class what)
+{
+    switch (what) {
+    case AN_FACE:
+        return (enum an_kind)an_kind_parse(p->faces);
+    case AN_PLATE:
+        return AN_KIND_PLATES;
+    default:
+        return (enum an_kind)an_kind_parse(p->objects);
+    }
+}
+
 unsigned an_params_kinds(const an_params_t *p)
 {
     unsigned kinds = 0;
 
-    if (p->from_masked) {
-        return 0;
-    }
-    if (p->classes & (1u << AN_FACE)) {
-        kinds |= 1u << an_kind_parse(p->faces);
-    }
-    if (p->classes & (1u << AN_PERSON | 1u << AN_VEHICLE)) {
-        kinds |= 1u << an_kind_parse(p->objects);
-    }
-    if (p->classes & (1u << AN_PLATE)) {
-        kinds |= 1u << AN_KIND_PLATES;
+    for (int c = 0; c < AN_CLASS_COUNT && !p->from_masked; c++) {
+        if (p->classes & (1u << c)) {
+            kinds |= 1u << an_params_kind(p, (enum an_class)c);
+        }
     }
     return kinds;
 }

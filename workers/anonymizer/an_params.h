@@ -56,6 +56,8 @@ typedef struct {
 int an_params_read(const json_t *params, an_params_t *out, tc_fail_t *f);
 void an_params_free(an_params_t *p);
 
+/* The detector of a class. */
+enum an_kind an_params_kind(const an_params_t *p, enum an_class what);
 /* The detectors that are needed, 1u << enum an_kind each. */
 unsigned an_params_kinds(const an_params_t *p);
 

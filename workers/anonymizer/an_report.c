@@ -98,3 +98,9 @@ char *an_report(json_t *found, const an_params_t *p, const json_t *detectors)
     json_decref(found);
     return text;
 }
+
+json_t *an_report_meta(void)
+{
+    return json_pack("{s:s,s:s,s:s}", "name", "report.json", "kind", "report", "content_type",
+                     "application/json");
+}

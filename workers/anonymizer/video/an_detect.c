@@ -7,6 +7,7 @@
 
 #include "an_damage.h"
 #include "an_film.h"
+#include "an_find.h"
 #include "an_scene.h"
 #include "media/json.h"
 #include "vd_picture.h"
@@ -31,24 +32,6 @@ typedef struct {
     an_hit_t hits[AN_HITS_MAX];
 } detect_t;
 
-/* What is in an upright picture, in its pixels. */
-static int find(const an_params_t *params, const an_ask_t *ask, const an_picture_t *picture,
-                an_hit_t *hits, int max)
-{
-    int n = 0;
-
-    for (int what = 0; what < AN_CLASSES; what++) {
-        if (params->classes & (1u << what)) {
-            int got = ask->ask(ask->ctx, (enum an_class)what, picture, hits + n, max - n);
-            if (got < 0) {
-                return -1;
-            }
-            n += got;
-        }
-    }
-    return n;
-}
-
 static int look(detect_t *d, const AVFrame *frame, uint32_t number, uint32_t flags, tc_fail_t *f)
 {
     AVFrame *upright = vd_picture_make(&d->picture, frame, f);
@@ -59,7 +42,7 @@ static int look(detect_t *d, const AVFrame *frame, uint32_t number, uint32_t fla
         return -1;
     }
     picture = (an_picture_t){upright->data[0], d->width, d->height, (size_t)upright->linesize[0]};
-    n = find(d->params, d->ask, &picture, d->hits, AN_HITS_MAX);
+    n = an_find(d->params, d->ask, &picture, d->hits, AN_HITS_MAX);
     if (n < 0) {
         return tc_fail(f, "detector_failed", "The detector did not answer.");
     }

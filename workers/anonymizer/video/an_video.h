@@ -10,6 +10,7 @@
 #ifndef AN_VIDEO_H
 #define AN_VIDEO_H
 
+#include "an_ask.h"
 #include "an_kept.h"
 #include "an_params.h"
 #include "tc_limits.h"

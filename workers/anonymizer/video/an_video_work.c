@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "an_report.h"
 #include "an_video.h"
 #include "tc_input.h"
 #include "vd_file.h"
@@ -82,22 +83,18 @@ static int keep(work_t *w, const media_buf_t *b, const char *name, tc_fail_t *f)
                      f);
 }
 
-/* With what the parent knows beside it. */
-static int hand_over_report(work_t *w, json_t *report, tc_fail_t *f)
+/* With what the first step has left for it: the detectors, and whether there is sound. Takes found.
+ */
+static int hand_over_report(work_t *w, json_t *found, tc_fail_t *f)
 {
-    const json_t *more = json_object_get(w->in->range, "report");
+    json_t *left = json_object_get(w->in->range, "report");
     char *text;
     int rc;
 
-    if (more != NULL) {
-        (void)json_object_update(report, (json_t *)(uintptr_t)more);
-    }
-    text = json_dumps(report, JSON_COMPACT);
+    (void)json_object_set(found, "sound", json_object_get(left, "sound"));
+    text = an_report(found, &w->params, json_object_get(left, "detectors"));
     rc = text == NULL ? tc_fail_av(f, AVERROR(ENOMEM), "")
-                      : hand_over(w, media_str(text),
-                                  json_pack("{s:s,s:s,s:s}", "name", "report.json", "kind",
-                                            "report", "content_type", "application/json"),
-                                  f);
+                      : hand_over(w, media_str(text), an_report_meta(), f);
     free(text);
     return rc;
 }
@@ -124,6 +121,29 @@ static void free_kept(media_str_t kept)
 
 /* ---- steps ---- */
 
+/* What the report will say beside what is found. */
+static void leave_for_report(work_t *w)
+{
+    json_t *jobs = json_object_get(w->result, "fan_out");
+    const json_t *detectors = json_object_get(w->in->limits, "detectors");
+    int has_sound = 0;
+    size_t i;
+    json_t *job;
+
+    json_array_foreach(jobs, i, job)
+    {
+        has_sound |= strcmp(json_string_value(json_object_get(job, "step")), "voice") == 0;
+    }
+    json_array_foreach(jobs, i, job)
+    {
+        if (strcmp(json_string_value(json_object_get(job, "step")), "associate") == 0) {
+            (void)json_object_set_new(json_object_get(job, "range"), "report",
+                                      json_pack("{s:O*,s:b}", "detectors", detectors, "sound",
+                                                has_sound));
+        }
+    }
+}
+
 static int do_plan(work_t *w, tc_fail_t *f)
 {
     const tc_limits_t limits = tc_limits_read(w->in->limits);
@@ -133,6 +153,7 @@ static int do_plan(work_t *w, tc_fail_t *f)
     media_buf_init(&index, MEDIA_VINDEX_BYTES_MAX);
     rc = an_video_plan(&w->source, &limits, &w->params, &index, w->result, f);
     if (rc == 0) {
+        leave_for_report(w);
         rc = keep(w, &index, "index", f);
     }
     media_buf_free(&index);
@@ -181,6 +202,7 @@ static int do_associate(work_t *w, tc_fail_t *f)
     }
     if (rc == 0) {
         rc = hand_over_report(w, report, f);
+        report = NULL;
     }
     json_decref(report);
     media_buf_free(&out);

@@ -2,14 +2,12 @@
 #ifndef AN_VIDEO_WORK_H
 #define AN_VIDEO_WORK_H
 
-#include "an_hit.h"
+#include "an_ask.h"
 #include "wk_child.h"
 
 /* `anonymize` of a video, `detect`, `associate`, `render`, `voice`, `assemble`; what work() of
  * wk_child_main returns. `ask` is needed by `detect` alone.
- *
- * The report goes to the parent as the output "report.json"; with the rest of it, which the parent
- * knows, in the member "report" of the job's range. */
+ */
 int an_video_work(wk_peer_t *peer, const wk_child_input_t *in, const an_ask_t *ask);
 
 #endif

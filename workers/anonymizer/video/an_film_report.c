@@ -1,4 +1,4 @@
-#include "an_report.h"
+#include "an_film_report.h"
 
 #include <math.h>
 
@@ -67,12 +67,7 @@ static json_t *track_of(const an_film_t *film, const an_found_t *found, const an
     return o;
 }
 
-static void warn(json_t *warnings, const char *text)
-{
-    (void)json_array_append_new(warnings, json_string(text));
-}
-
-static json_t *warnings_of(const an_found_t *found, const an_params_t *params)
+static json_t *warnings_of(const an_found_t *found)
 {
     json_t *warnings = json_array();
     uint32_t damaged = 0;
@@ -83,18 +78,14 @@ static json_t *warnings_of(const an_found_t *found, const an_params_t *params)
     if (damaged > 0) {
         (void)json_array_append_new(
             warnings,
-            json_sprintf("%u pictures could not be decoded and are masked as a whole.", damaged));
-    }
-    if (params->voice == AN_VOICE_COPY) {
-        warn(warnings, "The voice is not covered; the sound is encoded anew, so that no name of an "
-                       "encoder and no tag stays in it.");
-    } else if (params->voice == AN_VOICE_DISGUISE) {
-        warn(warnings, "A disguised voice can still be recognised by what is said and how.");
+            json_pack("{s:s,s:o}", "code", "damaged", "detail",
+                      json_sprintf("%u pictures could not be decoded and are masked as a whole.",
+                                   damaged)));
     }
     return warnings;
 }
 
-json_t *an_report(const an_film_t *film, const an_found_t *found, const an_tracks_t *tracks,
+json_t *an_film_report(const an_film_t *film, const an_found_t *found, const an_tracks_t *tracks,
                   const an_params_t *params)
 {
     json_t *list = json_array();
@@ -104,5 +95,5 @@ json_t *an_report(const an_film_t *film, const an_found_t *found, const an_track
     }
     return json_pack("{s:s,s:i,s:i,s:o,s:o,s:o}", "kind", "video", "width", film->width, "height",
                      film->height, "duration", seconds(film->at[film->npictures]), "tracks", list,
-                     "warnings", warnings_of(found, params));
+                     "warnings", warnings_of(found));
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "an_film.h"
-#include "an_report.h"
+#include "an_film_report.h"
 
 typedef struct {
     const an_params_t *params;
@@ -201,7 +201,7 @@ static int make(associate_t *a, media_buf_t *out, json_t **report, json_t *resul
         an_kept_write(&a->kept, out, &ei) != 0) {
         return tc_fail(f, "limits", "There is too much to be masked in the video.");
     }
-    *report = an_report(&a->film, &a->kept.found, &a->tracks, a->params);
+    *report = an_film_report(&a->film, &a->kept.found, &a->tracks, a->params);
     if (*report == NULL) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }

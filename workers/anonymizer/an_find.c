@@ -1,0 +1,31 @@
+/* Parameters -> scales. */
+#include "an_find.h"
+
+#include "an_scales.h"
+
+static int ask_one(void *ctx, enum an_kind kind, uint32_t w, uint32_t h, const uint8_t *bgr,
+                   an_hit_t *hits, int max)
+{
+    const an_ask_t *ask = ctx;
+    const an_picture_t picture = {bgr, (int)w, (int)h, 3 * (size_t)w};
+
+    return ask->ask(ask->ctx, kind, &picture, hits, max);
+}
+
+int an_find(const an_params_t *params, const an_ask_t *ask, const an_picture_t *picture,
+            an_hit_t *hits, int max)
+{
+    const an_image_t image = {picture->width, picture->height, picture->stride, picture->bgr};
+    an_scales_t scales;
+
+    an_scales_init(&scales);
+    for (int c = 0; c < AN_CLASS_COUNT; c++) {
+        enum an_class what = (enum an_class)c;
+
+        if ((params->classes & (1u << c)) != 0 &&
+            an_scales_add(&scales, what, an_params_kind(params, what), params->threshold[c]) != 0) {
+            return -1;
+        }
+    }
+    return an_scales_find(&scales, &image, ask_one, (void *)(uintptr_t)ask, hits, max);
+}

@@ -1,0 +1,99 @@
+/* media-anonymizer: the worker of the pipelines that anonymize. The same binary is the decoder
+ * child (WK_CHILD_FLAG), which is all of it that ever touches a client's bytes; what is in a
+ * picture it asks media-detector, through its parent.
+ *
+ * A process serves one queue, as the transcoder does. */
+#include <string.h>
+
+#include "an_associate.h"
+#include "an_detectors.h"
+#include "an_work.h"
+#include "ladder_file.h"
+
+#define OUTPUT_BYTES (20ll << 30)
+#define STALL_S 60
+#define CPU_BASE_S 600
+#define CPU_PER_MIB_S 20 /* of input: a film is decoded, looked at or encoded */
+#define CPU_MAX_S (6 * 3600)
+
+typedef enum wk_end (*run_fn)(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                              wk_outcome_t *out);
+
+/* A child that looks for something: its detectors run before it does. */
+static enum wk_end looking(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                           wk_outcome_t *out)
+{
+    wk_child_limits_t told = *limits;
+    tc_fail_t f = {{0}, {0}, 0};
+    json_t *about = NULL;
+    an_params_t params;
+    wk_asked_t asked;
+    enum wk_end end;
+
+    if (an_params_read(job->params, &params, &f) != 0) {
+        return wk_outcome(out, WK_REJECT, f.code, "%s", f.detail);
+    }
+    end = an_detectors_ready(ctx, &params, &asked, &about, out);
+    if (end == WK_DONE) {
+        told.policy = json_pack("{s:O}", "detectors", about);
+        (void)json_object_update(told.policy, limits->policy);
+        end = wk_child_run_asked(ctx, job, &told, &asked, out);
+        json_decref(told.policy);
+    }
+    json_decref(about);
+    an_params_free(&params);
+    return end;
+}
+
+static const struct {
+    const char *step;
+    run_fn run;
+} steps[] = {
+    {"anonymize", looking},   {"detect", looking},     {"associate", an_associate_run},
+    {"render", wk_child_run}, {"voice", wk_child_run}, {"assemble", ladder_file_run},
+};
+
+static json_t *policy(const wk_conf_t *conf)
+{
+    return json_pack("{s:i,s:i,s:i,s:i,s:s*}", "duration_s", conf->limit_duration_s, "pixels",
+                     conf->limit_pixels, "frames", conf->limit_frames, "streams",
+                     conf->limit_streams, "codecs", conf->limit_codecs);
+}
+
+static enum wk_end run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
+{
+    int64_t cpu_s = CPU_BASE_S + (job->size >> 20) * CPU_PER_MIB_S;
+    wk_child_limits_t limits = {
+        .memory_bytes = (int64_t)ctx->conf->child_memory_mib << 20,
+        .output_bytes = OUTPUT_BYTES,
+        .stall_s = STALL_S,
+        .cpu_s = (int)(cpu_s < CPU_MAX_S ? cpu_s : CPU_MAX_S),
+    };
+    enum wk_end end = wk_outcome(out, WK_REJECT, "internal", "This worker does not know the step.");
+
+    limits.wall_s = 3 * limits.cpu_s;
+    limits.policy = policy(ctx->conf);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (strcmp(steps[i].step, job->step) == 0) {
+            end = steps[i].run(ctx, job, &limits, out);
+            break;
+        }
+    }
+    json_decref(limits.policy);
+    return end;
+}
+
+int main(int argc, char **argv)
+{
+    wk_engine_t engine = {.name = "media-anonymizer",
+                          .steps = "{anonymize,detect,associate,render,voice,assemble}",
+                          .run = run};
+    wk_conf_t conf;
+
+    if (argc == 2 && strcmp(argv[1], WK_CHILD_FLAG) == 0) {
+        wk_child_main(an_warm, an_work);
+    }
+    wk_conf_load(&conf, "media-anonymizer", argc, argv);
+    engine.queue = wk_conf_queue(&conf);
+    return wk_run(&engine, &conf);
+}
