@@ -7,6 +7,8 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 RUN=${MEDIA_RUN:-$ROOT/.run}
 CACHE=${MEDIA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ngx_media}
+# real media for tests, figures and the demo; need not be there
+SHARED=${MEDIA_SHARED:-$ROOT/../shared/media}
 PRESET=${PRESET:-release}
 BUILD=$ROOT/build/$PRESET
 # what a dot-command of Debian's root may lack
@@ -57,7 +59,7 @@ run_dirs() {
 # ---- settings ----
 
 SETTINGS=(MEDIA_PORT MEDIA_H2C_PORT MEDIA_PG_PORT MEDIA_AMQP_PORT MEDIA_DIST_PORT MEDIA_EPMD_PORT MEDIA_S3_PORT
-    MEDIA_SMTP_PORT MEDIA_S3_BUCKET S3 WORKERS)
+    MEDIA_SMTP_PORT MEDIA_S3_BUCKET MEDIA_MODELS S3 WORKERS)
 
 remembered() { # NAME
     if [ -f "$RUN/settings" ]; then
@@ -71,6 +73,15 @@ setting() { # NAME DEFAULT: fixes the global NAME
     printf -v "$1" '%s' "${value:-$2}"
 }
 
+# Of the detectors: those that lie beside the checkout, else what `mediactl models fetch` fetches.
+models_home() {
+    if [ -d "$SHARED/model" ]; then
+        (cd "$SHARED/model" && pwd -P)
+    else
+        printf '%s' "$CACHE/models"
+    fi
+}
+
 load_settings() {
     setting MEDIA_PORT 8080
     setting MEDIA_H2C_PORT 0 # none
@@ -81,12 +92,14 @@ load_settings() {
     setting MEDIA_S3_PORT 19000
     setting MEDIA_SMTP_PORT 12525
     setting MEDIA_S3_BUCKET media
+    setting MEDIA_MODELS "$(models_home)"
     setting S3 minio
     setting WORKERS 2
     local name
     for name in "${SETTINGS[@]}"; do
         case $name in
         MEDIA_S3_BUCKET) [[ ${!name} =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$ ]] ;;
+        MEDIA_MODELS) [[ ${!name} = /* ]] ;;
         S3) [[ ${!name} = minio || ${!name} = versitygw ]] ;;
         *) [[ ${!name} =~ ^[0-9]{1,5}$ && ${!name} -le 65535 ]] ;;
         esac || die "$name: bad value \"${!name}\""

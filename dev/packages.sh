@@ -21,7 +21,8 @@ PACKAGES_TEST=(
     # the ASAN nginx, fuzz targets
     dpkg-dev clang libpcre2-dev zlib1g-dev
     # t/, end to end, bench (Test::Nginx and pgTAP: dev/deps.sh)
-    perl ffmpeg openssl inotify-tools strace chromium python3-psycopg2 python3-boto3 python3-jwt python3-cryptography wrk
+    perl ffmpeg openssl inotify-tools strace chromium python3-psycopg2 python3-boto3 python3-jwt python3-cryptography
+    python3-numpy wrk
     # bench: a peer, tokens of every algorithm
     awscli python3-jwt python3-cryptography
 )

@@ -1,12 +1,14 @@
 # shellcheck shell=bash
-# The workers: WORKERS transcoders for short jobs and as many encoders (the same program) for long ones, one notifier,
-# one janitor; each with its own database role.
+# The workers: WORKERS transcoders for short jobs and as many encoders (the same program) for long ones, as many
+# anonymizers and renderers (the same program, too), one notifier, one janitor; each with its own database role.
 
 workers_wanted() { # lines of NAME PROGRAM ROLE [QUEUE]
     local n
     for ((n = 1; n <= WORKERS; n++)); do
         printf 'transcoder-%d media-transcoder media_worker short\n' "$n"
         printf 'encoder-%d media-transcoder media_worker long\n' "$n"
+        printf 'anonymizer-%d media-anonymizer media_worker short\n' "$n"
+        printf 'renderer-%d media-anonymizer media_worker long\n' "$n"
     done
     printf 'notifier-1 media-notifier media_notifier\njanitor-1 media-janitor media_janitor\n'
 }
@@ -32,6 +34,9 @@ worker_env() { # NAME ROLE [QUEUE]; call it in a subshell
     if [ -n "${3-}" ]; then
         export MEDIA_QUEUE=$3
     fi
+    case $1 in
+    anonymizer-* | renderer-*) export MEDIA_MODELS ;;
+    esac
 }
 
 # what programs other than the gateway need of S3, RabbitMQ, SMTP and the links they send
@@ -62,14 +67,16 @@ worker_ready() { # NAME
 }
 
 workers_start() {
-    local name program role queue number
+    local name program role queue
     secret play-key 32 >/dev/null
     for name in $(proc_names); do
-        number=${name#transcoder-}
-        number=${number#encoder-}
-        if [ "$number" != "$name" ] && [ "$number" -gt "$WORKERS" ]; then
-            proc_stop "$name"
-        fi
+        case $name in
+        transcoder-* | encoder-* | anonymizer-* | renderer-*)
+            if [ "${name##*-}" -gt "$WORKERS" ]; then
+                proc_stop "$name"
+            fi
+            ;;
+        esac
     done
     while read -r name program role queue; do
         worker_start "$name" "$program" "$role" "$queue"
