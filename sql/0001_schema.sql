@@ -77,7 +77,7 @@ CREATE TABLE media.pipelines (
 CREATE TABLE media.pipeline_steps (
   pipeline      text NOT NULL REFERENCES media.pipelines ON UPDATE CASCADE ON DELETE CASCADE,
   step          text NOT NULL CHECK (step ~ '^[a-z][a-z0-9_-]{0,62}$'),
-  queue         text NOT NULL CHECK (queue IN ('short', 'long', 'notify')),
+  queue         text NOT NULL CHECK (queue IN ('short', 'long', 'mask', 'mask_long', 'notify')),
   depends_on    text[] NOT NULL DEFAULT '{}',
   params        jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(params) = 'object'),
   params_schema jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(params_schema) = 'object'),
@@ -178,7 +178,7 @@ CREATE TABLE media.jobs (
   step          text NOT NULL,
   ordinal       int NOT NULL DEFAULT 0,                -- which of a step's jobs
   range         jsonb,
-  queue         text NOT NULL CHECK (queue IN ('short', 'long', 'notify')),
+  queue         text NOT NULL CHECK (queue IN ('short', 'long', 'mask', 'mask_long', 'notify')),
   depends_on    text[] NOT NULL DEFAULT '{}',
   essential     boolean NOT NULL DEFAULT true,         -- the media's state hangs on it
   input         text NOT NULL DEFAULT 'none'           -- its step's; masked: the masked copy even while it is withdrawn
@@ -299,7 +299,7 @@ CREATE INDEX objects_job ON media.objects (job_id) WHERE job_id IS NOT NULL;
 -- Messages to publish; a row is deleted once the broker confirmed it.
 CREATE TABLE media.outbox (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  queue      text NOT NULL CHECK (queue IN ('short', 'long', 'notify', 'dead')),
+  queue      text NOT NULL CHECK (queue IN ('short', 'long', 'mask', 'mask_long', 'notify', 'dead')),
   job_id     uuid NOT NULL,
   message    text NOT NULL,
   retry_at   timestamptz NOT NULL DEFAULT now(),       -- a janitor has it in hand until then

@@ -459,12 +459,12 @@ SELECT p.name, s.step, s.queue, s.depends_on::text[], s.priority, s.step <> 'ano
      "keep_original_days": {"type": "integer", "min": 0, "max": 3650}
    }'::jsonb
   FROM (VALUES ('anonymize'), ('anonymize_video')) p (name), (VALUES
-  ('anonymize', 'short', '{}', 30, 'original'),
-  ('detect', 'long', '{anonymize}', 20, 'original'),
-  ('voice', 'long', '{anonymize}', 10, 'original'),
-  ('associate', 'short', '{anonymize,detect}', 30, 'none'),
-  ('render', 'long', '{anonymize,detect,associate}', 20, 'original'),
-  ('assemble', 'short', '{anonymize,detect,associate,render,voice}', 30, 'none')) s (step, queue, depends_on, priority, input);
+  ('anonymize', 'mask', '{}', 30, 'original'),
+  ('detect', 'mask_long', '{anonymize}', 20, 'original'),
+  ('voice', 'mask_long', '{anonymize}', 10, 'original'),
+  ('associate', 'mask', '{anonymize,detect}', 30, 'none'),
+  ('render', 'mask_long', '{anonymize,detect,associate}', 20, 'original'),
+  ('assemble', 'mask', '{anonymize,detect,associate,render,voice}', 30, 'none')) s (step, queue, depends_on, priority, input);
 
 INSERT INTO media.pipeline_steps (pipeline, step, queue, depends_on, priority, fan_out, params_schema)
 SELECT 'anonymize_video', s.step, s.queue,

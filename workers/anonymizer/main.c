@@ -94,6 +94,6 @@ int main(int argc, char **argv)
         wk_child_main(an_warm, an_work);
     }
     wk_conf_load(&conf, "media-anonymizer", argc, argv);
-    engine.queue = wk_conf_queue(&conf);
+    engine.queue = wk_conf_queue(&conf, MEDIA_QUEUE_MASK, MEDIA_QUEUE_MASK_LONG);
     return wk_run(&engine, &conf);
 }

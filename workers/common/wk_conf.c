@@ -373,8 +373,8 @@ void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv)
     load_flags(conf, prog, argc, argv);
 }
 
-enum media_queue wk_conf_queue(const wk_conf_t *conf)
+enum media_queue wk_conf_queue(const wk_conf_t *conf, enum media_queue of_seconds,
+                               enum media_queue of_minutes)
 {
-    return strcmp(conf->queue, media_queue_name(MEDIA_QUEUE_LONG)) == 0 ? MEDIA_QUEUE_LONG
-                                                                        : MEDIA_QUEUE_SHORT;
+    return strcmp(conf->queue, "long") == 0 ? of_minutes : of_seconds;
 }

@@ -61,7 +61,8 @@ typedef struct {
  * public. */
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv);
 
-/* The queue of MEDIA_QUEUE. */
-enum media_queue wk_conf_queue(const wk_conf_t *conf);
+/* Which of a program's two queues MEDIA_QUEUE means. */
+enum media_queue wk_conf_queue(const wk_conf_t *conf, enum media_queue of_seconds,
+                               enum media_queue of_minutes);
 
 #endif

@@ -102,6 +102,6 @@ int main(int argc, char **argv)
         wk_child_main(tc_warm, work);
     }
     wk_conf_load(&conf, "media-transcoder", argc, argv);
-    engine.queue = wk_conf_queue(&conf);
+    engine.queue = wk_conf_queue(&conf, MEDIA_QUEUE_SHORT, MEDIA_QUEUE_LONG);
     return wk_run(&engine, &conf);
 }
