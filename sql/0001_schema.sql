@@ -181,7 +181,7 @@ CREATE TABLE media.jobs (
   queue         text NOT NULL CHECK (queue IN ('short', 'long', 'mask', 'mask_long', 'notify')),
   depends_on    text[] NOT NULL DEFAULT '{}',
   essential     boolean NOT NULL DEFAULT true,         -- the media's state hangs on it
-  input         text NOT NULL DEFAULT 'none'           -- its step's; masked: the masked copy even while it is withdrawn
+  input         text NOT NULL DEFAULT 'media'          -- its step's; masked: the masked copy even while it is withdrawn
                 CHECK (input IN ('media', 'original', 'masked', 'none')),
   state         text NOT NULL DEFAULT 'waiting'
                 CHECK (state IN ('waiting', 'queued', 'running', 'succeeded', 'failed', 'canceled')),

@@ -249,10 +249,10 @@ BEGIN
     RETURN '[]';
   END IF;
   SELECT * INTO v_output FROM main_output(p_media);
-  INSERT INTO jobs (media_id, owner_id, run, step, ordinal, queue, essential, state, max_attempts, params)
+  INSERT INTO jobs (media_id, owner_id, run, step, ordinal, queue, essential, input, state, max_attempts, params)
   VALUES (p_media.id, p_media.owner_id, p_media.run, 'notify',
           (SELECT coalesce(max(ordinal) + 1, 0) FROM jobs WHERE media_id = p_media.id AND step = 'notify'),
-          'notify', false, 'queued', 10,
+          'notify', false, 'none', 'queued', 10,
           jsonb_build_object(
             'event', p_event, 'to', v_email, 'media_id', p_media.id, 'name', (media_seen(p_media, NULL)).name,
             'title', p_media.title, 'pipeline', p_media.pipeline, 'epoch', p_media.token_epoch,

@@ -276,6 +276,7 @@ ngx_int_t ngx_media_delete_handler(ngx_http_request_t *r, ngx_str_t *id);
 ngx_int_t ngx_media_cancel_handler(ngx_http_request_t *r, ngx_str_t *id);
 ngx_int_t ngx_media_retry_handler(ngx_http_request_t *r, ngx_str_t *id);
 ngx_int_t ngx_media_jobs_handler(ngx_http_request_t *r, ngx_str_t *id);
+ngx_int_t ngx_media_regions_handler(ngx_http_request_t *r, ngx_str_t *id);
 ngx_int_t ngx_media_token_handler(ngx_http_request_t *r, ngx_str_t *id);
 ngx_int_t ngx_media_object_handler(ngx_http_request_t *r, ngx_str_t *id,
     ngx_str_t *output);                             /* token or none */

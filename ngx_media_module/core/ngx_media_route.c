@@ -76,6 +76,7 @@ NGX_MEDIA_ONE(delete)
 NGX_MEDIA_ONE(cancel)
 NGX_MEDIA_ONE(retry)
 NGX_MEDIA_ONE(jobs)
+NGX_MEDIA_ONE(regions)
 NGX_MEDIA_ONE(token)
 NGX_MEDIA_TWO(object)
 NGX_MEDIA_TWO(play)
@@ -107,6 +108,7 @@ static ngx_media_route_t  ngx_media_routes[] = {
     NGX_MEDIA_ROUTE("/media/*/retry",   POST,   ON,       WRITES, retry),
     NGX_MEDIA_ROUTE("/media/*/jobs",    POST,   ON,       WRITES, jobs),
     NGX_MEDIA_ROUTE("/media/*/token",   POST,   ON,       PLAIN,  token),
+    NGX_MEDIA_ROUTE("/media/*/regions", PATCH,  ON,       WRITES, regions),
     NGX_MEDIA_ROUTE("/media/*/+",       GET,    OPTIONAL, PLAYS,  object),
     NGX_MEDIA_ROUTE("/download",        GET,    OPTIONAL, PLAIN,  download),
     NGX_MEDIA_ROUTE("/play/*/+",        GET,    OFF,      PLAYS,  play),

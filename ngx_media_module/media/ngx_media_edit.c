@@ -1,8 +1,8 @@
 
 /*
  * What an owner does to media: PATCH and DELETE /media/{id}, POST
- * /media/{id}/cancel, /retry and /jobs. The database decides; this file reads
- * what is wanted, and publishes what follows from it.
+ * /media/{id}/cancel, /retry and /jobs, PATCH /media/{id}/regions. The database
+ * decides; this file reads what is wanted, and publishes what follows from it.
  */
 
 
@@ -49,6 +49,10 @@ static ngx_int_t ngx_media_patch_read(ngx_http_request_t *r, json_t *root,
     ngx_str_t *params, media_err_t *ei);
 static ngx_int_t ngx_media_jobs_read(ngx_http_request_t *r, json_t *root,
     ngx_str_t *params, media_err_t *ei);
+static ngx_int_t ngx_media_regions_read(ngx_http_request_t *r, json_t *root,
+    ngx_str_t *params, media_err_t *ei);
+static ngx_int_t ngx_media_edit_dump(ngx_http_request_t *r, json_t *v,
+    ngx_str_t *value);
 static ngx_int_t ngx_media_edit_text(ngx_http_request_t *r, json_t *root,
     const char *name, size_t max, ngx_str_t *value, media_err_t *ei);
 static ngx_int_t ngx_media_delete_answer(ngx_http_request_t *r,
@@ -75,6 +79,17 @@ ngx_media_jobs_handler(ngx_http_request_t *r, ngx_str_t *id)
 
     return ngx_media_edit_json(r, id, MEDIA_STMT_MEDIA_RUN, names,
                                ngx_media_jobs_read);
+}
+
+
+ngx_int_t
+ngx_media_regions_handler(ngx_http_request_t *r, ngx_str_t *id)
+{
+    static const char *const  names[] = { "add", "remove", "keep", "mask",
+                                          NULL };
+
+    return ngx_media_edit_json(r, id, MEDIA_STMT_MEDIA_REGIONS, names,
+                               ngx_media_regions_read);
 }
 
 
@@ -232,8 +247,7 @@ ngx_media_edit_body(ngx_http_request_t *r, ngx_str_t *body, void *data)
         return ngx_media_send_problem(r, p, "%s", ei.text);
     }
 
-    return ngx_media_query(r, e->stmt, e->params, ngx_media_edit_answer,
-                           NULL);
+    return ngx_media_query(r, e->stmt, e->params, ngx_media_edit_answer, e);
 }
 
 
@@ -276,7 +290,6 @@ static ngx_int_t
 ngx_media_jobs_read(ngx_http_request_t *r, json_t *root, ngx_str_t *params,
     media_err_t *ei)
 {
-    char       *text;
     json_t     *v;
     ngx_int_t   rc;
 
@@ -303,12 +316,32 @@ ngx_media_jobs_read(ngx_http_request_t *r, json_t *root, ngx_str_t *params,
         return NGX_DECLINED;
     }
 
+    return ngx_media_edit_dump(r, v, &params[1]);
+}
+
+
+/* The whole body: the database knows what its members may hold. */
+
+static ngx_int_t
+ngx_media_regions_read(ngx_http_request_t *r, json_t *root, ngx_str_t *params,
+    media_err_t *ei)
+{
+    return ngx_media_edit_dump(r, root, &params[0]);
+}
+
+
+static ngx_int_t
+ngx_media_edit_dump(ngx_http_request_t *r, json_t *v, ngx_str_t *value)
+{
+    char       *text;
+    ngx_int_t   rc;
+
     text = json_dumps(v, JSON_COMPACT|JSON_REAL_PRECISION(15));
     if (text == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_media_strdup(r->pool, &params[1], text, ngx_strlen(text));
+    rc = ngx_media_strdup(r->pool, value, text, ngx_strlen(text));
     free(text);
 
     return rc;
@@ -344,7 +377,10 @@ static ngx_int_t
 ngx_media_edit_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
     void *data)
 {
-    ngx_str_t  code, detail, media, outbox;
+    ngx_media_edit_t  *e = data;
+
+    ngx_str_t   code, detail, media, outbox;
+    ngx_uint_t  status;
 
     code = ngx_media_pg_value(res, 0, NGX_MEDIA_EDIT_CODE);
 
@@ -364,5 +400,10 @@ ngx_media_edit_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_media_send_json(r, NGX_HTTP_OK, &media);
+    /* what is asked of regions is done when the run is ready */
+
+    status = (e && e->stmt == MEDIA_STMT_MEDIA_REGIONS) ? NGX_HTTP_ACCEPTED
+                                                        : NGX_HTTP_OK;
+
+    return ngx_media_send_json(r, status, &media);
 }

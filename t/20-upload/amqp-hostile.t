@@ -70,7 +70,7 @@ MediaNginx::spew("$dir/url", "amqp://$user:$password\@127.0.0.1:$proxy->{port}" 
 
 # a step that no worker knows: its job is queued and announced, and stays
 sql(<<'SQL');
-    INSERT INTO pipelines VALUES ('test-queued', 'for tests', 'idle') ON CONFLICT DO NOTHING;
+    INSERT INTO pipelines VALUES ('test-queued', 'for tests', '{idle}') ON CONFLICT DO NOTHING;
     INSERT INTO pipeline_steps (pipeline, step, queue) VALUES ('test-queued', 'unknown', 'short') ON CONFLICT DO NOTHING;
 SQL
 my $nginx = MediaNginx->start(http => media_http(media_amqp_url_file => "$dir/url", media_amqp_timeout => '1s'),

@@ -8,7 +8,7 @@ use MediaUpload qw(problem);
 
 # a step no worker can do: its job stays queued
 sql(<<'SQL');
-INSERT INTO pipelines VALUES ('test-edit', 'for tests', 'nobody') ON CONFLICT DO NOTHING;
+INSERT INTO pipelines VALUES ('test-edit', 'for tests', '{nobody}') ON CONFLICT DO NOTHING;
 INSERT INTO pipeline_steps (pipeline, step, queue, params_schema)
 VALUES ('test-edit', 'nobody', 'short', '{"level": {"type": "integer", "min": 1, "max": 9}}') ON CONFLICT DO NOTHING;
 SQL

@@ -77,7 +77,7 @@ my $idle;
 sub upload_server {
     my (%given) = @_;
     $idle ||= !!sql(<<'SQL' . 'SELECT 1');
-        INSERT INTO pipelines VALUES ('test-idle', 'for tests', 'idle') ON CONFLICT DO NOTHING;
+        INSERT INTO pipelines VALUES ('test-idle', 'for tests', '{idle}') ON CONFLICT DO NOTHING;
         INSERT INTO pipeline_steps (pipeline, step, queue, depends_on, params_schema)
         VALUES ('test-idle', 'idle', 'short', '{never}', '{"level": {"type": "integer", "min": 1, "max": 9}}')
         ON CONFLICT DO NOTHING;
