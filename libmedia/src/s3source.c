@@ -6,6 +6,7 @@
  */
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "out.h"
@@ -31,6 +32,25 @@ int media_s3_source_parse(media_str_t word)
         }
     }
     return -1;
+}
+
+char *media_s3_output_env(const char *name)
+{
+    static const char *const keys[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+                                       "AWS_SESSION_TOKEN"};
+    char own[96], *value;
+
+    (void)snprintf(own, sizeof(own), "MEDIA_S3_OUTPUT_%s", name + strlen("AWS_"));
+    value = getenv(own);
+    if (value != NULL && value[0] != '\0') {
+        return value;
+    }
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (strcmp(name, keys[i]) == 0) {
+            return NULL;
+        }
+    }
+    return getenv(name);
 }
 
 /* An empty variable is an unset one. */

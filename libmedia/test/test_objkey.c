@@ -129,8 +129,71 @@ static void test_objkey_prefixes(void)
               MEDIA_E_REJECT);
 }
 
+static void test_objkey_tells_the_store(void)
+{
+    static const char *const originals[] = {
+        "media/" ID "/original", "tenants/" ID "/media/" ID "/original",
+        "media/" ID "/" JOB "/1/media/" ID "/original", /* as odd as a prefix may be */
+    };
+    static const char *const others[] = {
+        "",
+        "original",
+        "media/" ID "/" JOB "/1/original",
+        "media/" ID "/" JOB "/1/masked.mp4",
+        "derived/media/" ID "/" JOB "/12/cmaf/v/1.m4s",
+        "media/" ID "/original/",
+        "media/" ID "/Original",
+        "xmedia/" ID "/original",
+        "media/018f6b1e/original",
+    };
+    char dst[MEDIA_OBJKEY_MAX];
+
+    for (size_t i = 0; i < sizeof(originals) / sizeof(originals[0]); i++) {
+        CHECK_INT(media_objkey_store(media_str(originals[i])), MEDIA_STORE_INPUT);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        CHECK_INT(media_objkey_store(media_str(others[i])), MEDIA_STORE_OUTPUT);
+    }
+    CHECK_INT(media_objkey_store(MEDIA_STR_NULL), MEDIA_STORE_OUTPUT);
+    /* no job can write what would be taken for an upload */
+    CHECK_INT(media_objkey_output(MEDIA_STR(""), MEDIA_STR(ID), MEDIA_STR(JOB), 1,
+                                  MEDIA_STR("media/" ID "/original"), dst, sizeof(dst)),
+              MEDIA_E_REJECT);
+}
+
+static void test_objkey_output_prefixes(void)
+{
+    static const struct {
+        const char *own, *from, *want;
+    } cases[] = {
+        {"", "media/" ID "/original", ""},
+        {"", "a/b/media/" ID "/original", "a/b/"},
+        {"made/", "media/" ID "/original", "made/"},
+        {"made/", "a/media/" ID "/original", "made/a/"},
+        {"made/", "made/a/media/" ID "/" JOB "/1/masked.mp4", "made/a/"},
+        {"", "a/media/" ID "/" JOB "/1/cmaf/v/1.m4s", "a/"},
+        {"made/", "media/" ID "/" JOB "/1/x", ""},
+        {"made/", "media/" ID "/media/" ID "/" JOB "/1/x", "media/" ID "/"},
+        {"made/", "media/" ID "/" JOB "/x", ""},
+        {"made/", "a/media/" ID "/" JOB "/1/", ""},
+        {"made/", "", ""},
+    };
+    char dst[MEDIA_OBJKEY_PREFIX_MAX + 1];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CHECK(media_objkey_output_prefix(media_str(cases[i].own), media_str(cases[i].from), dst,
+                                         sizeof(dst)) >= 0);
+        CHECK_STR(dst, cases[i].want);
+    }
+    CHECK_INT(
+        media_objkey_output_prefix(MEDIA_STR("made/"), MEDIA_STR("media/" ID "/original"), dst, 5),
+        MEDIA_E_TOOBIG);
+}
+
 int main(void)
 {
+    test_objkey_tells_the_store();
+    test_objkey_output_prefixes();
     test_objkey_prefix_goes_in_front();
     test_objkey_prefixes();
     test_objkey_keys_have_their_shape();

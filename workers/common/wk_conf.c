@@ -83,6 +83,11 @@ static const char *check_sse(const char *v)
     return media_s3_sse_parse(media_str(v)) < 0 ? "AES256 or aws:kms" : NULL;
 }
 
+static const char *check_prefix(const char *v)
+{
+    return media_objkey_prefix_valid(media_str(v)) ? NULL : "folders, each ending in \"/\"";
+}
+
 static const char *check_addr(const char *v)
 {
     const char *colon = strrchr(v, ':');
@@ -138,29 +143,59 @@ static const char *check_mail(const char *v)
         env, flag, CONF_INT, offsetof(wk_conf_t, field), fallback, lo, hi, NULL, help              \
     }
 
+#define S3_IN s3[MEDIA_STORE_INPUT]
+#define S3_OUT s3[MEDIA_STORE_OUTPUT]
+
 /* clang-format off */
 static const conf_entry_t conf_table[] = {
     /* the more specific variable follows, so it wins */
-    STR_ENTRY("AWS_ENDPOINT_URL", NULL, s3_endpoint, NULL, check_http_url, "S3 endpoint"),
-    STR_ENTRY("AWS_ENDPOINT_URL_S3", "s3-endpoint", s3_endpoint, NULL, check_http_url,
+    STR_ENTRY("AWS_ENDPOINT_URL", NULL, S3_IN.endpoint, NULL, check_http_url, "S3 endpoint"),
+    STR_ENTRY("AWS_ENDPOINT_URL_S3", "s3-endpoint", S3_IN.endpoint, NULL, check_http_url,
               "S3 endpoint (over AWS_ENDPOINT_URL)"),
-    STR_ENTRY("AWS_ACCESS_KEY_ID", NULL, s3_access_key, NULL, check_line, "S3 access key"),
-    STR_ENTRY("AWS_SECRET_ACCESS_KEY", NULL, s3_secret_key, NULL, check_line, "S3 secret key"),
-    STR_ENTRY("AWS_SESSION_TOKEN", NULL, s3_session_token, NULL, NULL, "S3 session token"),
-    STR_ENTRY("AWS_REGION", "s3-region", s3_region, "us-east-1", check_line, "S3 region"),
-    STR_ENTRY("MEDIA_S3_BUCKET", "s3-bucket", s3_bucket, "media", check_line, "S3 bucket"),
-    STR_ENTRY("MEDIA_S3_CREDENTIALS", "s3-credentials", s3_credentials, NULL, check_source,
+    STR_ENTRY("AWS_ACCESS_KEY_ID", NULL, S3_IN.access_key, NULL, check_line, "S3 access key"),
+    STR_ENTRY("AWS_SECRET_ACCESS_KEY", NULL, S3_IN.secret_key, NULL, check_line, "S3 secret key"),
+    STR_ENTRY("AWS_SESSION_TOKEN", NULL, S3_IN.session_token, NULL, NULL, "S3 session token"),
+    STR_ENTRY("AWS_REGION", "s3-region", S3_IN.region, "us-east-1", check_line, "S3 region"),
+    STR_ENTRY("MEDIA_S3_BUCKET", "s3-bucket", S3_IN.bucket, "media", check_line, "S3 bucket"),
+    STR_ENTRY("MEDIA_S3_CREDENTIALS", "s3-credentials", S3_IN.credentials, NULL, check_source,
               "env, file, web_identity, ecs or imds; default: what the environment has"),
-    STR_ENTRY("MEDIA_S3_ADDRESSING", "s3-addressing", s3_addressing, "path", check_addressing,
+    STR_ENTRY("MEDIA_S3_ADDRESSING", "s3-addressing", S3_IN.addressing, "path", check_addressing,
               "path or virtual (the bucket in the host name)"),
-    STR_ENTRY("MEDIA_S3_CHECKSUM", "s3-checksum", s3_checksum, "sha256", check_checksum,
+    STR_ENTRY("MEDIA_S3_CHECKSUM", "s3-checksum", S3_IN.checksum, "sha256", check_checksum,
               "what S3 checks and keeps: sha256, crc64nvme or none"),
-    STR_ENTRY("MEDIA_S3_SSE", "s3-sse", s3_sse, NULL, check_sse,
+    STR_ENTRY("MEDIA_S3_SSE", "s3-sse", S3_IN.sse, NULL, check_sse,
               "encryption at rest: AES256 or aws:kms"),
-    STR_ENTRY("MEDIA_S3_SSE_KEY", "s3-sse-key", s3_sse_key, NULL, check_line,
+    STR_ENTRY("MEDIA_S3_SSE_KEY", "s3-sse-key", S3_IN.sse_key, NULL, check_line,
               "with aws:kms: the id of its key"),
-    INT_ENTRY("MEDIA_S3_SSE_BUCKET_KEY", "s3-sse-bucket-key", s3_sse_bucket_key, "0", 0, 1,
+    INT_ENTRY("MEDIA_S3_SSE_BUCKET_KEY", "s3-sse-bucket-key", S3_IN.sse_bucket_key, "0", 0, 1,
               "with aws:kms: 1 for a key per bucket"),
+    /* what jobs make may lie elsewhere; what is not said here is as above */
+    STR_ENTRY("MEDIA_S3_OUTPUT_ENDPOINT", "s3-output-endpoint", S3_OUT.endpoint, NULL,
+              check_http_url, "S3 endpoint of outputs"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_ACCESS_KEY_ID", NULL, S3_OUT.access_key, NULL, check_line,
+              "S3 access key of outputs"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_SECRET_ACCESS_KEY", NULL, S3_OUT.secret_key, NULL, check_line,
+              "S3 secret key of outputs"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_SESSION_TOKEN", NULL, S3_OUT.session_token, NULL, NULL,
+              "S3 session token of outputs"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_REGION", "s3-output-region", S3_OUT.region, NULL, check_line,
+              "S3 region of outputs"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_BUCKET", "s3-output-bucket", S3_OUT.bucket, NULL, check_line,
+              "S3 bucket of outputs"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_PREFIX", "s3-output-prefix", S3_OUT.prefix, NULL, check_prefix,
+              "in front of the keys of outputs, \"derived/\""),
+    STR_ENTRY("MEDIA_S3_OUTPUT_CREDENTIALS", "s3-output-credentials", S3_OUT.credentials, NULL,
+              check_source, "env, file, web_identity, ecs or imds"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_ADDRESSING", "s3-output-addressing", S3_OUT.addressing, NULL,
+              check_addressing, "path or virtual"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_CHECKSUM", "s3-output-checksum", S3_OUT.checksum, NULL,
+              check_checksum, "sha256, crc64nvme or none"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_SSE", "s3-output-sse", S3_OUT.sse, NULL, check_sse,
+              "AES256 or aws:kms"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_SSE_KEY", "s3-output-sse-key", S3_OUT.sse_key, NULL, check_line,
+              "with aws:kms: the id of its key"),
+    INT_ENTRY("MEDIA_S3_OUTPUT_SSE_BUCKET_KEY", "s3-output-sse-bucket-key",
+              S3_OUT.sse_bucket_key, "0", 0, 1, "with aws:kms: 1 for a key per bucket"),
     STR_ENTRY("AWS_CA_BUNDLE", "s3-ca", s3_ca, NULL, check_path,
               "PEM file of the CAs that S3 and STS are trusted by"),
     STR_ENTRY("AMQP_URL", NULL, amqp_url, NULL, check_amqp_url, "RabbitMQ"),
@@ -377,4 +412,42 @@ enum media_queue wk_conf_queue(const wk_conf_t *conf, enum media_queue of_second
                                enum media_queue of_minutes)
 {
     return strcmp(conf->queue, "long") == 0 ? of_minutes : of_seconds;
+}
+
+int wk_conf_output_keys(const wk_conf_t *conf)
+{
+    return conf->S3_OUT.credentials != NULL || conf->S3_OUT.access_key != NULL ||
+           conf->S3_OUT.secret_key != NULL;
+}
+
+static const char *or_else(const char *own, const char *other)
+{
+    return own != NULL ? own : other;
+}
+
+wk_store_conf_t wk_conf_store(const wk_conf_t *conf, enum media_store which)
+{
+    const wk_store_conf_t *in = &conf->S3_IN;
+    wk_store_conf_t s = conf->s3[which];
+
+    if (which == MEDIA_STORE_INPUT) {
+        return s;
+    }
+    if (s.sse == NULL) {
+        s.sse = in->sse;
+        s.sse_key = in->sse_key;
+        s.sse_bucket_key = in->sse_bucket_key;
+    }
+    if (!wk_conf_output_keys(conf)) {
+        s.credentials = in->credentials;
+        s.access_key = in->access_key;
+        s.secret_key = in->secret_key;
+        s.session_token = in->session_token;
+    }
+    s.endpoint = or_else(s.endpoint, in->endpoint);
+    s.region = or_else(s.region, in->region);
+    s.bucket = or_else(s.bucket, in->bucket);
+    s.addressing = or_else(s.addressing, in->addressing);
+    s.checksum = or_else(s.checksum, in->checksum);
+    return s;
 }

@@ -5,23 +5,30 @@
 
 #include "media/err.h"
 #include "media/jobmsg.h"
+#include "media/objkey.h"
 #include "media/str.h"
 
+/* One store of objects. */
 typedef struct {
-    const char *s3_endpoint; /* http://127.0.0.1:9000 */
-    const char *s3_access_key;
-    const char *s3_secret_key; /* never logged */
-    const char *s3_session_token;
-    const char *s3_region;
-    const char *s3_bucket;
-    const char *s3_credentials; /* a word of MEDIA_S3_SOURCES; NULL: what the environment has */
-    const char *s3_addressing;  /* path, virtual */
-    const char *s3_checksum;    /* a word of MEDIA_S3_SUMS */
-    const char *s3_sse;         /* a word of MEDIA_S3_SSES; NULL: as the bucket says */
-    const char *s3_sse_key;
-    int s3_sse_bucket_key;
-    const char *s3_ca;    /* PEM file; NULL: the system's */
-    const char *amqp_url; /* never logged */
+    const char *endpoint; /* http://127.0.0.1:9000 */
+    const char *access_key;
+    const char *secret_key; /* never logged */
+    const char *session_token;
+    const char *region;
+    const char *bucket;
+    const char *prefix;      /* of what is written there; output store only */
+    const char *credentials; /* a word of MEDIA_S3_SOURCES; NULL: what the environment has */
+    const char *addressing;  /* path, virtual */
+    const char *checksum;    /* a word of MEDIA_S3_SUMS */
+    const char *sse;         /* a word of MEDIA_S3_SSES; NULL: as the bucket says */
+    const char *sse_key;
+    int sse_bucket_key;
+} wk_store_conf_t;
+
+typedef struct {
+    wk_store_conf_t s3[MEDIA_STORE_COUNT]; /* as configured; see wk_conf_store() */
+    const char *s3_ca;                     /* PEM file; NULL: the system's */
+    const char *amqp_url;                  /* never logged */
     const char *log_level;
     const char *health_addr;
     const char *health_file;
@@ -57,12 +64,17 @@ typedef struct {
 
 /* Fills conf from the environment, then from argv; prints usage and exits 0 on --help, exits 2 on a
  * bad flag or value. libpq reads its own PG* variables. Secrets (PGPASSWORD, AWS_SECRET_ACCESS_KEY,
- * AMQP_URL, SMTP_URL) are accepted from the environment only, never as a flag, since argv is
+ * AMQP_URL, SMTP_URL ...) are accepted from the environment only, never as a flag, since argv is
  * public. */
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv);
 
 /* Which of a program's two queues MEDIA_QUEUE means. */
 enum media_queue wk_conf_queue(const wk_conf_t *conf, enum media_queue of_seconds,
                                enum media_queue of_minutes);
+/* A store's settings, strings borrowed from conf. What the output store has none of its own is the
+ * input's; encryption is one setting, and so are keys and their source. [any] */
+wk_store_conf_t wk_conf_store(const wk_conf_t *conf, enum media_store which);
+/* 1 when the output store has other credentials than the input store. [any] */
+int wk_conf_output_keys(const wk_conf_t *conf);
 
 #endif

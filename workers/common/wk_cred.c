@@ -20,7 +20,9 @@
 #define CRED_ANSWER_MAX 65536
 
 struct wk_cred_s {
-    const wk_conf_t *conf;
+    wk_store_conf_t conf;
+    const char *ca;
+    media_getenv_pt env;
     pthread_mutex_t lock;
     int refs;
     media_s3_source_t source;
@@ -34,37 +36,40 @@ struct wk_cred_s {
 };
 
 /* The keys of the environment come through the table of wk_conf.c, which checks them. */
-static int from_conf(const wk_conf_t *conf, media_s3_cred_t *out, media_err_t *ei)
+static int from_conf(const wk_cred_t *c, media_s3_cred_t *out, media_err_t *ei)
 {
-    if (conf->s3_access_key == NULL || conf->s3_secret_key == NULL) {
-        return media_err_set(ei, MEDIA_E_AUTH,
-                             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set");
+    const wk_store_conf_t *conf = &c->conf;
+
+    if (conf->access_key == NULL || conf->secret_key == NULL) {
+        return media_err_set(ei, MEDIA_E_AUTH, "%s",
+                             c->env == getenv
+                                 ? "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set"
+                                 : "MEDIA_S3_OUTPUT_ACCESS_KEY_ID and "
+                                   "MEDIA_S3_OUTPUT_SECRET_ACCESS_KEY must be set");
     }
-    (void)wk_fmt(out->access_key, sizeof(out->access_key), "%s", conf->s3_access_key);
-    (void)wk_fmt(out->secret_key, sizeof(out->secret_key), "%s", conf->s3_secret_key);
-    if (conf->s3_session_token != NULL) {
-        (void)wk_fmt(out->session_token, sizeof(out->session_token), "%s", conf->s3_session_token);
+    (void)wk_fmt(out->access_key, sizeof(out->access_key), "%s", conf->access_key);
+    (void)wk_fmt(out->secret_key, sizeof(out->secret_key), "%s", conf->secret_key);
+    if (conf->session_token != NULL) {
+        (void)wk_fmt(out->session_token, sizeof(out->session_token), "%s", conf->session_token);
     }
     return 0;
 }
 
 static int load_source(wk_cred_t *c)
 {
-    const wk_conf_t *conf = c->conf;
-    int kind =
-        conf->s3_credentials == NULL ? -1 : media_s3_source_parse(media_str(conf->s3_credentials));
+    const wk_store_conf_t *conf = &c->conf;
+    int kind = conf->credentials == NULL ? -1 : media_s3_source_parse(media_str(conf->credentials));
 
-    if (kind == MEDIA_S3_SOURCE_ENV || (kind < 0 && conf->s3_access_key != NULL)) {
+    if (kind == MEDIA_S3_SOURCE_ENV || (kind < 0 && conf->access_key != NULL)) {
         c->source.kind = MEDIA_S3_SOURCE_ENV;
         c->have = 1;
-        return from_conf(conf, &c->now, &c->source_ei);
+        return from_conf(c, &c->now, &c->source_ei);
     }
     c->ask_at_s = 1;
-    return media_s3_source_load(&c->source, kind, media_str(conf->s3_region), getenv,
-                                &c->source_ei);
+    return media_s3_source_load(&c->source, kind, media_str(conf->region), c->env, &c->source_ei);
 }
 
-wk_cred_t *wk_cred_new(const wk_conf_t *conf)
+wk_cred_t *wk_cred_new(const wk_conf_t *conf, enum media_store which)
 {
     wk_cred_t *c = calloc(1, sizeof(*c));
 
@@ -72,7 +77,9 @@ wk_cred_t *wk_cred_new(const wk_conf_t *conf)
         free(c);
         return NULL;
     }
-    c->conf = conf;
+    c->conf = wk_conf_store(conf, which);
+    c->ca = conf->s3_ca;
+    c->env = which == MEDIA_STORE_OUTPUT ? media_s3_output_env : getenv;
     c->refs = 1;
     c->source_rc = load_source(c);
     return c;
@@ -173,8 +180,8 @@ static long ask(const wk_cred_t *c, CURL *h, media_s3_exchange_t *x, media_buf_t
     (void)curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, CRED_TIMEOUT_MS);
     (void)curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_answer);
     (void)curl_easy_setopt(h, CURLOPT_WRITEDATA, answer);
-    if (c->conf->s3_ca != NULL) {
-        (void)curl_easy_setopt(h, CURLOPT_CAINFO, c->conf->s3_ca);
+    if (c->ca != NULL) {
+        (void)curl_easy_setopt(h, CURLOPT_CAINFO, c->ca);
     }
     if (strcmp(x->method, "POST") == 0) {
         (void)curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body.len);

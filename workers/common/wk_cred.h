@@ -9,9 +9,9 @@
 
 typedef struct wk_cred_s wk_cred_t;
 
-/* conf is borrowed. NULL when out of memory; what is wrong with the environment wk_cred_get() says.
- * [thread] */
-wk_cred_t *wk_cred_new(const wk_conf_t *conf);
+/* conf is borrowed; the credentials of its store `which`. NULL when out of memory; what is wrong
+ * with the environment wk_cred_get() says. [thread] */
+wk_cred_t *wk_cred_new(const wk_conf_t *conf, enum media_store which);
 wk_cred_t *wk_cred_ref(wk_cred_t *c);
 void wk_cred_unref(wk_cred_t *c);
 

@@ -368,15 +368,16 @@ int wk_job_output(wk_ctx_t *ctx, const wk_job_t *job, int fd, int64_t size, json
 {
     wk_runner_t *r = wk_runner(ctx);
     const char *name = json_string_value(json_object_get(meta, "name"));
-    char key[MEDIA_OBJKEY_MAX], fence[24];
+    char key[MEDIA_OBJKEY_MAX], prefix[MEDIA_OBJKEY_PREFIX_MAX + 1], fence[24];
     const char *params[] = {job->id, wk_fmt(fence, sizeof(fence), "%lld", (long long)job->fence),
                             key};
     int rc = MEDIA_E_RETRY;
 
-    if (media_objkey_output(media_objkey_prefix(media_str(job->object_key)),
-                            media_str(job->media_id), media_str(job->id), job->fence,
-                            media_str(name), key, sizeof(key)) < 0) {
-        (void)media_err_set(ei, rc, "not a valid output name");
+    if (media_objkey_output_prefix(media_str(ctx->conf->s3[MEDIA_STORE_OUTPUT].prefix),
+                                   media_str(job->object_key), prefix, sizeof(prefix)) < 0 ||
+        media_objkey_output(media_str(prefix), media_str(job->media_id), media_str(job->id),
+                            job->fence, media_str(name), key, sizeof(key)) < 0) {
+        (void)media_err_set(ei, rc, "no valid key for this output");
         goto done;
     }
     rc = told_ok(r, MEDIA_STMT_JOB_OBJECT, params, ei);

@@ -216,6 +216,7 @@ static void turn(loop_t *l)
 static int loop_open(loop_t *l, const wk_engine_t *engine, const wk_conf_t *conf, int number)
 {
     wk_ctx_t *ctx = &l->r.ctx;
+    int stored = conf->s3[MEDIA_STORE_INPUT].endpoint != NULL;
 
     l->r.engine = engine;
     l->rest_ms = REST_MIN_MS;
@@ -227,9 +228,9 @@ static int loop_open(loop_t *l, const wk_engine_t *engine, const wk_conf_t *conf
     ctx->conf = &l->conf;
     ctx->pg = wk_pg_new(engine->name);
     ctx->amqp = conf->amqp_url != NULL ? wk_amqp_new(conf->amqp_url) : NULL;
-    ctx->s3 = conf->s3_endpoint != NULL ? wk_s3_new(conf) : NULL;
+    ctx->s3 = stored ? wk_s3_new(conf) : NULL;
     return ctx->pg == NULL || (conf->amqp_url != NULL && ctx->amqp == NULL) ||
-                   (conf->s3_endpoint != NULL && ctx->s3 == NULL)
+                   (stored && ctx->s3 == NULL)
                ? -1
                : 0;
 }

@@ -17,7 +17,7 @@
 #define S3_SWEEPS_MAX 16
 
 /* "http://host:port/" -> base without the slash, host as it goes into the Host header. */
-static int endpoint_parse(wk_s3_t *s, const char *endpoint)
+static int endpoint_parse(wk_s3_store_t *s, const char *endpoint)
 {
     size_t len = strlen(endpoint), scheme;
     const char *host = strstr(endpoint, "://");
@@ -26,7 +26,7 @@ static int endpoint_parse(wk_s3_t *s, const char *endpoint)
     while (len > 0 && endpoint[len - 1] == '/') {
         len--;
     }
-    if (host == NULL || len + strlen(s->conf->s3_bucket) + 2 > sizeof(s->base)) {
+    if (host == NULL || len + s->target.bucket.len + 2 > sizeof(s->base)) {
         return MEDIA_E_REJECT;
     }
     scheme = (size_t)(host + 3 - endpoint);
@@ -49,38 +49,58 @@ static int endpoint_parse(wk_s3_t *s, const char *endpoint)
 }
 
 /* The dialect of the store. What wk_conf_load() did not fill (in tests) has its default. */
-static void dialect(media_s3_target_t *t, const wk_conf_t *conf)
+static void dialect(media_s3_target_t *t, const wk_store_conf_t *conf)
 {
-    int sum = conf->s3_checksum != NULL ? media_s3_sum_parse(media_str(conf->s3_checksum))
-                                        : MEDIA_S3_SUM_SHA256;
-    int sse = conf->s3_sse != NULL ? media_s3_sse_parse(media_str(conf->s3_sse)) : 0;
+    int sum = conf->checksum != NULL ? media_s3_sum_parse(media_str(conf->checksum))
+                                     : MEDIA_S3_SUM_SHA256;
+    int sse = conf->sse != NULL ? media_s3_sse_parse(media_str(conf->sse)) : 0;
 
-    t->bucket = media_str(conf->s3_bucket);
-    t->virtual_host = conf->s3_addressing != NULL && strcmp(conf->s3_addressing, "virtual") == 0;
+    t->bucket = media_str(conf->bucket);
+    t->virtual_host = conf->addressing != NULL && strcmp(conf->addressing, "virtual") == 0;
     t->sum = (enum media_s3_sum_alg)sum;
     t->sse = (enum media_s3_sse)sse;
-    t->sse_key = media_str(conf->s3_sse_key);
-    t->sse_bucket_key = conf->s3_sse_bucket_key;
-    t->cred.region = media_str(conf->s3_region);
+    t->sse_key = media_str(conf->sse_key);
+    t->sse_bucket_key = conf->sse_bucket_key;
+    t->cred.region = media_str(conf->region);
     t->cred.service = MEDIA_STR("s3");
 }
 
 /* Takes cred over. */
-static wk_s3_t *new_with(const wk_conf_t *conf, wk_cred_t *cred)
+static int store_open(wk_s3_store_t *store, const wk_store_conf_t *conf, wk_cred_t *cred)
+{
+    store->cred = cred;
+    dialect(&store->target, conf);
+    return cred == NULL ? MEDIA_E_NOMEM
+                        : endpoint_parse(store, conf->endpoint != NULL ? conf->endpoint
+                                                                       : "http://127.0.0.1:9000");
+}
+
+/* As `other`, or by its configuration if that is NULL. */
+static wk_s3_t *new_with(const wk_conf_t *conf, const wk_s3_t *other)
 {
     wk_s3_t *s = calloc(1, sizeof(*s));
+    int rc = 0;
 
-    if (s == NULL || cred == NULL) {
-        free(s);
-        wk_cred_unref(cred);
+    if (s == NULL) {
         return NULL;
     }
     s->conf = conf;
-    s->cred = cred;
-    dialect(&s->target, conf);
+    for (int i = 0; rc == 0 && i < MEDIA_STORE_COUNT; i++) {
+        enum media_store which = (enum media_store)i;
+        wk_store_conf_t store = wk_conf_store(conf, which);
+        wk_cred_t *cred;
+
+        if (other != NULL) {
+            cred = wk_cred_ref(other->store[i].cred);
+        } else if (which == MEDIA_STORE_OUTPUT && !wk_conf_output_keys(conf)) {
+            cred = wk_cred_ref(s->store[MEDIA_STORE_INPUT].cred);
+        } else {
+            cred = wk_cred_new(conf, which);
+        }
+        rc = store_open(&s->store[i], &store, cred);
+    }
     s->curl = curl_easy_init();
-    if (s->curl == NULL || endpoint_parse(s, conf->s3_endpoint != NULL ? conf->s3_endpoint
-                                                                       : "http://127.0.0.1:9000")) {
+    if (rc != 0 || s->curl == NULL) {
         wk_s3_free(s);
         return NULL;
     }
@@ -89,12 +109,12 @@ static wk_s3_t *new_with(const wk_conf_t *conf, wk_cred_t *cred)
 
 wk_s3_t *wk_s3_new(const wk_conf_t *conf)
 {
-    return new_with(conf, wk_cred_new(conf));
+    return new_with(conf, NULL);
 }
 
 wk_s3_t *wk_s3_like(const wk_s3_t *other)
 {
-    return new_with(other->conf, wk_cred_ref(other->cred));
+    return new_with(other->conf, other);
 }
 
 void wk_s3_free(wk_s3_t *s)
@@ -103,8 +123,10 @@ void wk_s3_free(wk_s3_t *s)
         if (s->curl != NULL) {
             curl_easy_cleanup(s->curl);
         }
-        curl_slist_free_all(s->connect_list);
-        wk_cred_unref(s->cred);
+        for (int i = 0; i < MEDIA_STORE_COUNT; i++) {
+            curl_slist_free_all(s->store[i].connect_list);
+            wk_cred_unref(s->store[i].cred);
+        }
         free(s);
     }
 }
@@ -199,7 +221,8 @@ done:
 static int send_window(wk_s3_t *s, wk_s3_call_t *c, int fd, int64_t off, int64_t len,
                        window_sums_t *sums, media_err_t *ei)
 {
-    if (window_sums(fd, off, len, media_s3_op_sum(&s->target, c->req.op), sums) != 0) {
+    if (window_sums(fd, off, len, media_s3_op_sum(&wk_s3_store(s, c->req.key)->target, c->req.op),
+                    sums) != 0) {
         return media_err_set(ei, MEDIA_E_RETRY, "the temporary file cannot be read");
     }
     c->req.payload_hash = media_str(sums->sha256);
@@ -258,7 +281,7 @@ typedef struct {
 static int multipart_part(wk_s3_t *s, parts_t *p, int part, int fd, int64_t off, int64_t len,
                           media_err_t *ei)
 {
-    enum media_s3_sum_alg alg = s->target.sum;
+    enum media_s3_sum_alg alg = wk_s3_store(s, media_str(p->key))->target.sum;
     window_sums_t sums;
     wk_s3_call_t c;
     char text[320];
@@ -310,7 +333,7 @@ static int multipart_complete(wk_s3_t *s, const parts_t *p, char *etag_out, size
     (void)media_hex_encode(digest, sizeof(digest), hash, sizeof(hash));
     wk_s3_call_init(&c, MEDIA_S3_COMPLETE_MULTIPART, p->key);
     c.req.upload_id = media_str(p->id);
-    if (s->target.sum == MEDIA_S3_SUM_CRC64NVME) {
+    if (wk_s3_store(s, c.req.key)->target.sum == MEDIA_S3_SUM_CRC64NVME) {
         media_s3_sum_crc_text(p->crc, sum);
         c.req.sum = media_str(sum);
     }
@@ -449,14 +472,27 @@ int wk_s3_abort_listed(wk_s3_t *s, const char *key, media_err_t *ei)
     return a.rc != 0 ? a.rc : media_err_set(ei, MEDIA_E_RETRY, "object store: uploads remain");
 }
 
+/* 1 when both stores are the same bucket under the same keys. */
+static int one_store(const wk_s3_t *s)
+{
+    const wk_s3_store_t *in = &s->store[MEDIA_STORE_INPUT], *out = &s->store[MEDIA_STORE_OUTPUT];
+
+    return in->cred == out->cred && strcmp(in->base, out->base) == 0 &&
+           media_str_eq(in->target.bucket, out->target.bucket);
+}
+
 int wk_s3_ready(wk_s3_t *s, media_err_t *ei)
 {
-    wk_s3_call_t c;
-    int rc;
+    int rc = 0;
 
-    wk_s3_call_init(&c, MEDIA_S3_HEAD_BUCKET, "");
-    c.tries = 1;
-    rc = wk_s3_call(s, &c, ei);
-    wk_s3_call_free(&c);
+    for (int i = 0; rc == 0 && i < (one_store(s) ? 1 : MEDIA_STORE_COUNT); i++) {
+        wk_s3_call_t c;
+
+        wk_s3_call_init(&c, MEDIA_S3_HEAD_BUCKET, "");
+        c.store = &s->store[i];
+        c.tries = 1;
+        rc = wk_s3_call(s, &c, ei);
+        wk_s3_call_free(&c);
+    }
     return rc;
 }

@@ -1,4 +1,5 @@
-/* S3 by libcurl (easy), signed by libmedia. One handle, connection kept alive. */
+/* S3 by libcurl (easy), signed by libmedia. One handle for both stores, connections kept alive;
+ * which store an object lies in is told by its key. */
 #ifndef WK_S3_H
 #define WK_S3_H
 
@@ -11,7 +12,7 @@ typedef struct wk_s3_s wk_s3_t;
 
 /* conf is borrowed. NULL when out of memory. [thread] */
 wk_s3_t *wk_s3_new(const wk_conf_t *conf);
-/* Another handle to the same store, with the same credentials. */
+/* Another handle to the same stores, with the same credentials. */
 wk_s3_t *wk_s3_like(const wk_s3_t *other);
 void wk_s3_free(wk_s3_t *s);
 
@@ -40,6 +41,6 @@ int wk_s3_abort(wk_s3_t *s, const char *key, const char *upload_id,
                 media_err_t *ei); /* absent: 0 */
 /* Aborts every multipart upload S3 lists under exactly this key. */
 int wk_s3_abort_listed(wk_s3_t *s, const char *key, media_err_t *ei);
-int wk_s3_ready(wk_s3_t *s, media_err_t *ei); /* HEAD bucket */
+int wk_s3_ready(wk_s3_t *s, media_err_t *ei); /* HEAD of each bucket */
 
 #endif

@@ -173,14 +173,14 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
 }
 
 /* The signed headers of one try. NULL: out of memory or not signable. */
-static struct curl_slist *call_headers(wk_s3_t *s, wk_s3_call_t *c)
+static struct curl_slist *call_headers(wk_s3_call_t *c)
 {
     struct curl_slist *list = NULL;
     media_s3_headers_t hs;
     int failed = 0;
 
     c->req.now_s = wk_now_ms() / 1000;
-    if (media_s3_headers(&s->target, &c->req, &hs) != 0) {
+    if (media_s3_headers(&c->store->target, &c->req, &hs) != 0) {
         return NULL;
     }
     for (size_t i = 0; i < hs.n; i++) {
@@ -256,8 +256,8 @@ static void call_options(wk_s3_t *s, wk_s3_call_t *c)
     (void)curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
     (void)curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(h, CURLOPT_HEADERDATA, c);
-    if (s->connect_list != NULL) {
-        (void)curl_easy_setopt(h, CURLOPT_CONNECT_TO, s->connect_list);
+    if (c->store->connect_list != NULL) {
+        (void)curl_easy_setopt(h, CURLOPT_CONNECT_TO, c->store->connect_list);
     }
     if (s->conf->s3_ca != NULL) {
         (void)curl_easy_setopt(h, CURLOPT_CAINFO, s->conf->s3_ca);
@@ -277,7 +277,7 @@ static int call_verdict(wk_s3_call_t *c, media_err_t *ei)
     if (rc != 0) {
         return media_err_set(ei, rc, "object store: %ld %s", c->status, c->error.code);
     }
-    if (!media_s3_sse_kept(c->s3->target.sse, c->req.op, media_str(c->sse))) {
+    if (!media_s3_sse_kept(c->store->target.sse, c->req.op, media_str(c->sse))) {
         return media_err_set(ei, MEDIA_E_REJECT, "object store: it does not encrypt as asked");
     }
     return 0;
@@ -285,18 +285,19 @@ static int call_verdict(wk_s3_call_t *c, media_err_t *ei)
 
 static int call_perform(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
 {
-    char url[sizeof(s->base) + S3_URI_MAX];
-    size_t base_len = strlen(s->base);
+    const wk_s3_store_t *store = c->store;
+    char url[sizeof(store->base) + S3_URI_MAX];
+    size_t base_len = strlen(store->base);
     struct curl_slist *headers = NULL;
     CURLcode code;
     int rc = MEDIA_E_BUG;
 
-    memcpy(url, s->base, base_len);
-    if (media_s3_uri(&s->target, &c->req, url + base_len, S3_URI_MAX) < 0) {
+    memcpy(url, store->base, base_len);
+    if (media_s3_uri(&store->target, &c->req, url + base_len, S3_URI_MAX) < 0) {
         (void)media_err_set(ei, rc, "object store: not a valid request");
         goto done;
     }
-    headers = call_headers(s, c);
+    headers = call_headers(c);
     if (headers == NULL) {
         (void)media_err_set(ei, rc, "object store: the request cannot be signed");
         goto done;
@@ -333,9 +334,9 @@ static int call_once(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
     curl_easy_reset(s->curl);
     call_options(s, c);
 
-    rc = wk_cred_get(s->cred, &cred, ei);
+    rc = wk_cred_get(c->store->cred, &cred, ei);
     if (rc == 0) {
-        media_s3_cred_view(&cred, &s->target.cred);
+        media_s3_cred_view(&cred, &c->store->target.cred);
         rc = call_perform(s, c, ei);
         media_s3_cred_clear(&cred);
     }
@@ -357,6 +358,11 @@ static int call_pause(wk_s3_t *s, int64_t ms)
     return call_tick(s);
 }
 
+wk_s3_store_t *wk_s3_store(wk_s3_t *s, media_str_t key)
+{
+    return &s->store[media_objkey_store(key)];
+}
+
 int wk_s3_call(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
 {
     int tries = c->tries > 0 ? c->tries : S3_TRIES;
@@ -364,6 +370,9 @@ int wk_s3_call(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
     int rc;
 
     c->s3 = s;
+    if (c->store == NULL) {
+        c->store = wk_s3_store(s, c->req.key);
+    }
     s->tick_rc = 0;
     for (int i = 1;; i++) {
         rc = call_once(s, c, ei);

@@ -19,10 +19,13 @@ static wk_conf_t conf;
 static void show(void)
 {
     printf("endpoint=%s region=%s bucket=%s lease=%d poll=%d drain=%d uid=%d name=%s sweep=%d "
-           "once=%d level=%s health=%s ttl=%d amqp=%s from=%s url=%s",
-           conf.s3_endpoint, conf.s3_region, conf.s3_bucket, conf.lease_s, conf.poll_s,
-           conf.drain_s, conf.child_uid, conf.worker_name, conf.sweep_s, conf.once, conf.log_level,
-           conf.health_addr, conf.link_ttl_s, conf.amqp_url, conf.mail_from, conf.public_url);
+           "once=%d level=%s health=%s ttl=%d amqp=%s from=%s url=%s output=%s %s %s",
+           conf.s3[MEDIA_STORE_INPUT].endpoint, conf.s3[MEDIA_STORE_INPUT].region,
+           conf.s3[MEDIA_STORE_INPUT].bucket, conf.lease_s, conf.poll_s, conf.drain_s,
+           conf.child_uid, conf.worker_name, conf.sweep_s, conf.once, conf.log_level,
+           conf.health_addr, conf.link_ttl_s, conf.amqp_url, conf.mail_from, conf.public_url,
+           conf.s3[MEDIA_STORE_OUTPUT].bucket, conf.s3[MEDIA_STORE_OUTPUT].prefix,
+           conf.s3[MEDIA_STORE_OUTPUT].endpoint);
 }
 
 /* env: "NAME=value" strings, args: flags; both NULL-ended. */
@@ -102,6 +105,26 @@ static void test_wk_conf_flag_wins_over_environment(void)
     r = run(NONE, ENV("--lease-s=51", "--worker-name=a b"));
     CHECK_HAS(r, "lease=51 ");
     CHECK_HAS(r, "name=a b sweep");
+}
+
+static void test_wk_conf_output_store(void)
+{
+    run_t r = run(ENV("MEDIA_S3_OUTPUT_BUCKET=made", "MEDIA_S3_OUTPUT_PREFIX=a/b/",
+                      "MEDIA_S3_OUTPUT_ENDPOINT=http://o:1"),
+                  NONE);
+
+    CHECK_INT(r.status, 0);
+    CHECK_HAS(r, "bucket=media ");
+    CHECK_HAS(r, " output=made a/b/ http://o:1");
+    r = run(ENV("MEDIA_S3_OUTPUT_PREFIX=a"), NONE);
+    CHECK_INT(r.status, 2);
+    CHECK_HAS(r, "MEDIA_S3_OUTPUT_PREFIX: \"a\" is not valid, expected folders, each ending in");
+    r = run(NONE, ENV("--s3-output-endpoint", "ftp://x"));
+    CHECK_INT(r.status, 2);
+    CHECK_HAS(r, "--s3-output-endpoint: \"ftp://x\" is not valid");
+    r = run(ENV("MEDIA_S3_OUTPUT_SECRET_ACCESS_KEY=a\nb"), NONE);
+    CHECK_INT(r.status, 2);
+    CHECK(strstr(r.out, "a\nb") == NULL);
 }
 
 static void test_wk_conf_specific_endpoint_wins(void)
@@ -198,6 +221,7 @@ int main(void)
 {
     test_wk_conf_nothing_set_gives_defaults();
     test_wk_conf_flag_wins_over_environment();
+    test_wk_conf_output_store();
     test_wk_conf_specific_endpoint_wins();
     test_wk_conf_bad_values_exit_2_and_are_named();
     test_wk_conf_bad_flags_exit_2();

@@ -50,7 +50,8 @@ static void clear_env(void)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         (void)unsetenv(names[i]);
     }
-    conf = (wk_conf_t){.s3_region = "us-east-1", .s3_bucket = "media"};
+    conf = (wk_conf_t){.s3[MEDIA_STORE_INPUT].region = "us-east-1",
+                       .s3[MEDIA_STORE_INPUT].bucket = "media"};
     memset(&cred, 0, sizeof(cred));
     ei.text[0] = '\0';
 }
@@ -63,7 +64,7 @@ static wk_cred_t *begin(const fake_s3_step_t *script, int steps, const char *var
 
     fake = fake_s3_start(script, steps);
     (void)setenv(variable, wk_fmt(url, sizeof(url), "http://127.0.0.1:%d%s", fake->port, path), 1);
-    return wk_cred_new(&conf);
+    return wk_cred_new(&conf, MEDIA_STORE_INPUT);
 }
 
 static void end(wk_cred_t *c, int requests)
@@ -81,22 +82,22 @@ static void test_wk_cred_of_the_configuration(void)
     wk_cred_t *c;
 
     clear_env();
-    conf.s3_access_key = "AK";
-    conf.s3_secret_key = "SK";
-    conf.s3_session_token = "ST";
-    c = wk_cred_new(&conf);
+    conf.s3[MEDIA_STORE_INPUT].access_key = "AK";
+    conf.s3[MEDIA_STORE_INPUT].secret_key = "SK";
+    conf.s3[MEDIA_STORE_INPUT].session_token = "ST";
+    c = wk_cred_new(&conf, MEDIA_STORE_INPUT);
     CHECK_INT(wk_cred_get(c, &cred, &ei), 0);
     CHECK_STR(cred.access_key, "AK");
     CHECK_STR(cred.secret_key, "SK");
     CHECK_STR(cred.session_token, "ST");
     wk_cred_unref(c);
-    conf.s3_secret_key = NULL;
-    c = wk_cred_new(&conf);
+    conf.s3[MEDIA_STORE_INPUT].secret_key = NULL;
+    c = wk_cred_new(&conf, MEDIA_STORE_INPUT);
     CHECK_INT(wk_cred_get(c, &cred, &ei), MEDIA_E_AUTH);
     CHECK(strstr(ei.text, "AWS_SECRET_ACCESS_KEY must be set") != NULL);
     wk_cred_unref(c);
     clear_env();
-    c = wk_cred_new(&conf);
+    c = wk_cred_new(&conf, MEDIA_STORE_INPUT);
     CHECK_INT(wk_cred_get(c, &cred, &ei), MEDIA_E_AUTH);
     CHECK_STR(ei.text, "no S3 credentials: the environment names no credentials");
     wk_cred_unref(c);
@@ -120,7 +121,7 @@ static void test_wk_cred_of_a_file_follows_it(void)
     (void)close(mkstemp(path));
     write_file(path, "[default]\naws_access_key_id=A1\naws_secret_access_key=S1\n");
     (void)setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
-    c = wk_cred_new(&conf);
+    c = wk_cred_new(&conf, MEDIA_STORE_INPUT);
     other = wk_cred_ref(c);
     CHECK_INT(wk_cred_get(c, &cred, &ei), 0);
     CHECK_STR(cred.access_key, "A1");
@@ -135,7 +136,7 @@ static void test_wk_cred_of_a_file_follows_it(void)
     CHECK_STR(cred.access_key, "A2");
     wk_cred_unref(other);
     wk_cred_unref(c);
-    c = wk_cred_new(&conf);
+    c = wk_cred_new(&conf, MEDIA_STORE_INPUT);
     CHECK_INT(wk_cred_get(c, &cred, &ei), MEDIA_E_RETRY);
     CHECK(strstr(ei.text, "cannot be read") != NULL);
     wk_cred_unref(c);
@@ -148,7 +149,7 @@ static void test_wk_cred_of_ec2_is_asked_once(void)
     wk_cred_t *c;
 
     clear_env();
-    conf.s3_credentials = "imds";
+    conf.s3[MEDIA_STORE_INPUT].credentials = "imds";
     c = begin(STEPS(script), "AWS_EC2_METADATA_SERVICE_ENDPOINT", "");
     CHECK_INT(wk_cred_get(c, &cred, &ei), 0);
     CHECK_INT(wk_cred_get(c, &cred, &ei), 0);

@@ -233,7 +233,7 @@ static void test_wk_job_output_is_registered_and_stored(void)
     char back[8], prefix[64];
     wk_job_t job;
 
-    if (conf.s3_endpoint == NULL) {
+    if (conf.s3[MEDIA_STORE_INPUT].endpoint == NULL) {
         printf("no AWS_ENDPOINT_URL: outputs not tested\n");
         json_decref(outputs);
         return;
@@ -281,15 +281,17 @@ static void open_runner(void)
 
     CHECK_INT(proxy_start(&proxy, "127.0.0.1", (int)strtol(port, NULL, 10)), 0);
     setenv("PGPORT", wk_fmt(text, sizeof(text), "%d", proxy.port), 1);
-    conf.s3_endpoint = getenv("AWS_ENDPOINT_URL");
-    conf.s3_access_key = getenv("AWS_ACCESS_KEY_ID");
-    conf.s3_secret_key = getenv("AWS_SECRET_ACCESS_KEY");
-    conf.s3_region = getenv("AWS_REGION") != NULL ? getenv("AWS_REGION") : "us-east-1";
-    conf.s3_bucket = getenv("MEDIA_S3_BUCKET") != NULL ? getenv("MEDIA_S3_BUCKET") : "media";
+    conf.s3[MEDIA_STORE_INPUT].endpoint = getenv("AWS_ENDPOINT_URL");
+    conf.s3[MEDIA_STORE_INPUT].access_key = getenv("AWS_ACCESS_KEY_ID");
+    conf.s3[MEDIA_STORE_INPUT].secret_key = getenv("AWS_SECRET_ACCESS_KEY");
+    conf.s3[MEDIA_STORE_INPUT].region =
+        getenv("AWS_REGION") != NULL ? getenv("AWS_REGION") : "us-east-1";
+    conf.s3[MEDIA_STORE_INPUT].bucket =
+        getenv("MEDIA_S3_BUCKET") != NULL ? getenv("MEDIA_S3_BUCKET") : "media";
     runner.engine = &engine;
     runner.ctx.conf = &conf;
     runner.ctx.pg = wk_pg_new("test");
-    runner.ctx.s3 = conf.s3_endpoint != NULL ? wk_s3_new(&conf) : NULL;
+    runner.ctx.s3 = conf.s3[MEDIA_STORE_INPUT].endpoint != NULL ? wk_s3_new(&conf) : NULL;
     runner.ctx.stop_fd = eventfd(0, EFD_CLOEXEC);
     CHECK_INT(wk_pg_query(runner.ctx.pg, MEDIA_STMT_PING, NULL, &res, NULL), 0);
     wk_pg_result_free(res);

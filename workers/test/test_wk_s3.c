@@ -15,10 +15,10 @@
 #define SECRET "a-secret-nobody-may-see"
 #define MIB (1ll << 20)
 
-static wk_conf_t conf = {.s3_access_key = "AKTEST",
-                         .s3_secret_key = SECRET,
-                         .s3_region = "us-east-1",
-                         .s3_bucket = "media"};
+static wk_conf_t conf = {.s3[MEDIA_STORE_INPUT].access_key = "AKTEST",
+                         .s3[MEDIA_STORE_INPUT].secret_key = SECRET,
+                         .s3[MEDIA_STORE_INPUT].region = "us-east-1",
+                         .s3[MEDIA_STORE_INPUT].bucket = "media"};
 static char endpoint[64];
 static media_err_t ei;
 static fake_s3_t *fake;
@@ -27,7 +27,8 @@ static wk_s3_t *s3;
 static void begin(const fake_s3_step_t *script, int steps)
 {
     fake = fake_s3_start(script, steps);
-    conf.s3_endpoint = wk_fmt(endpoint, sizeof(endpoint), "http://127.0.0.1:%d/", fake->port);
+    conf.s3[MEDIA_STORE_INPUT].endpoint =
+        wk_fmt(endpoint, sizeof(endpoint), "http://127.0.0.1:%d/", fake->port);
     s3 = wk_s3_new(&conf);
     ei.text[0] = '\0';
     CHECK(s3 != NULL);
@@ -345,7 +346,7 @@ static void test_wk_s3_real_server(void)
     int fd;
 
     wk_conf_load(&real, "test", 1, argv);
-    if (real.s3_endpoint == NULL) {
+    if (real.s3[MEDIA_STORE_INPUT].endpoint == NULL) {
         printf("no AWS_ENDPOINT_URL: real server not tested\n");
         return;
     }
@@ -361,10 +362,10 @@ static void test_wk_s3_real_server(void)
     CHECK_INT(wk_s3_abort(s3, key, "no-such-upload", &ei), 0);
     (void)close(fd);
     wk_s3_free(s3);
-    if (real.s3_access_key == NULL) {
+    if (real.s3[MEDIA_STORE_INPUT].access_key == NULL) {
         return; /* whatever the environment names signed all this */
     }
-    real.s3_secret_key = "wrong";
+    real.s3[MEDIA_STORE_INPUT].secret_key = "wrong";
     s3 = wk_s3_new(&real);
     CHECK_INT(wk_s3_ready(s3, &ei), MEDIA_E_AUTH);
     CHECK(strstr(ei.text, "wrong") == NULL);

@@ -76,6 +76,9 @@ typedef struct {
 } media_s3_source_t;
 
 typedef char *(*media_getenv_pt)(const char *name);
+/* getenv() for the output store: MEDIA_S3_OUTPUT_ROLE_ARN in place of AWS_ROLE_ARN and so on, else
+ * that; but keys and session token are never those of another store. [any] */
+char *media_s3_output_env(const char *name);
 
 /* The source that `kind` names; -1: the first that the environment knows of ENV, WEB_IDENTITY, ECS
  * and FILE (IMDS is asked for by name only, since elsewhere nobody answers). out->file and
