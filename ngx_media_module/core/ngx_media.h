@@ -88,7 +88,7 @@ typedef struct {
     ngx_atomic_t                login_salt;
     ngx_atomic_t                login_failures[NGX_MEDIA_LOGIN_LIMITS]
                                               [NGX_MEDIA_LOGIN_SLOTS];
-    ngx_media_s3_cred_shm_t     s3_cred;
+    ngx_media_s3_cred_shm_t     s3_cred[MEDIA_STORE_COUNT];
 } ngx_media_shm_t;
 
 
@@ -106,7 +106,9 @@ typedef struct {
     ngx_uint_t                  enabled;    /* some location says "media on" */
     ngx_media_pg_conf_t         pg;
     ngx_media_amqp_conf_t       amqp;
-    ngx_media_s3_conf_t         s3;
+    ngx_media_s3_conf_t         s3[MEDIA_STORE_COUNT];
+    ngx_media_s3_cred_t         s3_cred[MEDIA_STORE_COUNT];
+    ngx_uint_t                  s3_apart;   /* the stores are not one */
     size_t                      memory;     /* media_memory, per process */
     ngx_msec_t                  memory_wait;    /* media_memory_wait */
     size_t                      min_rate;   /* media_min_rate, bytes/s */
@@ -167,6 +169,7 @@ typedef struct {
 
 /* The authorised object of a download, for variables and header filter */
 typedef struct {
+    ngx_media_s3_conf_t        *store;      /* where it lies */
     ngx_str_t                   key;
     ngx_str_t                   etag;       /* as S3 gave it, unquoted */
     ngx_str_t                   content_type;
@@ -247,7 +250,8 @@ void ngx_media_count_problem(enum media_problem p);
 ngx_media_shm_t *ngx_media_shm(void);
 /* What the processes share of S3's credentials, and the pool whose mutex guards
  * it; NULL before the zone exists. */
-ngx_media_s3_cred_shm_t *ngx_media_shm_s3_cred(ngx_slab_pool_t **shpool);
+ngx_media_s3_cred_shm_t *ngx_media_shm_s3_cred(ngx_uint_t which,
+    ngx_slab_pool_t **shpool);
 
 /* media_quota of a location as parameters of statements: SQL null without a
  * limit. They point into *quota. [loop] */

@@ -26,8 +26,22 @@
     { ngx_string(name), NGX_MEDIA_ANY_CONF|type, set,                         \
       NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_media_loc_conf_t, field), post }
 
+/* what each of the two stores may have of its own */
+#define NGX_MEDIA_STORE(name, which)                                          \
+    NGX_MEDIA_MAIN(name "_endpoint", NGX_CONF_TAKE1,                          \
+                   ngx_media_set_s3_endpoint, s3[which]),                     \
+    NGX_MEDIA_MAIN(name "_trusted_certificate", NGX_CONF_TAKE1,               \
+                   ngx_conf_set_str_slot, s3[which].ca),                      \
+    NGX_MEDIA_MAIN(name "_credentials", NGX_CONF_TAKE123,                     \
+                   ngx_media_set_s3_credentials, s3[which]),                  \
+    NGX_MEDIA_WITH(name "_addressing", ngx_conf_set_enum_slot,                \
+                   s3[which].virtual_host, ngx_media_addressings),            \
+    NGX_MEDIA_WITH(name "_bucket", ngx_conf_set_str_slot, s3[which].bucket,   \
+                   &ngx_media_bucket_post),                                   \
+    NGX_MEDIA_WITH(name "_region", ngx_conf_set_str_slot, s3[which].region,   \
+                   &ngx_media_region_post)
 
-#define NGX_MEDIA_S3_IDLE  20000    /* media_s3_idle_timeout, ms */
+#define NGX_MEDIA_INPUT  s3[MEDIA_STORE_INPUT]
 
 
 static ngx_conf_post_t  ngx_media_bucket_post = { ngx_media_check_bucket };
@@ -84,44 +98,31 @@ ngx_command_t  ngx_media_commands[] = {
     NGX_MEDIA_MAIN("media_amqp_timeout", NGX_CONF_TAKE1,
                    ngx_conf_set_msec_slot, amqp.timeout),
 
-    NGX_MEDIA_MAIN("media_s3_endpoint", NGX_CONF_TAKE1,
-                   ngx_media_set_s3_endpoint, s3.host),
-    NGX_MEDIA_MAIN("media_s3_trusted_certificate", NGX_CONF_TAKE1,
-                   ngx_conf_set_str_slot, s3.ca),
-    NGX_MEDIA_MAIN("media_s3_credentials", NGX_CONF_TAKE123,
-                   ngx_media_set_s3_credentials, s3.source),
+    NGX_MEDIA_STORE("media_s3", MEDIA_STORE_INPUT),
+    NGX_MEDIA_STORE("media_s3_output", MEDIA_STORE_OUTPUT),
+
     NGX_MEDIA_MAIN("media_s3_sse", NGX_CONF_TAKE123,
-                   ngx_media_set_s3_sse, s3.sse),
+                   ngx_media_set_s3_sse, NGX_MEDIA_INPUT),
 
-    NGX_MEDIA_WITH("media_s3_addressing",
-                   ngx_conf_set_enum_slot, s3.virtual_host,
-                   ngx_media_addressings),
-
-    NGX_MEDIA_WITH("media_s3_checksum", ngx_conf_set_enum_slot, s3.sum,
+    NGX_MEDIA_WITH("media_s3_checksum", ngx_conf_set_enum_slot, NGX_MEDIA_INPUT.sum,
                    ngx_media_checksums),
 
-    NGX_MEDIA_WITH("media_s3_bucket", ngx_conf_set_str_slot, s3.bucket,
-                   &ngx_media_bucket_post),
-
-    NGX_MEDIA_WITH("media_s3_region", ngx_conf_set_str_slot, s3.region,
-                   &ngx_media_region_post),
-
-    NGX_MEDIA_WITH("media_s3_payload", ngx_conf_set_enum_slot, s3.payload,
+    NGX_MEDIA_WITH("media_s3_payload", ngx_conf_set_enum_slot, NGX_MEDIA_INPUT.payload,
                    ngx_media_payloads),
 
     NGX_MEDIA_MAIN("media_s3_part_size", NGX_CONF_TAKE1,
                    ngx_conf_set_size_slot, part_size),
     NGX_MEDIA_MAIN("media_s3_connect_timeout", NGX_CONF_TAKE1,
-                   ngx_conf_set_msec_slot, s3.peer.connect_timeout),
+                   ngx_conf_set_msec_slot, NGX_MEDIA_INPUT.peer.connect_timeout),
     NGX_MEDIA_MAIN("media_s3_send_timeout", NGX_CONF_TAKE1,
-                   ngx_conf_set_msec_slot, s3.peer.send_timeout),
+                   ngx_conf_set_msec_slot, NGX_MEDIA_INPUT.peer.send_timeout),
     NGX_MEDIA_MAIN("media_s3_read_timeout", NGX_CONF_TAKE1,
-                   ngx_conf_set_msec_slot, s3.peer.read_timeout),
+                   ngx_conf_set_msec_slot, NGX_MEDIA_INPUT.peer.read_timeout),
     NGX_MEDIA_MAIN("media_s3_idle_timeout", NGX_CONF_TAKE1,
-                   ngx_conf_set_msec_slot, s3.idle_timeout),
+                   ngx_conf_set_msec_slot, NGX_MEDIA_INPUT.idle_timeout),
 
     NGX_MEDIA_WITH("media_s3_keepalive",
-                   ngx_conf_set_num_slot, s3.peer.keepalive,
+                   ngx_conf_set_num_slot, NGX_MEDIA_INPUT.peer.keepalive,
                    &ngx_media_one_or_more),
 
     NGX_MEDIA_WITH("media_s3_connections",
@@ -230,16 +231,7 @@ ngx_media_create_main_conf(ngx_conf_t *cf)
     mcf->pg.timeout = NGX_CONF_UNSET_MSEC;
     mcf->pg.connect_timeout = NGX_CONF_UNSET_MSEC;
     mcf->amqp.timeout = NGX_CONF_UNSET_MSEC;
-    mcf->s3.payload = NGX_CONF_UNSET_UINT;
-    mcf->s3.virtual_host = NGX_CONF_UNSET_UINT;
-    mcf->s3.sum = NGX_CONF_UNSET_UINT;
-    mcf->s3.sse = NGX_CONF_UNSET_UINT;
-    mcf->s3.source = NGX_CONF_UNSET;
-    mcf->s3.peer.keepalive = NGX_CONF_UNSET_UINT;
-    mcf->s3.peer.connect_timeout = NGX_CONF_UNSET_MSEC;
-    mcf->s3.peer.send_timeout = NGX_CONF_UNSET_MSEC;
-    mcf->s3.peer.read_timeout = NGX_CONF_UNSET_MSEC;
-    mcf->s3.idle_timeout = NGX_CONF_UNSET_MSEC;
+    ngx_media_s3_create(mcf);
     mcf->memory = NGX_CONF_UNSET_SIZE;
     mcf->memory_wait = NGX_CONF_UNSET_MSEC;
     mcf->min_rate = NGX_CONF_UNSET_SIZE;
@@ -270,19 +262,7 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->amqp.timeout, 5000);
     mcf->amqp.queue = 8192;
 
-    ngx_conf_init_uint_value(mcf->s3.payload, NGX_MEDIA_S3_TRAILER);
-    ngx_conf_init_uint_value(mcf->s3.virtual_host, 0);
-    ngx_conf_init_uint_value(mcf->s3.sum,
-                             mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED
-                             ? MEDIA_S3_SUM_NONE : MEDIA_S3_SUM_SHA256);
-    ngx_conf_init_uint_value(mcf->s3.sse, MEDIA_S3_SSE_NONE);
-    ngx_conf_init_uint_value(mcf->s3.peer.keepalive, 64);
-    ngx_conf_init_msec_value(mcf->s3.peer.connect_timeout, 3000);
-    ngx_conf_init_msec_value(mcf->s3.peer.send_timeout, 20000);
-    ngx_conf_init_msec_value(mcf->s3.peer.read_timeout, 60000);
-    ngx_conf_init_msec_value(mcf->s3.idle_timeout, NGX_MEDIA_S3_IDLE);
-    /* S3 servers close idle connections after 30 s and more */
-    mcf->s3.peer.idle_timeout = 15000;
+    ngx_media_s3_init(mcf);
 
     ngx_conf_init_size_value(mcf->memory, 256 * 1024 * 1024);
     ngx_conf_init_size_value(mcf->part_size, 8 * 1024 * 1024);
@@ -302,14 +282,6 @@ ngx_media_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(mcf->leeway, 0);
     ngx_conf_init_value(mcf->access_ttl, 15 * 60);
     ngx_conf_init_value(mcf->refresh_ttl, 30 * 24 * 3600);
-
-    if (mcf->s3.region.len == 0) {
-        ngx_str_set(&mcf->s3.region, "us-east-1");
-    }
-
-    if (mcf->s3.bucket.len == 0) {
-        ngx_str_set(&mcf->s3.bucket, "media");
-    }
 
     if (mcf->realm.len == 0) {
         ngx_str_set(&mcf->realm, "ngx_media");
@@ -384,19 +356,22 @@ ngx_media_lift_body_limit(ngx_conf_t *cf)
 static void
 ngx_media_check_idle(ngx_conf_t *cf)
 {
+    ngx_msec_t                 idle;
     ngx_media_main_conf_t     *mcf;
     ngx_http_core_loc_conf_t  *clcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_media_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (mcf->s3.idle_timeout != NGX_MEDIA_S3_IDLE
-        && mcf->s3.idle_timeout > clcf->client_body_timeout)
+    idle = mcf->NGX_MEDIA_INPUT.idle_timeout;
+
+    if (idle != NGX_MEDIA_S3_IDLE
+        && idle > clcf->client_body_timeout)
     {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "location \"%V\": \"media_s3_idle_timeout\" (%M ms) is "
                       "longer than \"client_body_timeout\" (%M ms), which ends "
-                      "a pause before", &clcf->name, mcf->s3.idle_timeout,
+                      "a pause before", &clcf->name, idle,
                       clcf->client_body_timeout);
     }
 }
@@ -450,20 +425,8 @@ ngx_media_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 
 static ngx_int_t
-ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
+ngx_media_check_sizes(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
 {
-    ngx_uint_t  i;
-
-    if (mcf->s3.host.len == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media on\" needs \"media_s3_endpoint\"");
-        return NGX_ERROR;
-    }
-
-    if (ngx_media_check_s3_dialect(cf, &mcf->s3) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     if (mcf->part_size < MEDIA_PART_MIN
         || mcf->part_size > (size_t) 1024 * 1024 * 1024)
     {
@@ -488,27 +451,7 @@ ngx_media_check_s3(ngx_conf_t *cf, ngx_media_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    if (mcf->s3.ssl) {
-        return ngx_media_http_peer_ssl(cf, &mcf->s3.peer, &mcf->s3.name,
-                                       &mcf->s3.ca);
-    }
-
-    if (mcf->s3.payload != NGX_MEDIA_S3_UNSIGNED) {
-        return NGX_OK;
-    }
-
-    for (i = 0; i < mcf->s3.peer.naddrs; i++) {
-        if (ngx_media_is_loopback(mcf->s3.peer.addrs[i].sockaddr)) {
-            continue;
-        }
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"media_s3_payload unsigned\" over plain http is for "
-                      "loopback only, %V is not", &mcf->s3.peer.addrs[i].name);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_media_s3_check(cf, mcf);
 }
 
 
@@ -569,5 +512,5 @@ ngx_media_check_conf(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_media_check_s3(cf, mcf);
+    return ngx_media_check_sizes(cf, mcf);
 }

@@ -69,8 +69,14 @@ char *ngx_media_set_s3_sse(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_set_s3_prefix(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_media_check_bucket(ngx_conf_t *cf, void *post, void *data);
 char *ngx_media_check_region(ngx_conf_t *cf, void *post, void *data);
-/* Addressing, checksums, credentials: what fits together. */
+/* Addressing, checksums, credentials of a store: what fits together. */
 ngx_int_t ngx_media_check_s3_dialect(ngx_conf_t *cf, ngx_media_s3_conf_t *s3);
+
+/* The stores (ngx_media_s3_store.c): unset; with their defaults, which for the
+ * output store are the input's settings; checked, in postconfiguration. */
+void ngx_media_s3_create(ngx_media_main_conf_t *mcf);
+void ngx_media_s3_init(ngx_media_main_conf_t *mcf);
+ngx_int_t ngx_media_s3_check(ngx_conf_t *cf, ngx_media_main_conf_t *mcf);
 
 /* The zone of the counters (ngx_media_shm.c). */
 #define NGX_MEDIA_SHM_MIN  (1024 * 1024)

@@ -115,6 +115,7 @@ ngx_media_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_media_init_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t              i;
     ngx_media_main_conf_t  *mcf;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
@@ -146,7 +147,11 @@ ngx_media_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    ngx_media_s3_cred_init(cycle, &mcf->s3.cred);
+    for (i = 0; i < MEDIA_STORE_COUNT; i++) {
+        if (mcf->s3[i].cred->which == i) {
+            ngx_media_s3_cred_init(cycle, mcf->s3[i].cred);
+        }
+    }
 
     return ngx_media_upload_init_process(cycle, mcf);
 }
@@ -155,6 +160,7 @@ ngx_media_init_process(ngx_cycle_t *cycle)
 static void
 ngx_media_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t              i;
     ngx_media_main_conf_t  *mcf;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
@@ -169,8 +175,15 @@ ngx_media_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_media_amqp_done(cycle);
-    ngx_media_s3_cred_done(&mcf->s3.cred);
-    ngx_media_http_peer_close(&mcf->s3.peer);
+
+    for (i = 0; i < MEDIA_STORE_COUNT; i++) {
+        if (mcf->s3[i].cred->which == i) {
+            ngx_media_s3_cred_done(mcf->s3[i].cred);
+        }
+
+        ngx_media_http_peer_close(&mcf->s3[i].peer);
+    }
+
     ngx_media_pg_done(cycle);
     ngx_media_mem_done();
     ngx_media_leave_zone();

@@ -120,7 +120,7 @@ ngx_media_shm(void)
 
 
 ngx_media_s3_cred_shm_t *
-ngx_media_shm_s3_cred(ngx_slab_pool_t **shpool)
+ngx_media_shm_s3_cred(ngx_uint_t which, ngx_slab_pool_t **shpool)
 {
     ngx_media_shm_t  *shm;
 
@@ -132,7 +132,7 @@ ngx_media_shm_s3_cred(ngx_slab_pool_t **shpool)
 
     *shpool = (ngx_slab_pool_t *) ngx_media_zone->shm.addr;
 
-    return &shm->s3_cred;
+    return &shm->s3_cred[which];
 }
 
 

@@ -17,7 +17,6 @@
 
 #define NGX_MEDIA_PROBE_FRESH    1000       /* ms */
 #define NGX_MEDIA_PROBE_TIMEOUT  2000       /* ms */
-#define NGX_MEDIA_PROBES         2
 
 
 typedef struct {
@@ -39,11 +38,12 @@ typedef struct {
 static ngx_int_t ngx_media_ready_wait(ngx_http_request_t *r);
 static void ngx_media_ready_cancel(ngx_media_op_t *op);
 static ngx_int_t ngx_media_ready_send(ngx_http_request_t *r);
+static ngx_uint_t ngx_media_probes_asking(void);
 static void ngx_media_ready_settled(void);
 static void ngx_media_probe_pg(ngx_media_probe_t *p);
 static void ngx_media_probe_pg_done(void *data, ngx_media_pg_result_t *res);
 static void ngx_media_probe_s3(ngx_media_probe_t *p,
-    ngx_media_main_conf_t *mmcf);
+    ngx_media_s3_conf_t *s3);
 static void ngx_media_probe_s3_done(void *data, ngx_media_s3_result_t *res);
 static void ngx_media_probe_timeout(ngx_event_t *ev);
 static void ngx_media_probe_start(ngx_media_probe_t *p);
@@ -59,7 +59,7 @@ static ngx_str_t  ngx_media_status_no_store = ngx_string("no-store");
 
 /* of this process, by the loop alone */
 static ngx_media_probe_t  ngx_media_pg_probe;
-static ngx_media_probe_t  ngx_media_s3_probe;
+static ngx_media_probe_t  ngx_media_s3_probes[MEDIA_STORE_COUNT];
 static ngx_queue_t        ngx_media_ready_queue = {
     &ngx_media_ready_queue, &ngx_media_ready_queue
 };
@@ -77,15 +77,27 @@ ngx_media_healthz_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_media_readyz_handler(ngx_http_request_t *r)
 {
+    ngx_uint_t              i;
+    ngx_media_probe_t      *p;
+    ngx_media_main_conf_t  *mcf;
+
     if (!ngx_media_probe_fresh(&ngx_media_pg_probe)) {
         ngx_media_probe_pg(&ngx_media_pg_probe);
     }
 
-    if (!ngx_media_probe_fresh(&ngx_media_s3_probe)) {
-        ngx_media_probe_s3(&ngx_media_s3_probe, ngx_media_main_conf(r));
+    mcf = ngx_media_main_conf(r);
+
+    for (i = 0; i < MEDIA_STORE_COUNT; i++) {
+        p = &ngx_media_s3_probes[i];
+
+        if ((i == MEDIA_STORE_INPUT || mcf->s3_apart)
+            && !ngx_media_probe_fresh(p))
+        {
+            ngx_media_probe_s3(p, &mcf->s3[i]);
+        }
     }
 
-    if (ngx_media_pg_probe.asking || ngx_media_s3_probe.asking) {
+    if (ngx_media_probes_asking()) {
         return ngx_media_ready_wait(r);
     }
 
@@ -127,6 +139,15 @@ ngx_media_ready_cancel(ngx_media_op_t *op)
 }
 
 
+static ngx_uint_t
+ngx_media_probes_asking(void)
+{
+    return ngx_media_pg_probe.asking
+           || ngx_media_s3_probes[MEDIA_STORE_INPUT].asking
+           || ngx_media_s3_probes[MEDIA_STORE_OUTPUT].asking;
+}
+
+
 /* All probes have answered: so do the requests that wait. */
 
 static void
@@ -136,7 +157,7 @@ ngx_media_ready_settled(void)
     ngx_media_ready_t   *w;
     ngx_http_request_t  *r;
 
-    if (ngx_media_pg_probe.asking || ngx_media_s3_probe.asking) {
+    if (ngx_media_probes_asking()) {
         return;
     }
 
@@ -157,20 +178,29 @@ ngx_media_ready_settled(void)
 static ngx_int_t
 ngx_media_ready_send(ngx_http_request_t *r)
 {
-    u_char      text[128];
+    u_char      text[128], *p;
     ngx_str_t   body;
-    ngx_uint_t  pg, s3, amqp;
+    ngx_uint_t  pg, s3, out, apart;
 
     pg = ngx_media_pg_probe.ok;
-    s3 = ngx_media_s3_probe.ok;
-    amqp = ngx_media_amqp_ready();
+    s3 = ngx_media_s3_probes[MEDIA_STORE_INPUT].ok;
+
+    apart = ngx_media_main_conf(r)->s3_apart;
+    out = !apart || ngx_media_s3_probes[MEDIA_STORE_OUTPUT].ok;
+
+    p = ngx_snprintf(text, sizeof(text), "postgresql %s\ns3 %s\n",
+                     pg ? "ok" : "down", s3 ? "ok" : "down");
+
+    if (apart) {
+        p = ngx_slprintf(p, text + sizeof(text), "s3_output %s\n",
+                         out ? "ok" : "down");
+    }
+
+    p = ngx_slprintf(p, text + sizeof(text), "rabbitmq %s\n",
+                     ngx_media_amqp_ready() ? "ok" : "degraded");
 
     body.data = text;
-    body.len = ngx_snprintf(text, sizeof(text),
-                            "postgresql %s\ns3 %s\nrabbitmq %s\n",
-                            pg ? "ok" : "down", s3 ? "ok" : "down",
-                            amqp ? "ok" : "degraded")
-               - text;
+    body.len = p - text;
 
     if (ngx_media_add_header(r, "Cache-Control", &ngx_media_status_no_store)
         != NGX_OK)
@@ -178,8 +208,8 @@ ngx_media_ready_send(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_media_send(r, (pg && s3) ? NGX_HTTP_OK
-                                        : NGX_HTTP_SERVICE_UNAVAILABLE,
+    return ngx_media_send(r, (pg && s3 && out) ? NGX_HTTP_OK
+                                               : NGX_HTTP_SERVICE_UNAVAILABLE,
                           &ngx_media_status_text, &body);
 }
 
@@ -245,13 +275,13 @@ ngx_media_probe_pg_done(void *data, ngx_media_pg_result_t *res)
 
 
 static void
-ngx_media_probe_s3(ngx_media_probe_t *p, ngx_media_main_conf_t *mmcf)
+ngx_media_probe_s3(ngx_media_probe_t *p, ngx_media_s3_conf_t *s3)
 {
     ngx_media_s3_request_t  req;
 
     ngx_memzero(&req, sizeof(req));
 
-    req.conf = &mmcf->s3;
+    req.conf = s3;
     req.op = MEDIA_S3_HEAD_BUCKET;
     req.done = ngx_media_probe_s3_done;
     req.data = p;

@@ -52,6 +52,7 @@ static ngx_int_t ngx_media_var_time(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_uri(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_media_s3_conf_t *ngx_media_var_store(ngx_http_request_t *r);
 static ngx_int_t ngx_media_var_s3(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_media_var_scheme(ngx_http_request_t *r,
@@ -97,6 +98,8 @@ static ngx_http_variable_t  ngx_media_variables[] = {
       0, NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_object_etag"), NULL, ngx_media_var_text,
       NGX_MEDIA_VAR_ETAG, NGX_MEDIA_FRESH, 0 },
+    { ngx_string("media_s3_upstream"), NULL, ngx_media_var_s3,
+      offsetof(ngx_media_s3_conf_t, upstream), NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_host"), NULL, ngx_media_var_s3,
       offsetof(ngx_media_s3_conf_t, host), NGX_MEDIA_FRESH, 0 },
     { ngx_string("media_s3_tls_name"), NULL, ngx_media_var_s3,
@@ -308,7 +311,7 @@ ngx_media_s3_request(ngx_http_request_t *r, media_s3_target_t *t,
     ctx = ngx_media_ctx(r);
 
     if (ctx == NULL || ctx->object == NULL
-        || ngx_media_s3_target(&ngx_media_main_conf(r)->s3, t) != NGX_OK)
+        || ngx_media_s3_target(ctx->object->store, t) != NGX_OK)
     {
         return NULL;
     }
@@ -348,13 +351,28 @@ ngx_media_var_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
+/* Where the object lies; the input store where there is none. */
+
+static ngx_media_s3_conf_t *
+ngx_media_var_store(ngx_http_request_t *r)
+{
+    ngx_media_ctx_t  *ctx;
+
+    ctx = ngx_media_ctx(r);
+
+    return (ctx != NULL && ctx->object != NULL)
+           ? ctx->object->store
+           : &ngx_media_main_conf(r)->s3[MEDIA_STORE_INPUT];
+}
+
+
 static ngx_int_t
 ngx_media_var_s3(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
     ngx_str_t  *text;
 
-    text = (ngx_str_t *) ((char *) &ngx_media_main_conf(r)->s3 + data);
+    text = (ngx_str_t *) ((char *) ngx_media_var_store(r) + data);
 
     return ngx_media_var_set(v, text->data, text->len);
 }
@@ -364,7 +382,7 @@ static ngx_int_t
 ngx_media_var_scheme(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    if (ngx_media_main_conf(r)->s3.ssl) {
+    if (ngx_media_var_store(r)->ssl) {
         return ngx_media_var_set(v, "https", sizeof("https") - 1);
     }
 
@@ -429,7 +447,7 @@ ngx_media_sign(ngx_http_request_t *r, ngx_media_object_t *object,
     ngx_media_signed_t  *s;
 
     s = object->signature;
-    generation = ngx_media_main_conf(r)->s3.cred.generation;
+    generation = object->store->cred->generation;
     token = t->cred.session_token;
 
     if (s && s->made == req->now_s && s->generation == generation) {

@@ -138,7 +138,7 @@ ngx_media_object_answer(ngx_http_request_t *r, ngx_media_pg_result_t *res,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_media_s3_cred_usable(&ngx_media_main_conf(r)->s3.cred)) {
+    if (!ngx_media_s3_cred_usable(object->store->cred)) {
         return ngx_media_send_problem(r, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
                                       NULL);
     }
@@ -167,8 +167,11 @@ static ngx_int_t
 ngx_media_object_fill(ngx_http_request_t *r, ngx_media_pg_result_t *res,
     enum ngx_media_serve how, ngx_media_object_t *object)
 {
-    int64_t    size, modified;
-    ngx_str_t  v;
+    int64_t                 size, modified;
+    ngx_str_t               v;
+    ngx_media_main_conf_t  *mcf;
+
+    mcf = ngx_media_main_conf(r);
 
     v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_KEY);
     if (v.len == 0
@@ -176,6 +179,8 @@ ngx_media_object_fill(ngx_http_request_t *r, ngx_media_pg_result_t *res,
     {
         return NGX_ERROR;
     }
+
+    object->store = &mcf->s3[media_objkey_store(ngx_media_view(&v))];
 
     v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_ETAG);
     if (ngx_media_strdup(r->pool, &object->etag, v.data, v.len) != NGX_OK) {

@@ -1,6 +1,6 @@
 
 /*
- * Is S3 there, and has it room? Known from what its answers were, so that an
+ * Is the input store there, and has it room? Known from what its answers were, so that an
  * upload is refused before its bytes and let through again at once when S3 is
  * back.
  *
@@ -38,7 +38,7 @@ ngx_int_t ngx_media_alive_ask(ngx_media_alive_t *a, ngx_media_s3_conf_t *conf);
 /* The one who waits leaves. [loop] */
 void ngx_media_alive_forget(ngx_media_alive_t *a);
 
-/* What any request to S3 came to. [loop] */
+/* What any request to the input store came to. [loop] */
 void ngx_media_alive_seen(ngx_uint_t status);
 
 /* S3 said that it is full; milliseconds for which that still holds. Known to

@@ -235,7 +235,7 @@ ngx_media_s3_start(ngx_media_s3_call_t *call)
 ngx_int_t
 ngx_media_s3_target(ngx_media_s3_conf_t *conf, media_s3_target_t *target)
 {
-    if (!ngx_media_s3_cred_usable(&conf->cred)) {
+    if (!ngx_media_s3_cred_usable(conf->cred)) {
         return NGX_DECLINED;
     }
 
@@ -251,7 +251,7 @@ ngx_media_s3_target(ngx_media_s3_conf_t *conf, media_s3_target_t *target)
     target->cred.region = ngx_media_s3_str(&conf->region);
     target->cred.service = MEDIA_STR("s3");
 
-    media_s3_cred_view(&conf->cred.cred, &target->cred);
+    media_s3_cred_view(&conf->cred->cred, &target->cred);
 
     return NGX_OK;
 }
@@ -397,7 +397,9 @@ ngx_media_s3_deliver(ngx_media_s3_call_t *call)
         ngx_media_count(NGX_MEDIA_C_S3_ERRORS, 1);
     }
 
-    ngx_media_alive_seen(call->res.status);
+    if (call->req.conf->which == MEDIA_STORE_INPUT) {
+        ngx_media_alive_seen(call->res.status);
+    }
 
     call->delivering = 1;
     call->req.done(call->req.data, &call->res);

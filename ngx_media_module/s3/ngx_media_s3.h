@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 #include "ngx_media_http.h"
 #include "ngx_media_s3_cred.h"
+#include "media/objkey.h"
 #include "media/s3req.h"
 #include "media/s3resp.h"
 
@@ -24,7 +25,10 @@ typedef enum {
     NGX_MEDIA_S3_UNSIGNED
 } ngx_media_s3_payload_e;
 
+/* One store of objects: where it is, which dialect it speaks, whose credentials
+ * sign. */
 typedef struct {
+    ngx_uint_t                  which;      /* enum media_store */
     ngx_media_http_peer_t       peer;
     ngx_str_t                   host;       /* Host header */
     ngx_str_t                   name;       /* of its TLS certificate */
@@ -38,12 +42,17 @@ typedef struct {
     ngx_flag_t                  sse_bucket_key;
     ngx_int_t                   source;     /* enum media_s3_source_kind, -1:
                                                what the environment has */
-    ngx_media_s3_cred_t         cred;
+    ngx_media_s3_cred_t        *cred;       /* the output store's may be the
+                                               input's */
+    ngx_str_t                   upstream;   /* whose servers proxy_pass asks */
     ngx_uint_t                  payload;    /* ngx_media_s3_payload_e */
     ngx_msec_t                  idle_timeout;   /* a body may pause: 20 s;
                                                    0: as it likes */
     ngx_flag_t                  ssl;
 } ngx_media_s3_conf_t;
+
+#define NGX_MEDIA_S3_IDLE  20000    /* media_s3_idle_timeout, ms */
+
 
 /* The dialect and the credentials of now: views, good until control goes back
  * to the event loop. NGX_DECLINED: there are no credentials. [loop] */

@@ -6,7 +6,10 @@
 
 #include "ngx_media_conf.h"
 #include "ngx_media_s3_ask.h"
-#include "media/objkey.h"
+
+
+#define ngx_media_s3_slot(cmd, conf)                                          \
+    ((ngx_media_s3_conf_t *) ((char *) (conf) + (cmd)->offset))
 
 
 static ngx_int_t ngx_media_check_s3_host(ngx_conf_t *cf,
@@ -18,13 +21,14 @@ static ngx_int_t ngx_media_check_s3_sum(ngx_conf_t *cf,
 char *
 ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_media_main_conf_t  *mcf = conf;
+    ngx_url_t             u;
+    ngx_str_t            *value;
+    ngx_uint_t            ssl;
+    ngx_media_s3_conf_t  *s3;
 
-    ngx_url_t    u;
-    ngx_str_t   *value;
-    ngx_uint_t   ssl;
+    s3 = ngx_media_s3_slot(cmd, conf);
 
-    if (mcf->s3.host.len != 0) {
+    if (s3->host.len != 0) {
         return "is duplicate";
     }
 
@@ -38,13 +42,13 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mcf->s3.ssl = ssl;
+    s3->ssl = ssl;
 
     if (u.url.len > 0 && u.url.data[u.url.len - 1] == '/') {
         u.url.len--;
     }
 
-    mcf->s3.host = u.url;
+    s3->host = u.url;
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\" of \"%V\"",
@@ -60,12 +64,12 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mcf->s3.name = u.host;
-    mcf->s3.peer.name = mcf->s3.host;
-    mcf->s3.peer.addrs = u.addrs;
-    mcf->s3.peer.naddrs = u.naddrs;
+    s3->name = u.host;
+    s3->peer.name = s3->host;
+    s3->peer.addrs = u.addrs;
+    s3->peer.naddrs = u.naddrs;
 
-    ngx_media_http_peer_init(&mcf->s3.peer);
+    ngx_media_http_peer_init(&s3->peer);
 
     return NGX_CONF_OK;
 }
@@ -140,20 +144,21 @@ ngx_media_check_region(ngx_conf_t *cf, void *post, void *data)
 char *
 ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_media_main_conf_t  *mcf = conf;
+    int                   kind;
+    ngx_str_t            *value;
+    media_err_t           err;
+    media_str_t           word;
+    media_s3_source_t    *source;
+    ngx_media_s3_conf_t  *s3;
 
-    int                 kind;
-    ngx_str_t          *value;
-    media_err_t         err;
-    media_str_t         word;
-    media_s3_source_t  *source;
+    s3 = ngx_media_s3_slot(cmd, conf);
 
-    if (mcf->s3.source != NGX_CONF_UNSET) {
+    if (s3->source != NGX_CONF_UNSET) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
-    source = &mcf->s3.cred.source;
+    source = &s3->cred->source;
 
     word.p = (char *) value[1].data;
     word.len = value[1].len;
@@ -169,7 +174,7 @@ ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mcf->s3.source = kind;
+    s3->source = kind;
 
     if (kind != MEDIA_S3_SOURCE_FILE) {
         return cf->args->nelts == 2 ? NGX_CONF_OK
@@ -194,8 +199,10 @@ ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* read once here, for the sake of the line in the message */
 
-    if (media_s3_source_load(source, kind, MEDIA_STR(""), getenv, &err) != 0
-        || ngx_media_s3_cred_load(&mcf->s3.cred, &err) != NGX_OK)
+    if (media_s3_source_load(source, kind, MEDIA_STR(""),
+                             ngx_media_s3_cred_env(s3->cred), &err)
+        != 0
+        || ngx_media_s3_cred_load(s3->cred, &err) != NGX_OK)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": %s", &value[2],
                            err.text);
@@ -211,14 +218,15 @@ ngx_media_set_s3_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_media_set_s3_sse(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_media_main_conf_t  *mcf = conf;
+    int                   sse;
+    ngx_str_t            *value;
+    ngx_uint_t            i;
+    media_str_t           word;
+    ngx_media_s3_conf_t  *s3;
 
-    int           sse;
-    ngx_str_t    *value;
-    ngx_uint_t    i;
-    media_str_t   word;
+    s3 = ngx_media_s3_slot(cmd, conf);
 
-    if (mcf->s3.sse != NGX_CONF_UNSET_UINT) {
+    if (s3->sse != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
@@ -236,22 +244,22 @@ ngx_media_set_s3_sse(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mcf->s3.sse = sse;
+    s3->sse = sse;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
         if (sse == MEDIA_S3_SSE_KMS && value[i].len > 4
             && ngx_strncmp(value[i].data, "key=", 4) == 0)
         {
-            mcf->s3.sse_key.data = value[i].data + 4;
-            mcf->s3.sse_key.len = value[i].len - 4;
+            s3->sse_key.data = value[i].data + 4;
+            s3->sse_key.len = value[i].len - 4;
             continue;
         }
 
         if (sse == MEDIA_S3_SSE_KMS
             && ngx_strcmp(value[i].data, "bucket_key") == 0)
         {
-            mcf->s3.sse_bucket_key = 1;
+            s3->sse_bucket_key = 1;
             continue;
         }
 
@@ -319,7 +327,11 @@ ngx_media_check_s3_dialect(ngx_conf_t *cf, ngx_media_s3_conf_t *s3)
         return NGX_ERROR;
     }
 
-    return ngx_media_s3_cred_conf(cf, &s3->cred, s3->source, &s3->region,
+    if (s3->cred->which != s3->which) {
+        return NGX_OK;
+    }
+
+    return ngx_media_s3_cred_conf(cf, s3->cred, s3->source, &s3->region,
                                   &s3->ca);
 }
 
@@ -368,8 +380,7 @@ ngx_media_check_s3_host(ngx_conf_t *cf, ngx_media_s3_conf_t *s3)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"media_s3_addressing virtual\" needs a host name in "
-                      "\"media_s3_endpoint\", \"%V\" is an address",
-                      &s3->name);
+                      "the endpoint, \"%V\" is an address", &s3->name);
         return NGX_ERROR;
     }
 

@@ -294,7 +294,7 @@ ngx_media_s3_cred_adopt(ngx_media_s3_cred_t *c)
     ngx_slab_pool_t          *shpool;
     ngx_media_s3_cred_shm_t  *shared;
 
-    shared = ngx_media_shm_s3_cred(&shpool);
+    shared = ngx_media_shm_s3_cred(c->which, &shpool);
     if (shared == NULL) {
         return 0;
     }
@@ -332,7 +332,7 @@ ngx_media_s3_cred_share(ngx_media_s3_cred_t *c)
     ngx_slab_pool_t          *shpool;
     ngx_media_s3_cred_shm_t  *shared;
 
-    shared = ngx_media_shm_s3_cred(&shpool);
+    shared = ngx_media_shm_s3_cred(c->which, &shpool);
     if (shared == NULL) {
         return;
     }

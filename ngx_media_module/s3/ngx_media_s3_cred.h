@@ -26,6 +26,7 @@ typedef struct {
 
 
 typedef struct {
+    ngx_uint_t                  which;      /* enum media_store */
     media_s3_source_t           source;     /* its strings end in NUL */
     uint32_t                    source_crc;
     ngx_media_http_peer_t       peer;       /* of a source asked over HTTP */
@@ -44,6 +45,9 @@ typedef struct {
     ngx_media_http_call_t      *call;       /* a request of it */
 } ngx_media_s3_cred_t;
 
+
+/* getenv() for the variables of its store. [conf] */
+media_getenv_pt ngx_media_s3_cred_env(ngx_media_s3_cred_t *c);
 
 /* The source for `kind` (-1: what the environment has) is known to be good:
  * its file can be read, its host has addresses. file, profile: of the

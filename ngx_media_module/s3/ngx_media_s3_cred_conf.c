@@ -19,6 +19,13 @@ static ngx_int_t ngx_media_s3_cred_peer(ngx_conf_t *cf,
     ngx_media_s3_cred_t *c, ngx_str_t *ca);
 
 
+media_getenv_pt
+ngx_media_s3_cred_env(ngx_media_s3_cred_t *c)
+{
+    return c->which == MEDIA_STORE_OUTPUT ? media_s3_output_env : getenv;
+}
+
+
 ngx_int_t
 ngx_media_s3_cred_conf(ngx_conf_t *cf, ngx_media_s3_cred_t *c, ngx_int_t kind,
     ngx_str_t *region, ngx_str_t *ca)
@@ -30,7 +37,8 @@ ngx_media_s3_cred_conf(ngx_conf_t *cf, ngx_media_s3_cred_t *c, ngx_int_t kind,
     name.p = (char *) region->data;
     name.len = region->len;
 
-    rc = media_s3_source_load(&c->source, (int) kind, name, getenv, &err);
+    rc = media_s3_source_load(&c->source, (int) kind, name,
+                              ngx_media_s3_cred_env(c), &err);
 
     if (rc == MEDIA_E_GONE) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -42,8 +50,9 @@ ngx_media_s3_cred_conf(ngx_conf_t *cf, ngx_media_s3_cred_t *c, ngx_int_t kind,
 
     if (rc != 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credentials for S3: %s in nginx's environment",
-                      err.text);
+                      "credentials for S3: %s in nginx's environment%s",
+                      err.text, c->which == MEDIA_STORE_INPUT
+                      ? "" : " (with MEDIA_S3_OUTPUT_ for AWS_)");
         return NGX_ERROR;
     }
 

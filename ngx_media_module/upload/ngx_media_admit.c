@@ -29,10 +29,13 @@ static void ngx_media_admit_opened(void *data, ngx_media_pg_result_t *res);
 ngx_int_t
 ngx_media_upload_handler(ngx_http_request_t *r)
 {
-    ngx_int_t            rc;
-    ngx_media_upload_t  *u;
+    ngx_int_t             rc;
+    ngx_media_upload_t   *u;
+    ngx_media_s3_conf_t  *s3;
 
-    if (!ngx_media_s3_cred_usable(&ngx_media_main_conf(r)->s3.cred)) {
+    s3 = &ngx_media_main_conf(r)->s3[MEDIA_STORE_INPUT];
+
+    if (!ngx_media_s3_cred_usable(s3->cred)) {
         ngx_media_count(NGX_MEDIA_C_UPLOADS_FAILED, 1);
         return ngx_media_send_problem(r, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
                                       NULL);
@@ -81,7 +84,7 @@ ngx_media_upload_handler(ngx_http_request_t *r)
 
     ngx_media_op_enter(&u->op);
 
-    rc = ngx_media_alive_ask(&u->alive, &u->mcf->s3);
+    rc = ngx_media_alive_ask(&u->alive, u->s3);
 
     if (rc == NGX_OK) {
         ngx_media_admit_memory(u);

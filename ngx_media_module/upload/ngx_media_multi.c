@@ -216,7 +216,7 @@ ngx_media_multi_send(ngx_media_upload_t *u, enum media_s3_op op,
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
 
-    req.conf = &u->mcf->s3;
+    req.conf = u->s3;
     req.op = op;
     req.key = u->key;
     req.within = ngx_media_retry_left(&m->retry);
@@ -313,7 +313,7 @@ ngx_media_multi_body(ngx_media_upload_t *u)
         etag.p = (char *) part[i].etag.data;
         etag.len = part[i].etag.len;
 
-        n = media_s3_complete_part(i + 1, etag, u->mcf->s3.sum, part[i].sum,
+        n = media_s3_complete_part(i + 1, etag, u->s3->sum, part[i].sum,
                                    (char *) p, last - p);
         if (n < 0) {
             return NGX_ERROR;
@@ -327,7 +327,7 @@ ngx_media_multi_body(ngx_media_upload_t *u)
 
     u->multi.body.len = p - u->multi.body.data;
 
-    if (u->mcf->s3.sum == MEDIA_S3_SUM_CRC64NVME) {
+    if (u->s3->sum == MEDIA_S3_SUM_CRC64NVME) {
         media_s3_sum_crc_text(u->multi.crc, u->multi.sum);
     }
 

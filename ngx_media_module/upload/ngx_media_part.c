@@ -43,8 +43,8 @@ ngx_media_part_init(ngx_uint_t most)
 static ngx_uint_t
 ngx_media_part_hashed(ngx_media_upload_t *u)
 {
-    return u->mcf->s3.payload == NGX_MEDIA_S3_SIGNED
-           || u->mcf->s3.sum == MEDIA_S3_SUM_SHA256;
+    return u->s3->payload == NGX_MEDIA_S3_SIGNED
+           || u->s3->sum == MEDIA_S3_SUM_SHA256;
 }
 
 
@@ -129,7 +129,7 @@ ngx_media_part_fill(ngx_media_part_t *part, u_char *p, size_t n)
         return 0;
     }
 
-    if (part->upload->mcf->s3.sum == MEDIA_S3_SUM_CRC64NVME) {
+    if (part->upload->s3->sum == MEDIA_S3_SUM_CRC64NVME) {
         part->crc = media_crc64nvme(part->crc, p, taken);
     }
 
@@ -196,7 +196,7 @@ ngx_media_part_close(ngx_media_part_t *part)
     unsigned             n;
     ngx_media_upload_t  *u = part->upload;
 
-    if (u->mcf->s3.payload == NGX_MEDIA_S3_UNSIGNED) {
+    if (u->s3->payload == NGX_MEDIA_S3_UNSIGNED) {
         return NGX_OK;
     }
 
@@ -206,7 +206,7 @@ ngx_media_part_close(ngx_media_part_t *part)
         return NGX_OK;
     }
 
-    if (u->mcf->s3.sum == MEDIA_S3_SUM_CRC64NVME) {
+    if (u->s3->sum == MEDIA_S3_SUM_CRC64NVME) {
         ngx_media_multi_crc(u, part->crc, part->size);
         media_s3_sum_crc_text(part->crc, part->sum);
     }
@@ -229,7 +229,7 @@ ngx_media_part_close(ngx_media_part_t *part)
         return NGX_ERROR;
     }
 
-    if (u->mcf->s3.sum == MEDIA_S3_SUM_SHA256) {
+    if (u->s3->sum == MEDIA_S3_SUM_SHA256) {
         media_s3_sum_sha256_text(part->sha256, part->sum);
     }
 
@@ -302,7 +302,7 @@ ngx_media_part_start(ngx_media_part_t *part)
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
 
-    req.conf = &u->mcf->s3;
+    req.conf = u->s3;
     req.key = u->key;
     req.length = part->size;
     req.sha256 = part->sha256;

@@ -69,14 +69,14 @@ ngx_media_stream_part(ngx_media_upload_t *u)
     s->writable = 0;
 
     /* an empty body without trailer is out with its head */
-    s->finished = s->left == 0 && u->mcf->s3.payload != NGX_MEDIA_S3_TRAILER;
+    s->finished = s->left == 0 && u->s3->payload != NGX_MEDIA_S3_TRAILER;
 
-    media_s3_sum_init(&s->sum, u->mcf->s3.sum);
+    media_s3_sum_init(&s->sum, u->s3->sum);
     s->sum_text[0] = '\0';
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
 
-    req.conf = &u->mcf->s3;
+    req.conf = u->s3;
     req.op = s->part_size == 0 ? MEDIA_S3_PUT : MEDIA_S3_UPLOAD_PART;
     req.key = u->key;
     req.upload_id = u->multi.upload_id;
@@ -279,8 +279,8 @@ ngx_media_stream_hold(ngx_media_upload_t *u, ngx_uint_t hold)
 
     s->paused = 1;
 
-    if (!s->idle.timer_set && u->mcf->s3.idle_timeout != 0) {
-        ngx_add_timer(&s->idle, u->mcf->s3.idle_timeout);
+    if (!s->idle.timer_set && u->s3->idle_timeout != 0) {
+        ngx_add_timer(&s->idle, u->s3->idle_timeout);
     }
 }
 
@@ -304,7 +304,7 @@ ngx_media_stream_idle(ngx_event_t *ev)
     (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_CLIENT_TIMEOUT,
                                  "no byte of the body came for %M ms; the "
                                  "object store cannot wait longer",
-                                 u->mcf->s3.idle_timeout);
+                                 u->s3->idle_timeout);
 }
 
 
@@ -359,7 +359,7 @@ ngx_media_stream_done(void *data, ngx_media_s3_result_t *res)
     }
 
     if (!s->finished
-        && (s->left > 0 || u->mcf->s3.payload == NGX_MEDIA_S3_TRAILER))
+        && (s->left > 0 || u->s3->payload == NGX_MEDIA_S3_TRAILER))
     {
         (void) ngx_media_upload_fail(u, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
                                      "the object store answered before it had "
@@ -419,7 +419,7 @@ ngx_media_stream_look(ngx_event_t *ev)
 
     ngx_memzero(&req, sizeof(ngx_media_s3_request_t));
 
-    req.conf = &u->mcf->s3;
+    req.conf = u->s3;
     req.op = MEDIA_S3_HEAD;
     req.key = u->key;
     req.sha256 = u->sha256;

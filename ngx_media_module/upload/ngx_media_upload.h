@@ -188,6 +188,7 @@ struct ngx_media_upload_s {
     ngx_log_t                  *log;
     ngx_queue_t                 link;       /* all uploads of this process */
     ngx_media_main_conf_t      *mcf;
+    ngx_media_s3_conf_t        *s3;         /* the input store */
     ngx_media_loc_conf_t       *lcf;
     ngx_media_upload_state_e    state;
 

@@ -171,7 +171,7 @@ ngx_media_upload_raw(ngx_media_upload_t *u, ngx_http_request_t *r)
 
     max = MEDIA_OBJECT_MAX;
 
-    if (u->mcf->s3.payload != NGX_MEDIA_S3_SIGNED) {
+    if (u->s3->payload != NGX_MEDIA_S3_SIGNED) {
         u->sink = &ngx_media_stream_sink;
 
     } else {

@@ -107,6 +107,7 @@ ngx_media_upload_create(ngx_http_request_t *r)
     u->pool = pool;
     u->log = ngx_cycle->log;
     u->mcf = ngx_media_main_conf(r);
+    u->s3 = &u->mcf->s3[MEDIA_STORE_INPUT];
     u->lcf = ngx_media_loc_conf(r);
     u->began_at = ngx_current_msec;
     ngx_queue_init(&u->parts.full);
