@@ -14,7 +14,7 @@ write_env() {
             "AMQP_URL=$(amqp_url)" \
             "AWS_ENDPOINT_URL=$S3_URL" "AWS_ACCESS_KEY_ID=$S3_KEY" "AWS_SECRET_ACCESS_KEY=$S3_SECRET" \
             "AWS_REGION=$S3_REGION" "AWS_DEFAULT_REGION=$S3_REGION" "MEDIA_S3_BUCKET=$MEDIA_S3_BUCKET" \
-            "MEDIA_S3_VENDOR=$(s3_vendor)" "MEDIA_MODELS=$MEDIA_MODELS"; do
+            "MEDIA_S3_OUTPUT_BUCKET=$S3_OUTPUT_BUCKET" "MEDIA_S3_VENDOR=$(s3_vendor)" "MEDIA_MODELS=$MEDIA_MODELS"; do
             printf 'export %s=%q\n' "${line%%=*}" "${line#*=}"
         done
         printf 'unset PGPASSWORD PGSERVICE PGHOSTADDR AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL_S3\n'

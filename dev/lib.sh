@@ -59,7 +59,7 @@ run_dirs() {
 # ---- settings ----
 
 SETTINGS=(MEDIA_PORT MEDIA_H2C_PORT MEDIA_PG_PORT MEDIA_AMQP_PORT MEDIA_DIST_PORT MEDIA_EPMD_PORT MEDIA_S3_PORT
-    MEDIA_SMTP_PORT MEDIA_S3_BUCKET MEDIA_MODELS S3 WORKERS)
+    MEDIA_SMTP_PORT MEDIA_S3_BUCKET MEDIA_MODELS S3 S3_OUTPUT WORKERS)
 
 remembered() { # NAME
     if [ -f "$RUN/settings" ]; then
@@ -94,6 +94,7 @@ load_settings() {
     setting MEDIA_S3_BUCKET media
     setting MEDIA_MODELS "$(models_home)"
     setting S3 minio
+    setting S3_OUTPUT shared
     setting WORKERS 2
     local name
     for name in "${SETTINGS[@]}"; do
@@ -101,10 +102,18 @@ load_settings() {
         MEDIA_S3_BUCKET) [[ ${!name} =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$ ]] ;;
         MEDIA_MODELS) [[ ${!name} = /* ]] ;;
         S3) [[ ${!name} = minio || ${!name} = versitygw ]] ;;
+        S3_OUTPUT) [[ ${!name} = shared || ${!name} = separate ]] ;;
         *) [[ ${!name} =~ ^[0-9]{1,5}$ && ${!name} -le 65535 ]] ;;
         esac || die "$name: bad value \"${!name}\""
     done
+    S3_OUTPUT_BUCKET=$MEDIA_S3_BUCKET
+    if [ "$S3_OUTPUT" = separate ]; then
+        S3_OUTPUT_BUCKET=${MEDIA_S3_BUCKET:0:56}-output
+    fi
     load_s3
+    if [ "$S3_OWN" = 0 ] && [ "$S3_OUTPUT" = separate ]; then
+        die "S3_OUTPUT=separate makes users, which takes an S3 of our own"
+    fi
 }
 
 save_settings() {

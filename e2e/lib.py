@@ -246,17 +246,23 @@ def s3():
                         config=botocore.config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}))
 
 
-def objects():
-    """Every key in the bucket."""
-    pages = s3().get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-    return {o["Key"] for page in pages for o in page.get("Contents", [])}
+def buckets():
+    """The bucket of what was uploaded and that of what was made of it, which may be the same one."""
+    return {BUCKET, os.environ.get("MEDIA_S3_OUTPUT_BUCKET", BUCKET)}
+
+
+def objects(*names):
+    """Every key in these buckets, or in all."""
+    lister = s3().get_paginator("list_objects_v2")
+    return {o["Key"] for name in names or buckets() for page in lister.paginate(Bucket=name)
+            for o in page.get("Contents", [])}
 
 
 def multiparts(keys):
     """Unfinished multipart uploads under exactly these keys."""
     client = s3()
-    return {(u["Key"], u["UploadId"]) for key in keys
-            for u in client.list_multipart_uploads(Bucket=BUCKET, Prefix=key).get("Uploads", [])}
+    return {(u["Key"], u["UploadId"]) for key in keys for name in buckets()
+            for u in client.list_multipart_uploads(Bucket=name, Prefix=key).get("Uploads", [])}
 
 
 def _unowned():

@@ -19,6 +19,13 @@ h2c_listen() {
     fi
 }
 
+# outputs in a bucket of their own: the endpoint is the same
+s3_output_lines() {
+    if [ "$S3_OUTPUT" = separate ]; then
+        printf 'media_s3_output_bucket %s;' "$S3_OUTPUT_BUCKET"
+    fi
+}
+
 # Fills @NAME@ of the template in; a name without a value is an error of this script.
 nginx_render() {
     local text host name value
@@ -32,7 +39,7 @@ nginx_render() {
         [MODULE]=$NGINX_MODULE [CONF]=$ROOT/conf [LOG]=$RUN/log [TMP]=$RUN/tmp [TEMP]=$NGINX_HOME
         [PORT]=$MEDIA_PORT [H2C_LISTEN]="$(h2c_listen)" [PG_PORT]=$MEDIA_PG_PORT
         [S3_URL]=$S3_URL [S3_HOST]=$host
-        [S3_BUCKET]=$MEDIA_S3_BUCKET [S3_REGION]=$S3_REGION
+        [S3_BUCKET]=$MEDIA_S3_BUCKET [S3_OUTPUT]="$(s3_output_lines)" [S3_REGION]=$S3_REGION
         [JWT_KEY]=$RUN/secrets/jwt-key [PLAY_KEY]=$RUN/secrets/play-key
     )
     for name in "${!values[@]}"; do
@@ -45,7 +52,8 @@ nginx_render() {
 
 nginx_env() { # call it in a subshell
     clean_env
-    export PGPASSFILE=$NGINX_HOME/pgpass AMQP_URL AWS_ACCESS_KEY_ID=$S3_KEY AWS_SECRET_ACCESS_KEY=$S3_SECRET
+    s3_env gateway
+    export PGPASSFILE=$NGINX_HOME/pgpass AMQP_URL
     AMQP_URL=$(amqp_url)
 }
 

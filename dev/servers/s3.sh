@@ -4,6 +4,8 @@
 
 # shellcheck source=dev/gotool.sh
 . "$ROOT/dev/gotool.sh"
+# shellcheck source=dev/servers/s3_users.sh
+. "$ROOT/dev/servers/s3_users.sh"
 
 # at once; MinIO makes it follow its memory otherwise, and refuses all beyond that
 MINIO_REQUESTS=10000
@@ -38,39 +40,45 @@ minio_start() { # SIGNATURE PROGRAM DIR
 }
 
 versitygw_start() { # SIGNATURE PROGRAM DIR
-    mkdir -p "$3/buckets"
+    mkdir -p "$3/buckets" "$3/users"
     export ROOT_ACCESS_KEY=$S3_KEY ROOT_SECRET_KEY=$S3_SECRET
     proc_start s3 "$1" "$2" --port "127.0.0.1:$MEDIA_S3_PORT" --region "$S3_REGION" \
-        --virtual-domain "localhost:$MEDIA_S3_PORT" --quiet posix "$3/buckets"
+        --virtual-domain "localhost:$MEDIA_S3_PORT" --iam-dir "$3/users" --quiet posix "$3/buckets"
 }
 
 hex_to_base64() { python3 -c 'import base64, sys; print(base64.b64encode(bytes.fromhex(sys.stdin.read())).decode())'; }
 
-# A signed request; the key goes to curl on stdin. Prints the status.
-s3_request() { # METHOD PATH
+# A signed request, its body from a file; the key goes to curl on stdin. Prints the status.
+s3_request() { # METHOD PATH [FILE]
+    local body=()
+    [ $# -lt 3 ] || body=(--data-binary "@$3")
     printf 'user = "%s:%s"\n' "$S3_KEY" "$S3_SECRET" |
         curl -sS -K - --aws-sigv4 "aws:amz:$S3_REGION:s3" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -X "$1" \
-            --max-time 20 -o "$RUN/tmp/s3-answer" -w '%{http_code}' "$S3_URL$2"
+            "${body[@]}" --max-time 20 -o "$RUN/tmp/s3-answer" -w '%{http_code}' "$S3_URL$2"
 }
 
 # a listing of buckets: MinIO's own /minio/health/ready says yes before requests get anything but 503
 s3_ready() { [ "$(s3_request GET / 2>/dev/null)" = 200 ]; }
 
-s3_bucket() {
+s3_bucket() { # NAME
     local status
-    status=$(s3_request PUT "/$MEDIA_S3_BUCKET") || die "s3: no answer from $S3_URL"
+    status=$(s3_request PUT "/$1") || die "s3: no answer from $S3_URL"
     case $status in
     200 | 409) ;; # 409: it is there
-    *) die "s3: cannot make bucket $MEDIA_S3_BUCKET: status $status: $(head -c 300 "$RUN/tmp/s3-answer")" ;;
+    *) die "s3: cannot make bucket $1: status $status: $(head -c 300 "$RUN/tmp/s3-answer")" ;;
     esac
     # 409 may also mean that the name is somebody else's: the bucket must open to our key
-    status=$(s3_request GET "/$MEDIA_S3_BUCKET?list-type=2&max-keys=1")
-    [ "$status" = 200 ] || die "s3: bucket $MEDIA_S3_BUCKET is not ours: status $status"
+    status=$(s3_request GET "/$1?list-type=2&max-keys=1")
+    [ "$status" = 200 ] || die "s3: bucket $1 is not ours: status $status"
 }
 
 s3_await() {
     if [ "$S3_OWN" = 1 ]; then
         proc_await s3 60 s3_ready
     fi
-    s3_bucket
+    s3_bucket "$MEDIA_S3_BUCKET"
+    if [ "$S3_OUTPUT" = separate ]; then
+        s3_bucket "$S3_OUTPUT_BUCKET"
+        s3_users
+    fi
 }

@@ -15,7 +15,7 @@ workers_wanted() { # lines of NAME PROGRAM ROLE [QUEUE]
 
 # What a tester may turn without editing anything; unset means the program's default.
 WORKER_KNOBS=(MEDIA_LOG_LEVEL MEDIA_LEASE_S MEDIA_POLL_S MEDIA_DRAIN_S MEDIA_SWEEP_S MEDIA_UPLOAD_STALE_S
-    MEDIA_OUTBOX_AGE_S MEDIA_LINK_TTL_S MEDIA_MAIL_FROM)
+    MEDIA_OUTBOX_AGE_S MEDIA_LINK_TTL_S MEDIA_MAIL_FROM MEDIA_S3_OUTPUT_PREFIX)
 
 worker_env() { # NAME ROLE [QUEUE]; call it in a subshell
     local knob line knobs=()
@@ -30,6 +30,7 @@ worker_env() { # NAME ROLE [QUEUE]; call it in a subshell
     done
     pg_env "$2"
     worker_endpoints
+    s3_env "$(if [ "$2" = media_janitor ]; then printf janitor; else printf worker; fi)"
     export MEDIA_HEALTH_FILE=$RUN/health/$1 MEDIA_TMPDIR=$RUN/tmp
     if [ -n "${3-}" ]; then
         export MEDIA_QUEUE=$3
@@ -39,13 +40,15 @@ worker_env() { # NAME ROLE [QUEUE]; call it in a subshell
     esac
 }
 
-# what programs other than the gateway need of S3, RabbitMQ, SMTP and the links they send
+# where programs other than the gateway find S3, RabbitMQ, SMTP and the links they send
 worker_endpoints() {
-    export AWS_ENDPOINT_URL=$S3_URL AWS_ACCESS_KEY_ID=$S3_KEY AWS_SECRET_ACCESS_KEY=$S3_SECRET \
-        AWS_REGION=$S3_REGION MEDIA_S3_BUCKET=$MEDIA_S3_BUCKET AMQP_URL \
+    export AWS_ENDPOINT_URL=$S3_URL AWS_REGION=$S3_REGION MEDIA_S3_BUCKET AMQP_URL \
         MEDIA_SMTP_URL=smtp://127.0.0.1:$MEDIA_SMTP_PORT MEDIA_PUBLIC_URL MEDIA_PLAY_KEY_FILE=$RUN/secrets/play-key
     AMQP_URL=$(amqp_url)
     MEDIA_PUBLIC_URL=$(media_url)
+    if [ "$S3_OUTPUT" = separate ]; then
+        export MEDIA_S3_OUTPUT_BUCKET=$S3_OUTPUT_BUCKET
+    fi
 }
 
 worker_start() { # NAME PROGRAM ROLE [QUEUE]
