@@ -203,8 +203,31 @@ for my $region ('', 'eu west', 'r' x 64, "eu\xc3\xa9", 'a/b') {
 }
 wrong('media_s3_addressing host;', 'invalid value "host"');
 accepts('virtual hosts', http => { media_s3_addressing => 'virtual', media_s3_endpoint => 'https://localhost:9000' });
-whole("virtual hosts of $_", qr/"media_s3_addressing virtual" needs a host name in "media_s3_endpoint", ".*" is an address$/m,
+whole("virtual hosts of $_", qr/"media_s3_addressing virtual" needs a host name in the endpoint, ".*" is an address$/m,
     http => { media_s3_addressing => 'virtual', media_s3_endpoint => $_ }) for 'http://127.0.0.1:9000', 'http://[::1]';
+# the output store has the same ones, and what the input store has where they are not written
+for my $case (['endpoint', 'ftp://a', qr/^"ftp:.*" in "media_s3_output_endpoint" must start with http/],
+    ['endpoint', 'http://127.0.0.1:1/b', qr{^"http://127.0.0.1:1/b" in "media_s3_output_endpoint" must be scheme://host\[:port\]$}],
+    ['bucket', 'A', qr/^"A" is not the name of a bucket/], ['region', 'a.b', qr/^"a.b" is not the name of a region/],
+    ['addressing', 'host', qr/^invalid value "host"$/], ['credentials', 'ec2', qr/^unknown source "ec2" in "media_s3_output_credentials"/],
+    ['credentials', "file $keys other", qr/: there is no profile "other"$/])
+{
+    refuses('in_http', "media_s3_output_$case->[0] $case->[1];", $case->[2]);
+}
+accepts("media_s3_output_$_->[0]", http => { "media_s3_output_$_->[0]" => $_->[1] })
+    for ['bucket', 'made'], ['region', 'eu-1'], ['credentials', "file $keys"];
+accepts('keys of the output store', env => { MEDIA_S3_OUTPUT_ACCESS_KEY_ID => 'a', MEDIA_S3_OUTPUT_SECRET_ACCESS_KEY => 'b' });
+whole('half the keys of the output store', qr/credentials for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set in nginx's environment \(with MEDIA_S3_OUTPUT_ for AWS_\)$/m,
+    env => { MEDIA_S3_OUTPUT_ACCESS_KEY_ID => 'a' });
+whole('a virtual host that is none', qr/"media_s3_addressing virtual" needs a host name in the endpoint, "127.0.0.1" is an address$/m,
+    http => { media_s3_output_addressing => 'virtual', media_s3_endpoint => 'http://127.0.0.1:1' });
+whole('an output store without the CA', qr/^nginx: \[emerg\] no trusted certificates from "\Q$dir\E\/none"/m, http => { media_s3_output_endpoint => 'https://127.0.0.1',
+    media_s3_output_trusted_certificate => "$dir/none" });
+for my $upstream ('', 'upstream media_s3_output { server 127.0.0.1:1; }') {
+    my ($exit, $said) = check(http => { media_s3_output_endpoint => 'http://127.0.0.1:1' }, in_http => [$upstream]);
+    my $warned = $said =~ /\[warn\] "media_s3_output_endpoint" without "upstream media_s3_output"/;
+    ok($exit == 0 && !!$warned == !$upstream, 'an output endpoint ' . ($upstream ? 'with' : 'without') . ' its upstream') or diag($said);
+}
 wrong('media_s3_checksum md5;', 'invalid value "md5"');
 whole('a trailer without checksum',
     q{"media_s3_checksum none" needs "media_s3_payload" signed or unsigned: a trailer is a checksum},

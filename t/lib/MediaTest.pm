@@ -66,12 +66,13 @@ sub secret_file { return "$secrets/$_[0]" }
 sub media_main {
     return join "\n",
         "env PGPASSFILE=$secrets/pgpass-media_gateway;",
-        (map { "env $_;" } qw(AMQP_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN)),
+        (map { "env $_;" } qw(AMQP_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+            MEDIA_S3_OUTPUT_ACCESS_KEY_ID MEDIA_S3_OUTPUT_SECRET_ACCESS_KEY)),
         'thread_pool media_login threads=4;', @_, '';
 }
 
 # http{}; name => value replaces or adds a directive, undef takes it out; cache, rate, download_key: values of
-# those $media_ variables; cache_size
+# those $media_ variables; cache_size; s3, s3_output: endpoints
 sub media_http {
     my %given = @_;
     my $cache = delete $given{cache} // 'media_objects';
@@ -80,11 +81,17 @@ sub media_http {
     my $download_key = delete $given{download_key} // '';
     my $s3 = delete $given{s3} // $ENV{AWS_ENDPOINT_URL};
     my $pg = delete $given{pg} // $ENV{PGPORT};
-    my ($host) = $s3 =~ m{^https?://([^/]+)};
+    my %upstream = (media_s3 => $s3);
+    my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
+    my $output = $ENV{MEDIA_S3_OUTPUT_BUCKET} // $bucket;
+    if (my $url = delete $given{s3_output}) {
+        $given{media_s3_output_endpoint} = $upstream{media_s3_output} = $url;
+    }
     my %directive = (
         media_pg => qq{"host=127.0.0.1 port=$pg dbname=media user=media_gateway"},
         media_s3_endpoint => $s3,
-        media_s3_bucket => $ENV{MEDIA_S3_BUCKET} // 'media',
+        media_s3_bucket => $bucket,
+        ($output ne $bucket ? (media_s3_output_bucket => $output) : ()),
         media_auth_key => "HS256 $secrets/jwt-key",
         media_play_key => "$secrets/play-key",
         media_login_pool => 'media_login',
@@ -92,7 +99,7 @@ sub media_http {
     );
     return join "\n",
         (map { "$_ $directive{$_};" } grep { defined $directive{$_} } sort keys %directive),
-        "upstream media_s3 { server $host; keepalive 8; }",
+        (map { "upstream $_ { server " . $upstream{$_} =~ s{^https?://([^/]+).*}{$1}r . '; keepalive 8; }' } sort keys %upstream),
         "proxy_cache_path cache levels=1:2 keys_zone=media_objects:1m max_size=$cache_size use_temp_path=off;",
         qq(map "" \$media_cache { default $cache; }),
         qq(map "" \$media_rate { default $rate; }),
@@ -149,6 +156,7 @@ sub sql {
 sub s3_curl {
     my ($key, @options) = @_;
     my $bucket = $ENV{MEDIA_S3_BUCKET} // 'media';
+    $bucket = $ENV{MEDIA_S3_OUTPUT_BUCKET} // $bucket if $key !~ m{original(?:$|&)};
     return s3_ask("$ENV{AWS_ENDPOINT_URL}/$bucket/$key", @options);
 }
 
