@@ -16,7 +16,7 @@ deps: ## install what building, running and testing needs (Debian; root or sudo)
 build: ## compile module and workers into build/release (PRESET=dev|release|asan|tsan)
 	@dev/build.sh
 
-up: ## build, then start the whole system on loopback; WORKERS=n transcoders, ports by MEDIA_*_PORT, S3=minio|versitygw
+up: ## build, then start the whole system on loopback; WORKERS=n transcoders, ports by MEDIA_*_PORT, S3=minio|versitygw, S3_OUTPUT=separate
 	@dev/up.sh $(ONLY)
 
 down: ## stop it and keep the data; PURGE=1 leaves nothing
