@@ -3,19 +3,9 @@
 
 #include "an_scales.h"
 
-static int ask_one(void *ctx, enum an_kind kind, uint32_t w, uint32_t h, const uint8_t *bgr,
-                   an_hit_t *hits, int max)
-{
-    const an_ask_t *ask = ctx;
-    const an_picture_t picture = {bgr, (int)w, (int)h, 3 * (size_t)w};
-
-    return ask->ask(ask->ctx, kind, &picture, hits, max);
-}
-
 int an_find(const an_params_t *params, const an_ask_t *ask, const an_picture_t *picture,
             an_hit_t *hits, int max)
 {
-    const an_image_t image = {picture->width, picture->height, picture->stride, picture->bgr};
     an_scales_t scales;
 
     an_scales_init(&scales);
@@ -27,5 +17,5 @@ int an_find(const an_params_t *params, const an_ask_t *ask, const an_picture_t *
             return -1;
         }
     }
-    return an_scales_find(&scales, &image, ask_one, (void *)(uintptr_t)ask, hits, max);
+    return an_scales_find(&scales, picture, ask, hits, max);
 }

@@ -209,7 +209,7 @@ int an_detector_ask(an_detector_t *d, uint32_t w, uint32_t h, const uint8_t *bgr
 {
     static _Thread_local an_hit_t all[AN_HITS_MAX];
     int64_t until_ms = an_wire_now_ms() + timeout_ms;
-    an_picture_t size = {w, h};
+    an_size_t size = {w, h};
     uint64_t len = (uint64_t)w * h * 3;
     an_head_t head = {AN_F_PICTURE, (uint32_t)(sizeof(size) + len), 0};
     int n, rc;

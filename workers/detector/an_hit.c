@@ -138,10 +138,14 @@ int an_nms(an_hit_t *hits, int n, float iou)
     return kept;
 }
 
-an_box_t an_cover(const an_hit_t *hit, float grow, int ellipse)
+float an_hit_growth(float grow, int ellipse)
 {
-    float least = ellipse ? 0.5f * (sqrtf(2) - 1) : 0;
-    float by = fmaxf(grow, least);
+    return ellipse ? fmaxf(grow, 0.5f * (sqrtf(2) - 1)) : grow;
+}
+
+an_box_t an_hit_cover(const an_hit_t *hit, float grow, int ellipse)
+{
+    float by = an_hit_growth(grow, ellipse);
 
     return (an_box_t){hit->x - by * hit->w, hit->y - by * hit->h, hit->w * (1 + 2 * by),
                       hit->h * (1 + 2 * by)};

@@ -60,13 +60,15 @@ float an_iou(const an_hit_t *a, const an_hit_t *b);
  * Returns how many are left. [any] */
 int an_nms(an_hit_t *hits, int n, float iou);
 
-/* Where a mask of `hit` lies: the hit grown by `grow` of its size on each side. For an ellipse, the
- * box the ellipse is inscribed in, which is made larger where needed so that the ellipse covers the
- * whole box of the hit: sqrt(2) of its size, which is a growth of 0.2071 a side. A growth above
- * that is taken as it is, so a mask is never smaller than asked for. [any] */
+/* How much of a hit's size a mask of it reaches beyond it on each side, `grow` being asked for. Of
+ * an ellipse, which fills the box, at least 0.2071 (sqrt(2) of the size in all): what the ellipse
+ * covers then is the whole box of the hit. [any] */
+float an_hit_growth(float grow, int ellipse);
+
+/* The box of a mask of the hit: grown by an_hit_growth(). [any] */
 typedef struct {
     float x, y, w, h;
 } an_box_t;
-an_box_t an_cover(const an_hit_t *hit, float grow, int ellipse);
+an_box_t an_hit_cover(const an_hit_t *hit, float grow, int ellipse);
 
 #endif

@@ -35,8 +35,7 @@ static const struct {
 
 typedef struct {
     const an_scales_t *s;
-    an_ask_pt ask;
-    void *ctx;
+    const an_ask_t *ask;
     enum an_kind kind;
     an_hit_t *hits; /* AN_HITS_MAX, in pixels of the picture */
     int n;
@@ -113,10 +112,9 @@ static void widen(an_hit_t *to, const an_hit_t *by)
 /* Asks about a packed picture; q->found in pixels of the whole one: at (x, y) of what was scaled by
  * `scale`. Those of a class that this kind is not used for, or below its threshold + more, are
  * left out. */
-static int ask(search_t *q, int w, int h, const uint8_t *bgr, float x, float y, float scale,
-               float more)
+static int ask(search_t *q, const an_picture_t *p, float x, float y, float scale, float more)
 {
-    int n = q->ask(q->ctx, q->kind, (uint32_t)w, (uint32_t)h, bgr, q->found, AN_HITS_MAX);
+    int n = q->ask->ask(q->ask->ctx, q->kind, p, q->found, AN_HITS_MAX);
     int kept = 0;
 
     for (int i = 0; i < n; i++) {
@@ -137,7 +135,7 @@ static int ask(search_t *q, int w, int h, const uint8_t *bgr, float x, float y, 
 
 /* The picture with a long side of at most `side`, packed. Owned bgr; *scale is what it was made
  * smaller by. */
-static int shrink(const an_image_t *from, int side, an_image_t *to, float *scale)
+static int shrink(const an_picture_t *from, int side, an_picture_t *to, float *scale)
 {
     int longer = from->width > from->height ? from->width : from->height;
     int w = from->width, h = from->height;
@@ -149,22 +147,22 @@ static int shrink(const an_image_t *from, int side, an_image_t *to, float *scale
         w = w > 0 ? w : 1;
         h = h > 0 ? h : 1;
     }
-    *to = (an_image_t){w, h, (size_t)w * 3, NULL};
+    *to = (an_picture_t){.width = w, .height = h, .stride = (size_t)w * 3};
     *scale = longer > side ? (float)side / (float)longer : 1;
     bgr = malloc(PACKED(w, h));
     to->bgr = bgr;
     return bgr != NULL ? an_shrink(from, w, h, bgr) : MEDIA_E_NOMEM;
 }
 
-static void drop(an_image_t *image)
+static void drop(an_picture_t *image)
 {
     free((void *)(uintptr_t)image->bgr);
     image->bgr = NULL;
 }
 
-static int pass_whole(search_t *q, const an_image_t *whole, float scale)
+static int pass_whole(search_t *q, const an_picture_t *whole, float scale)
 {
-    int n = ask(q, whole->width, whole->height, whole->bgr, 0, 0, scale, 0);
+    int n = ask(q, whole, 0, 0, scale, 0);
 
     for (int i = 0; i < n; i++) {
         add(q, &q->found[i]);
@@ -198,14 +196,14 @@ static void add_large(search_t *q, const an_hit_t *hit, float whole_scale)
 }
 
 /* Large faces again, smaller. */
-static int pass_small(search_t *q, const an_image_t *whole, float whole_scale)
+static int pass_small(search_t *q, const an_picture_t *whole, float whole_scale)
 {
-    an_image_t small;
+    an_picture_t small;
     float scale;
     int rc = shrink(whole, SMALL_SIDE, &small, &scale);
 
     scale *= whole_scale;
-    rc = rc == 0 ? ask(q, small.width, small.height, small.bgr, 0, 0, scale, 0) : rc;
+    rc = rc == 0 ? ask(q, &small, 0, 0, scale, 0) : rc;
     for (int i = 0; i < rc; i++) {
         if (q->found[i].h * scale >= LARGE * SMALL_SIDE) {
             add_large(q, &q->found[i], whole_scale);
@@ -221,7 +219,7 @@ static int tiles_along(int length, int tile, int overlap)
 }
 
 /* Is the hit cut off by a border of the tile that is none of the picture? */
-static int is_cut(const an_hit_t *hit, float scale, const an_image_t *all, int x, int y, int w,
+static int is_cut(const an_hit_t *hit, float scale, const an_picture_t *all, int x, int y, int w,
                   int h)
 {
     float left = hit->x * scale - (float)x, top = hit->y * scale - (float)y;
@@ -231,13 +229,15 @@ static int is_cut(const an_hit_t *hit, float scale, const an_image_t *all, int x
            (y + h < all->height && top + hit->h * scale > (float)(h - EDGE));
 }
 
-static int pass_tile(search_t *q, const an_image_t *all, float scale, int x, int y, int w, int h,
+static int pass_tile(search_t *q, const an_picture_t *all, float scale, int x, int y, int w, int h,
                      uint8_t *bgr)
 {
-    const an_image_t part = {w, h, all->stride, all->bgr + (size_t)y * all->stride + (size_t)x * 3};
+    const an_picture_t part = {all->bgr + (size_t)y * all->stride + (size_t)x * 3, w, h,
+                               all->stride};
+    const an_picture_t packed = {bgr, w, h, (size_t)w * 3};
     int n = an_shrink(&part, w, h, bgr);
 
-    n = n == 0 ? ask(q, w, h, bgr, (float)x, (float)y, scale, TILE_SCORE) : n;
+    n = n == 0 ? ask(q, &packed, (float)x, (float)y, scale, TILE_SCORE) : n;
     for (int i = 0; i < n; i++) {
         const an_hit_t *hit = &q->found[i];
         int large =
@@ -250,7 +250,7 @@ static int pass_tile(search_t *q, const an_image_t *all, float scale, int x, int
     return n < 0 ? n : 0;
 }
 
-static int pass_tiles(search_t *q, const an_image_t *all, float scale)
+static int pass_tiles(search_t *q, const an_picture_t *all, float scale)
 {
     int overlap = plans[q->kind].overlap, tile = plans[q->kind].tile;
     int cols = tiles_along(all->width, tile, overlap);
@@ -272,12 +272,12 @@ static int pass_tiles(search_t *q, const an_image_t *all, float scale)
 }
 
 /* All passes of one kind. */
-static int search(search_t *q, const an_image_t *picture)
+static int search(search_t *q, const an_picture_t *picture)
 {
     int longer = picture->width > picture->height ? picture->width : picture->height;
     int side = longer / 2 < TILE_FROM ? TILE_FROM : longer / 2;
     int with_tiles = plans[q->kind].tile > 0 && longer > TILE_FROM;
-    an_image_t tiled = {0}, whole = {0};
+    an_picture_t tiled = {.bgr = NULL}, whole = {.bgr = NULL};
     float tiled_scale = 1, scale = 1;
     int rc = 0;
 
@@ -300,7 +300,7 @@ static int search(search_t *q, const an_image_t *picture)
     return rc;
 }
 
-int an_scales_find(const an_scales_t *s, const an_image_t *picture, an_ask_pt ask_pt, void *ctx,
+int an_scales_find(const an_scales_t *s, const an_picture_t *picture, const an_ask_t *who,
                    an_hit_t *hits, int max)
 {
     search_t *q = calloc(1, sizeof(*q));
@@ -313,7 +313,7 @@ int an_scales_find(const an_scales_t *s, const an_image_t *picture, an_ask_pt as
         rc = MEDIA_E_REJECT;
     }
     if (rc == 0) {
-        *q = (search_t){.s = s, .ask = ask_pt, .ctx = ctx, .hits = all};
+        *q = (search_t){.s = s, .ask = who, .hits = all};
     }
     for (int c = 0; rc == 0 && c < AN_CLASS_COUNT; c++) {
         if (s->kind[c] >= 0 && (asked & 1u << s->kind[c]) == 0) {

@@ -13,18 +13,7 @@
 #ifndef AN_SCALES_H
 #define AN_SCALES_H
 
-#include "an_hit.h"
-
-typedef struct {
-    int width, height;
-    size_t stride; /* bytes from row to row */
-    const uint8_t *bgr;
-} an_image_t;
-
-/* Asks the detector of `kind` about a picture without padding: the number of hits, at most max, or
- * a negative code, which ends an_scales_find. */
-typedef int (*an_ask_pt)(void *ctx, enum an_kind kind, uint32_t w, uint32_t h, const uint8_t *bgr,
-                         an_hit_t *hits, int max);
+#include "an_ask.h"
 
 /* What is looked for, and with what. */
 typedef struct {
@@ -41,11 +30,11 @@ float an_scales_threshold(enum an_kind kind);
 
 /* What is in the upright picture, in its pixels, best first, one hit for each thing: their number,
  * at most max; MEDIA_E_NOMEM, MEDIA_E_REJECT (no picture), or what `ask` returned. [thread] */
-int an_scales_find(const an_scales_t *s, const an_image_t *picture, an_ask_pt ask, void *ctx,
+int an_scales_find(const an_scales_t *s, const an_picture_t *picture, const an_ask_t *ask,
                    an_hit_t *hits, int max);
 
 /* `from` made w x h by averaging (w and h at most its own), packed: w * h * 3 bytes to dst. The
  * same bytes on every machine. 0 or MEDIA_E_NOMEM. [any] */
-int an_shrink(const an_image_t *from, int w, int h, uint8_t *dst);
+int an_shrink(const an_picture_t *from, int w, int h, uint8_t *dst);
 
 #endif

@@ -8,7 +8,7 @@
 #include "media/err.h"
 
 /* The source rows of one row, each with its weight; the result in 1/256. */
-static void average_rows(const an_image_t *from, int h, int y, uint32_t *sum, uint16_t *row)
+static void average_rows(const an_picture_t *from, int h, int y, uint32_t *sum, uint16_t *row)
 {
     size_t n = (size_t)from->width * 3;
     int64_t at = (int64_t)y * from->height, end = at + from->height;
@@ -52,7 +52,7 @@ static void average_columns(const uint16_t *row, int from_w, int w, uint8_t *dst
     }
 }
 
-int an_shrink(const an_image_t *from, int w, int h, uint8_t *dst)
+int an_shrink(const an_picture_t *from, int w, int h, uint8_t *dst)
 {
     size_t n = (size_t)from->width * 3;
     uint32_t *sum;

@@ -4,7 +4,7 @@
  *   parent             detector
  *   START  JSON   ->                 {"models": directory}; off = uid to become, -1: none
  *                 <-   READY  JSON   {"kind","opencv","files":[{"name","sha256"}...]}
- *   PICTURE       ->                 an_picture_t, then width * height * 3 bytes of BGR
+ *   PICTURE       ->                 an_size_t, then width * height * 3 bytes of BGR
  *                 <-   HITS          an_hit_t...
  *   any           <-   ERROR  JSON   {"code","detail"}; after START the process ends, after PICTURE
  *                                    it is ready for the next one
@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct {
     uint32_t width, height;
-} an_picture_t;
+} an_size_t;
 
 /* Both move all of their bytes or return MEDIA_E_GONE (the other end is closed) or MEDIA_E_AGAIN
  * (an_wire_now_ms() reached until_ms; -1: waits for ever). The socket may block or not.

@@ -157,7 +157,7 @@ static int answer(detector_t *d, uint32_t len)
 {
     static an_hit_t hits[AN_HITS_MAX];
     media_err_t ei = {""};
-    an_picture_t size = {0, 0};
+    an_size_t size = {0, 0};
     an_head_t head = {AN_F_HITS, 0, 0};
     int n;
 
@@ -179,7 +179,7 @@ static int answer(detector_t *d, uint32_t len)
 
 static int serve(detector_t *d)
 {
-    const uint32_t most = AN_PICTURE_MAX + sizeof(an_picture_t);
+    const uint32_t most = AN_PICTURE_MAX + sizeof(an_size_t);
     an_head_t head;
 
     d->picture = malloc(most);

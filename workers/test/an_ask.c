@@ -21,17 +21,17 @@ typedef struct {
     json_t *asked;
 } asker_t;
 
-static int ask(void *ctx, enum an_kind kind, uint32_t w, uint32_t h, const uint8_t *bgr,
-               an_hit_t *hits, int max)
+static int ask(void *ctx, enum an_kind kind, const an_picture_t *p, an_hit_t *hits, int max)
 {
     asker_t *a = ctx;
     an_fault_t fault = {"", ""};
-    int n = an_detector_ask(a->detectors[kind], w, h, bgr, hits, max, TIMEOUT_MS, &fault);
+    int n = an_detector_ask(a->detectors[kind], (uint32_t)p->width, (uint32_t)p->height, p->bgr,
+                            hits, max, TIMEOUT_MS, &fault);
 
     if (n < 0) {
         (void)fprintf(stderr, "%s: %s\n", fault.code, fault.detail);
     }
-    (void)json_array_append_new(a->asked, json_pack("[i,i]", (int)w, (int)h));
+    (void)json_array_append_new(a->asked, json_pack("[i,i]", p->width, p->height));
     return n;
 }
 
@@ -70,7 +70,7 @@ static int print(json_t *asked, const an_hit_t *hits, int n, double ms)
 
     for (int i = 0; i < n; i++) {
         const an_hit_t *h = &hits[i];
-        an_box_t e = an_cover(h, GROW, 1);
+        an_box_t e = an_hit_cover(h, GROW, 1);
 
         (void)json_array_append_new(
             list, json_pack("[f,f,f,f,f,s,f,f,f,f]", h->x, h->y, h->w, h->h, h->score,
@@ -96,6 +96,7 @@ int main(int argc, char **argv)
 {
     static an_hit_t hits[AN_HITS_MAX];
     asker_t a = {.asked = NULL};
+    const an_ask_t who = {&a, ask};
     an_scales_t s;
     int w, h, rc = 0;
 
@@ -109,7 +110,7 @@ int main(int argc, char **argv)
     while (rc == 0 && scanf("%d %d", &w, &h) == 2 && getchar() == '\n') {
         size_t len = (size_t)w * (size_t)h * 3;
         uint8_t *bgr = malloc(len);
-        an_image_t image = {w, h, (size_t)w * 3, bgr};
+        an_picture_t picture = {bgr, w, h, (size_t)w * 3};
         double began;
 
         if (bgr == NULL || fread(bgr, 1, len, stdin) != len) {
@@ -118,7 +119,7 @@ int main(int argc, char **argv)
         }
         a.asked = json_array();
         began = now_ms();
-        rc = an_scales_find(&s, &image, ask, &a, hits, AN_HITS_MAX);
+        rc = an_scales_find(&s, &picture, &who, hits, AN_HITS_MAX);
         rc = rc < 0 ? 1 : print(a.asked, hits, rc, now_ms() - began);
         free(bgr);
     }
