@@ -6,6 +6,8 @@
 
 #define SPEED_S 0.4    /* speed is measured over so much */
 #define CURVE_S 0.2    /* a longer way without a hit may be a bow */
+#define RESTLESS_S 0.6 /* how much its speed changes is measured over so much on both sides, */
+#define BOW 0.2f       /* and tells how far it may go off such a way */
 #define UNSURE 0.15    /* of its size that a box gains on every side, a second from any hit */
 #define WAY_MAX 3.0f   /* sizes that it is believed to move unseen */
 #define WINDOW 2       /* pictures before and behind: a box holds what it was and what it will be */
@@ -89,21 +91,56 @@ static an_edges_t curve(an_edges_t a, speed_t v, an_edges_t b, speed_t w, float 
     return e.x1 > e.x0 && e.y1 > e.y0 ? e : a;
 }
 
+/* How much its speed changes around hits i to k: what nods or turns goes on with it unseen. */
+static void restlessness(const an_film_t *film, const an_track_t *t, uint32_t i, uint32_t k,
+                         float *dx, float *dy)
+{
+    double from = film->at[t->points[i].picture], to = film->at[t->points[k].picture];
+    float x0 = 0, x1 = 0, y0 = 0, y1 = 0;
+    uint32_t n = 0;
+
+    while (i > 0 && from - film->at[t->points[i - 1].picture] < RESTLESS_S) {
+        i--;
+    }
+    for (; i + 1 < t->npoints && film->at[t->points[i].picture] - to < RESTLESS_S; i++) {
+        speed_t v = speed_between(film, &t->points[i], &t->points[i + 1]);
+        float x = (v.x0 + v.x1) / 2, y = (v.y0 + v.y1) / 2;
+
+        x0 = n == 0 || x < x0 ? x : x0;
+        x1 = n == 0 || x > x1 ? x : x1;
+        y0 = n == 0 || y < y0 ? y : y0;
+        y1 = n++ == 0 || y > y1 ? y : y1;
+    }
+    *dx = BOW * (x1 - x0);
+    *dy = BOW * (y1 - y0);
+}
+
+static an_edges_t move_out(an_edges_t e, float dx, float dy)
+{
+    return (an_edges_t){e.x0 - dx, e.y0 - dy, e.x1 + dx, e.y1 + dy};
+}
+
 static void fill_between(const an_film_t *film, const an_track_t *t, uint32_t i, an_edges_t *out)
 {
     const an_point_t *p = &t->points[i], *q = p + 1;
     an_edges_t a = edges_of(p), b = edges_of(q);
     float s = (float)(film->at[q->picture] - film->at[p->picture]);
     speed_t v = speed_at(film, t, i, -1), w = speed_at(film, t, i + 1, 1);
+    float dx = 0, dy = 0;
 
+    if (s > (float)CURVE_S) {
+        restlessness(film, t, i, i + 1, &dx, &dy);
+    }
     for (uint32_t n = p->picture + 1; n < q->picture; n++) {
         float u = (float)(film->at[n] - film->at[p->picture]) / s;
         an_edges_t *e = &out[n - t->from];
 
         *e = line(a, b, u);
         if (s > (float)CURVE_S) {
+            float off = 4 * u * (1 - u) * s;
+
             include(e, curve(a, v, b, w, s, u));
-            *e = widen(*e, (float)UNSURE * 4 * u * (1 - u) * s);
+            *e = move_out(widen(*e, (float)UNSURE * off), dx * off, dy * off);
         }
     }
 }
@@ -113,27 +150,29 @@ static float within(float v, float most)
     return v < -most ? -most : v > most ? most : v;
 }
 
-/* Before the first hit, behind the last: it stays where it was, or goes on as it went. */
-static an_edges_t beyond(an_edges_t e, speed_t v, float s)
+/* Before the first hit or behind the last: it stays where it was, or goes on as it went. */
+static an_edges_t beyond(const an_film_t *film, const an_track_t *t, uint32_t i, speed_t v,
+                         uint32_t picture)
 {
-    float w = e.x1 - e.x0, h = e.y1 - e.y0;
+    an_edges_t e = edges_of(&t->points[i]);
+    float s = (float)(film->at[picture] - film->at[t->points[i].picture]);
+    float w = e.x1 - e.x0, h = e.y1 - e.y0, off = fminf(fabsf(s), (float)SPEED_S);
     float dx = within((v.x0 + v.x1) / 2 * s, w * WAY_MAX);
     float dy = within((v.y0 + v.y1) / 2 * s, h * WAY_MAX);
     an_edges_t moved = {e.x0 + dx, e.y0 + dy, e.x1 + dx, e.y1 + dy};
 
     include(&e, moved);
-    return widen(e, (float)UNSURE * fabsf(s));
+    restlessness(film, t, i, i, &dx, &dy);
+    return move_out(widen(e, (float)UNSURE * fabsf(s)), dx * off, dy * off);
 }
 
 static void fill(const an_film_t *film, const an_track_t *t, an_edges_t *out)
 {
-    uint32_t last = t->npoints - 1, n;
-    const an_point_t *first = &t->points[0], *end = &t->points[last];
-    speed_t v = speed_at(film, t, 0, 1);
+    uint32_t last = t->npoints - 1;
+    speed_t v = speed_at(film, t, 0, 1), w = speed_at(film, t, last, -1);
 
-    for (n = t->from; n < first->picture; n++) {
-        out[n - t->from] =
-            beyond(edges_of(first), v, (float)(film->at[n] - film->at[first->picture]));
+    for (uint32_t n = t->from; n < t->points[0].picture; n++) {
+        out[n - t->from] = beyond(film, t, 0, v, n);
     }
     for (uint32_t i = 0; i < t->npoints; i++) {
         out[t->points[i].picture - t->from] = edges_of(&t->points[i]);
@@ -141,9 +180,8 @@ static void fill(const an_film_t *film, const an_track_t *t, an_edges_t *out)
             fill_between(film, t, i, out);
         }
     }
-    v = speed_at(film, t, last, -1);
-    for (n = end->picture + 1; n < t->end; n++) {
-        out[n - t->from] = beyond(edges_of(end), v, (float)(film->at[n] - film->at[end->picture]));
+    for (uint32_t n = t->points[last].picture + 1; n < t->end; n++) {
+        out[n - t->from] = beyond(film, t, last, w, n);
     }
 }
 

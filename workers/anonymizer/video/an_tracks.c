@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAP_S 1.0    /* without a hit, then a track ends; before and behind it as much is covered */
-#define HOLE_S 0.5   /* between two tracks of one place: closed */
-#define REACH 1.6    /* of its own size: how far from where it is expected a hit may lie */
-#define RATIO 0.4    /* of two sizes, at least */
-#define MEMORY_S 0.4 /* speed is measured over so much */
+#define GAP_S                                                                                      \
+    1.25 /* without a hit, then a track ends; before and behind it as much is covered: a second,   \
+           and the time to the next picture that is looked at */
+#define HOLE_S 0.5    /* between two tracks of one place: closed */
+#define REACH 1.6     /* of its own size: how far from where it is expected a hit may lie, */
+#define TURN 0.5      /* and of the way that it would have gone, */
+#define REACH_MAX 3.5 /* both together */
+#define RATIO 0.4     /* of two sizes, at least */
+#define MEMORY_S 0.4  /* speed is measured over so much */
 #define FORESIGHT_S 0.5
 #define CANDIDATES 8 /* tracks considered for one hit */
 
@@ -33,14 +37,16 @@ typedef struct {
 
 /* ---- how well they fit ---- */
 
-/* Where the track's middle is expected, pixels. */
-static void expect(const an_film_t *film, const an_track_t *t, double at, double *x, double *y)
+/* Where the track's middle is expected, pixels; *way: how far it would go in that time. */
+static void expect(const an_film_t *film, const an_track_t *t, double at, double *x, double *y,
+                   double *way)
 {
     const an_point_t *last = &t->points[t->npoints - 1], *p = last;
-    double end = film->at[last->picture], dt = at - end, past;
+    double end = film->at[last->picture], dt = at - end, past, dx, dy;
 
     *x = (double)(last->x + last->w / 2) * film->width;
     *y = (double)(last->y + last->h / 2) * film->height;
+    *way = 0;
     while (p > t->points && end - film->at[p->picture] < MEMORY_S) {
         p--;
     }
@@ -48,14 +54,12 @@ static void expect(const an_film_t *film, const an_track_t *t, double at, double
     if (past <= 0) {
         return;
     }
+    dx = (*x - (double)(p->x + p->w / 2) * film->width) / past;
+    dy = (*y - (double)(p->y + p->h / 2) * film->height) / past;
+    *way = hypot(dx, dy) * dt;
     dt = dt < FORESIGHT_S ? dt : FORESIGHT_S;
-    *x += (*x - (double)(p->x + p->w / 2) * film->width) / past * dt;
-    *y += (*y - (double)(p->y + p->h / 2) * film->height) / past * dt;
-}
-
-static double nearness(double dx, double dy, double size)
-{
-    return 1 - hypot(dx, dy) / (REACH * size);
+    *x += dx * dt;
+    *y += dy * dt;
 }
 
 /* 0: it cannot be the same thing. */
@@ -67,16 +71,20 @@ static double fit_of(const an_film_t *film, const an_track_t *t, const an_hit_t 
     double ratio = a < b ? a / b : b / a;
     double cx = (double)(h->x + h->w / 2) * film->width;
     double cy = (double)(h->y + h->h / 2) * film->height;
-    double x, y, there, here;
+    double size = (a + b) / 2, x, y, there, here, way, reach;
 
     if ((int)t->what != h->label || ratio < RATIO) {
         return 0;
     }
-    expect(film, t, at, &x, &y);
-    there = nearness(cx - x, cy - y, (a + b) / 2);
+    expect(film, t, at, &x, &y, &way);
+    /* what goes fast may turn */
+    reach = REACH * size + TURN * way;
+    reach = reach < REACH_MAX * size ? reach : REACH_MAX * size;
+    there = 1 - hypot(cx - x, cy - y) / reach;
     /* a little less than what moves as it did */
-    here = 0.8 * nearness(cx - (double)(last->x + last->w / 2) * film->width,
-                          cy - (double)(last->y + last->h / 2) * film->height, (a + b) / 2);
+    here = 0.8 * (1 - hypot(cx - (double)(last->x + last->w / 2) * film->width,
+                            cy - (double)(last->y + last->h / 2) * film->height) /
+                          reach);
     there = there > here ? there : here;
     return there > 0 ? there * (0.5 + 0.5 * ratio) : 0;
 }

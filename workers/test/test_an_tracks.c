@@ -1,0 +1,278 @@
+/* Tracks and masks over films that are known by construction: where a face is in each picture is a
+ * function of time, what the detector says is that with noise, in every third picture, and with
+ * misses. No face is uncovered, no mask flickers. */
+#include <math.h>
+
+#include "an_kept.h"
+#include "an_report.h"
+#include "test.h"
+
+#define FPS 25
+#define PICTURES 300
+#define FACES_MAX 4
+#define SIDE 9 /* points of a face that are asked for, each way */
+
+/* Middle and size in pixels; w <= 0: not there. */
+typedef struct {
+    double x, y, w, h;
+} face_t;
+
+typedef struct {
+    const char *name;
+    int nfaces;
+    int every;
+    double jitter;        /* of a face's size */
+    double miss;          /* how often a face is not found */
+    int gap_from, gap_to; /* pictures in which nothing is found */
+    int cut;              /* a scene begins; 0: none */
+    face_t (*at)(int face, double s);
+} film_case_t;
+
+static const int width = 640, height = 360;
+static double times[PICTURES + 1];
+
+static an_film_t film_of(void)
+{
+    for (int i = 0; i <= PICTURES; i++) {
+        times[i] = (double)i / FPS;
+    }
+    return (an_film_t){PICTURES, times, width, height};
+}
+
+/* ---- films ---- */
+
+static face_t still(int face, double s)
+{
+    (void)s;
+    return (face_t){150 + 200 * face, 150, 60, 80};
+}
+
+static face_t moving(int face, double s)
+{
+    return face == 0 ? (face_t){40 + 45 * s, 100 + 10 * s, 50, 60}
+                     : (face_t){600 - 90 * fmod(s, 6), 250, 50 + 5 * s, 60 + 6 * s};
+}
+
+/* 40 sizes in 12 s, on a circle: one around in 3 s. */
+static face_t rotating(int face, double s)
+{
+    double a = s * 2 * M_PI / 3 + face * M_PI;
+
+    return (face_t){320 + 110 * cos(a), 180 + 110 * sin(a), 56, 70};
+}
+
+static face_t fading(int face, double s)
+{
+    double phase = fmod(s + face, 6);
+
+    /* there for 4 s, gone for 2 */
+    return phase < 4 ? (face_t){200 + 200 * face + 10 * s, 180, 60, 75} : (face_t){0, 0, 0, 0};
+}
+
+static face_t crossing(int face, double s)
+{
+    return face == 0 ? (face_t){60 + 43 * s, 180, 60, 75} : (face_t){580 - 43 * s, 190, 56, 70};
+}
+
+static face_t nodding(int face, double s)
+{
+    return (face_t){200 + 250 * face, 180 + 40 * sin(s * 2 * M_PI / 0.8), 70, 90};
+}
+
+/* Another place in the second scene. */
+static face_t cutting(int face, double s)
+{
+    return s < 6 ? (face_t){150 + 150 * face + 15 * s, 120, 60, 75}
+                 : (face_t){500 - 200 * face - 15 * (s - 6), 250, 90, 110};
+}
+
+static face_t racing(int face, double s)
+{
+    double x = fmod(s, 4) / 4;
+
+    return (face_t){face == 0 ? 640 * x : 640 * (1 - x), 100 + 150 * face, 80, 100};
+}
+
+/* ---- the detector ---- */
+
+static uint32_t noise_state;
+
+static double noise(void)
+{
+    noise_state = noise_state * 1664525u + 1013904223u;
+    return (double)(noise_state >> 8) / (1 << 24);
+}
+
+static int is_seen(const face_t *f)
+{
+    return f->w > 0 && f->x > 0 && f->x < width && f->y > 0 && f->y < height;
+}
+
+static void detect(const film_case_t *c, an_found_t *found)
+{
+    for (int i = 0; i < PICTURES; i++) {
+        an_hit_t hits[FACES_MAX];
+        int n = 0;
+        unsigned flags = AN_LOOK_SEEN | (c->cut > 0 && i == c->cut ? AN_LOOK_CUT : 0u);
+
+        if (i % c->every != 0 && i != PICTURES - 1 && (c->cut == 0 || abs(i - c->cut) > 2)) {
+            continue;
+        }
+        for (int k = 0; k < c->nfaces; k++) {
+            face_t f = c->at(k, times[i]);
+            double jx = (2 * noise() - 1) * c->jitter, jy = (2 * noise() - 1) * c->jitter;
+            double js = 1 + (2 * noise() - 1) * c->jitter;
+            int missed = noise() < c->miss || (i >= c->gap_from && i < c->gap_to);
+
+            if (is_seen(&f) && !missed) {
+                hits[n++] = (an_hit_t){(float)((f.x - f.w * js / 2 + f.w * jx) / width),
+                                       (float)((f.y - f.h * js / 2 + f.h * jy) / height),
+                                       (float)(f.w * js / width),
+                                       (float)(f.h * js / height),
+                                       0.9f,
+                                       AN_FACE};
+            }
+        }
+        CHECK_INT(an_found_look(found, (uint32_t)i, flags, hits, n), 0);
+    }
+}
+
+/* ---- judging ---- */
+
+static int is_under(const an_mask_t *masks, int n, double x, double y)
+{
+    for (int i = 0; i < n; i++) {
+        const an_mask_t *m = &masks[i];
+        double dx = (x - (double)(m->x + m->w / 2)) / (double)(m->w / 2);
+        double dy = (y - (double)(m->y + m->h / 2)) / (double)(m->h / 2);
+
+        if (m->shape == AN_BOX ? fabs(dx) <= 1 && fabs(dy) <= 1 : dx * dx + dy * dy <= 1) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The share of a face that is masked, of what lies in the picture. */
+static double covered(const face_t *f, const an_mask_t *masks, int n)
+{
+    int in = 0, all = 0;
+
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        double x = f->x + f->w * ((i % SIDE + 0.5) / SIDE - 0.5);
+        double y = f->y + f->h * ((i / SIDE + 0.5) / SIDE - 0.5);
+
+        if (x >= 0 && y >= 0 && x < width && y < height) {
+            all++;
+            in += is_under(masks, n, x, y);
+        }
+    }
+    return all > 0 ? (double)in / all : 1;
+}
+
+/* A mask that jumps: its middle or a side by more than a quarter of its size. */
+static int jumps(const an_veil_box_t *a, const an_veil_box_t *b)
+{
+    double w = a->x1 - a->x0, h = a->y1 - a->y0, v = b->x1 - b->x0, u = b->y1 - b->y0;
+    double dx = fabs((a->x0 + a->x1 - b->x0 - b->x1) / 2.0);
+    double dy = fabs((a->y0 + a->y1 - b->y0 - b->y1) / 2.0);
+    double ww = w < v ? w : v, hh = h < u ? h : u;
+
+    return dx > 0.25 * ww || dy > 0.25 * hh || fabs(w - v) > 0.25 * ww || fabs(h - u) > 0.25 * hh;
+}
+
+static void check_calm(const film_case_t *c, const an_veils_t *veils)
+{
+    int steps = 0;
+
+    for (uint32_t i = 0; i < veils->n; i++) {
+        const an_veil_t *v = &veils->veils[i];
+
+        for (uint32_t k = 1; k < v->nboxes; k++) {
+            steps += jumps(&v->boxes[k - 1], &v->boxes[k]);
+        }
+        CHECK(c->cut == 0 || v->end <= (uint32_t)c->cut || v->first >= (uint32_t)c->cut);
+    }
+    CHECK_INT(steps, 0);
+}
+
+static void check_film(const film_case_t *c)
+{
+    static an_mask_t masks[AN_VEILS_AT_MAX];
+    an_film_t film = film_of();
+    an_found_t found = {0};
+    an_tracks_t tracks;
+    an_veils_t veils;
+    an_params_t params = {.grow = 0.2f, .shape = AN_ELLIPSE};
+    int uncovered = 0, flicker = 0, before[FACES_MAX] = {0}, two[FACES_MAX] = {0};
+    double least = 1, area = 0;
+
+    noise_state = 4711;
+    detect(c, &found);
+    CHECK_INT(an_tracks_make(&film, &found, &tracks), 0);
+    CHECK_INT(an_veils_make(&film, &found, &tracks, &params, &veils), 0);
+    for (int i = 0; i < PICTURES; i++) {
+        int n = an_veils_at(&veils, (uint32_t)i, width, height, masks);
+
+        for (int k = 0; k < n; k++) {
+            area += (double)(masks[k].w * masks[k].h) / width / height / PICTURES;
+        }
+        for (int k = 0; k < c->nfaces; k++) {
+            face_t f = c->at(k, times[i]);
+            double share = is_seen(&f) ? covered(&f, masks, n) : 1;
+            int ok = share >= 0.95;
+
+            least = share < least ? share : least;
+            uncovered += !ok;
+            flicker += ok && two[k] && !before[k] && i > 1;
+            two[k] = before[k];
+            before[k] = ok;
+        }
+    }
+    printf("# %s: %u tracks, %d uncovered, least %.3f, masked area %.3f\n", c->name, tracks.n,
+           uncovered, least, area);
+    CHECK_INT(uncovered, 0);
+    CHECK_INT(flicker, 0);
+    check_calm(c, &veils);
+    an_veils_free(&veils);
+    an_tracks_free(&tracks);
+    an_found_free(&found);
+}
+
+static void test_an_tracks_cover_what_is_known(void)
+{
+    static const film_case_t cases[] = {
+        {"still", 2, 3, 0.05, 0, 0, 0, 0, still},
+        {"still, every picture", 2, 1, 0.05, 0, 0, 0, 0, still},
+        {"still, a second without", 2, 3, 0.05, 0, 100, 123, 0, still},
+        {"still, half missed", 2, 3, 0.05, 0.5, 0, 0, 0, still},
+        {"still, late", 2, 3, 0.05, 0, 0, 25, 0, still},
+        {"still, ends early", 2, 3, 0.05, 0, 276, 300, 0, still},
+        {"moving", 2, 3, 0.05, 0, 0, 0, 0, moving},
+        {"moving, a second without", 2, 3, 0.05, 0, 100, 123, 0, moving},
+        {"moving, 0.4 missed", 2, 3, 0.05, 0.4, 0, 0, 0, moving},
+        {"rotating", 2, 3, 0.05, 0, 0, 0, 0, rotating},
+        {"rotating, half a second without", 2, 3, 0.05, 0, 100, 112, 0, rotating},
+        {"rotating, a second without", 2, 3, 0.05, 0, 100, 123, 0, rotating},
+        {"rotating, 0.3 missed", 2, 3, 0.05, 0.3, 0, 0, 0, rotating},
+        {"fading", 2, 3, 0.05, 0.1, 0, 0, 0, fading},
+        {"crossing", 2, 3, 0.05, 0, 0, 0, 0, crossing},
+        {"crossing, not seen where they meet", 2, 3, 0.05, 0, 138, 162, 0, crossing},
+        {"crossing, 0.3 missed", 2, 3, 0.05, 0.3, 0, 0, 0, crossing},
+        {"nodding", 2, 3, 0.05, 0, 0, 0, 0, nodding},
+        {"nodding, 0.2 missed", 2, 3, 0.05, 0.2, 0, 0, 0, nodding},
+        {"a cut", 2, 3, 0.05, 0.2, 0, 0, 150, cutting},
+        {"racing", 2, 3, 0.03, 0, 0, 0, 0, racing},
+        {"every tenth", 2, 10, 0.05, 0, 0, 0, 0, moving},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        check_film(&cases[i]);
+    }
+}
+
+int main(void)
+{
+    test_an_tracks_cover_what_is_known();
+    return test_report();
+}
