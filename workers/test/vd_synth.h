@@ -2,6 +2,8 @@
 #ifndef VD_SYNTH_H
 #define VD_SYNTH_H
 
+#include <libavutil/display.h>
+
 #include "vd_clip.h"
 
 #define SYNTH_MAX (96u << 20)
@@ -16,6 +18,11 @@ typedef struct {
     int noise;     /* amplitude */
     int lies;      /* two scenes in turn, and every intra picture is called a key frame */
 } synth_t;
+
+/* For all clips that a test makes: who draws instead of synth_draw, and by how many degrees
+ * clockwise whoever shows it is to turn it. */
+static void (*synth_painter)(AVFrame *f, int n, const synth_t *t);
+static int synth_rotation;
 
 typedef struct {
     uint8_t *p;
@@ -108,7 +115,7 @@ static inline void synth_encode(synth_run_t *r, const synth_t *t)
     CHECK_INT(av_frame_get_buffer(f, 0), 0);
     for (int n = 0; n < t->frames; n++) {
         CHECK_INT(av_frame_make_writable(f), 0);
-        synth_draw(f, n, t);
+        (synth_painter != NULL ? synth_painter : synth_draw)(f, n, t);
         f->pts = pts;
         pts += t->vary ? 1 + (n * 7 % 5) + (n == 40 ? 60 : 0) : 1;
         CHECK(avcodec_send_frame(r->enc, f) >= 0);
@@ -149,6 +156,11 @@ static inline int synth_open(synth_run_t *r, const synth_t *t, AVIOContext *io)
         st->time_base = r->enc->time_base;
         st->avg_frame_rate = r->enc->framerate;
         CHECK(avcodec_parameters_from_context(st->codecpar, r->enc) >= 0);
+        if (synth_rotation != 0) {
+            av_display_rotation_set((int32_t *)(void *)av_stream_new_side_data(
+                                        st, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof(int32_t)),
+                                    synth_rotation);
+        }
         rc = avformat_write_header(r->mux, &mux_options);
     }
     CHECK_INT(av_dict_count(options) + av_dict_count(mux_options), 0); /* all understood */
