@@ -101,13 +101,13 @@ static int number_of(const an_picture_t *p)
     return n;
 }
 
-static int fake_ask(void *ctx, enum an_class what, const an_picture_t *picture, an_hit_t *hits,
+static int fake_ask(void *ctx, enum an_kind kind, const an_picture_t *picture, an_hit_t *hits,
                     int max)
 {
     fake_t *fake = ctx;
     int number = number_of(picture), n = 0;
 
-    CHECK_INT(what, AN_FACE);
+    CHECK_INT(kind, AN_KIND_YUNET);
     fake->asked++;
     for (int k = 0; k < FACES && k < max; k++) {
         face_t f = face_at(k, number, picture->width, picture->height);
@@ -239,6 +239,9 @@ typedef struct {
 } run_t;
 
 static const an_params_t usual = {.classes = 1u << AN_FACE,
+                                  .faces = "yunet",
+                                  .objects = "dnn",
+                                  .threshold = {-1, -1, -1, -1},
                                   .grow = 0.2f,
                                   .shape = AN_ELLIPSE,
                                   .style = AN_SOLID,

@@ -86,7 +86,7 @@ static json_t *warnings_of(const an_found_t *found)
 }
 
 json_t *an_film_report(const an_film_t *film, const an_found_t *found, const an_tracks_t *tracks,
-                  const an_params_t *params)
+                       const an_params_t *params)
 {
     json_t *list = json_array();
 

@@ -12,6 +12,6 @@
  * upright picture; boxes are what was found, gaps the times between two of them in which pictures
  * were looked at and nothing was found. Owned, NULL: no memory. */
 json_t *an_film_report(const an_film_t *film, const an_found_t *found, const an_tracks_t *tracks,
-                  const an_params_t *params);
+                       const an_params_t *params);
 
 #endif

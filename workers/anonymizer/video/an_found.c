@@ -36,7 +36,8 @@ static int is_box(const an_hit_t *h)
 {
     return isfinite(h->x) && isfinite(h->y) && isfinite(h->w) && isfinite(h->h) &&
            isfinite(h->score) && fabsf(h->x) < EDGE_MAX && fabsf(h->y) < EDGE_MAX && h->w > 0 &&
-           h->h > 0 && h->w < EDGE_MAX && h->h < EDGE_MAX && h->label >= 0 && h->label < AN_CLASS_COUNT;
+           h->h > 0 && h->w < EDGE_MAX && h->h < EDGE_MAX && h->label >= 0 &&
+           h->label < AN_CLASS_COUNT;
 }
 
 int an_found_look(an_found_t *f, uint32_t picture, uint32_t flags, const an_hit_t *hits, int n)

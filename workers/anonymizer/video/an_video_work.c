@@ -137,9 +137,9 @@ static void leave_for_report(work_t *w)
     json_array_foreach(jobs, i, job)
     {
         if (strcmp(json_string_value(json_object_get(job, "step")), "associate") == 0) {
-            (void)json_object_set_new(json_object_get(job, "range"), "report",
-                                      json_pack("{s:O*,s:b}", "detectors", detectors, "sound",
-                                                has_sound));
+            (void)json_object_set_new(
+                json_object_get(job, "range"), "report",
+                json_pack("{s:O*,s:b}", "detectors", detectors, "sound", has_sound));
         }
     }
 }
