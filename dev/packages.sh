@@ -10,7 +10,7 @@ PACKAGES_RUN=(
     libpq-dev librabbitmq-dev libcurl4-openssl-dev
     libavformat-dev libavcodec-dev libavutil-dev libavfilter-dev libswresample-dev libswscale-dev
     g++ libopencv-core-dev libopencv-imgproc-dev libopencv-dnn-dev libopencv-objdetect-dev opencv-data
-    libjpeg-dev libpng-dev libwebp-dev libheif-dev liblcms2-dev
+    libjpeg-dev libpng-dev libtiff-dev libwebp-dev libheif-dev liblcms2-dev
     # servers
     nginx postgresql rabbitmq-server python3-aiosmtpd
 )
