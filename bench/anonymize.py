@@ -51,9 +51,8 @@ class PerPicture:
 
     def one(self, key, cfg, weights, size):
         urls = "\n".join([self.url("get_object", key), self.url("put_object", key.replace("infiles", "outfiles"))])
-        # a thread each: with those OpenCV chooses, two processes are in each other's way
         subprocess.run([self.python, LIB / "yolo_blur.py", cfg, weights, str(size)], input=urls, text=True, check=True,
-                       env={"PATH": os.environ["PATH"], "OPENCV_FOR_THREADS_NUM": "1"})
+                       env={"PATH": os.environ["PATH"]})
 
     def measured(self, net):
         figures = {}

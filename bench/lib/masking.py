@@ -67,7 +67,7 @@ class Masking:
     def finished(self, ids, seconds=1800):
         """All are ready, their mails are out, and nothing runs any more; from the first claim to the last commit, s."""
         e2e.wait("everything is done", lambda: not e2e.value(
-            "SELECT count(*) FROM media.jobs WHERE state IN ('queued', 'running', 'blocked')"), seconds, 0.1)
+            "SELECT count(*) FROM media.jobs WHERE state IN ('waiting', 'queued', 'running')"), seconds, 0.1)
         bad = e2e.sql("SELECT name, state, error_code FROM media.media WHERE id = ANY (%s::uuid[]) AND state <> 'ready'",
                       ids)
         assert not bad, bad
