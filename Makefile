@@ -28,7 +28,7 @@ status: ## what runs, and what /readyz says
 logs: ## follow the logs of everything
 	@dev/logs.sh
 
-demo: ## install, build, start, then upload a video (FILE=path) and fetch its mp3 by the mail's link
+demo: ## install, build, start, then upload a video (FILE=path), fetch its mp3 by the mail's link, and mask photos
 	@dev/demo.sh
 
 test: ## units, SQL, t/ plain and under ASAN, end to end, 10 s of each fuzz target

@@ -11,7 +11,7 @@ import sys
 
 import bench
 import lib as e2e
-import masking
+import photos
 
 LIB = pathlib.Path(__file__).resolve().parent / "lib"
 BUCKET = os.environ["MEDIA_S3_BUCKET"]
@@ -22,7 +22,7 @@ BATCH = 10
 
 
 def yolov3():
-    directory = masking.CACHE / "yolov3"
+    directory = photos.CACHE / "yolov3"
     if not (directory / "yolov3.weights").exists():
         directory.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, LIB / "yolov3.py", directory], check=True)
@@ -38,7 +38,7 @@ class PerPicture:
     """A process for each picture, as many at a time as there are cores."""
 
     def __init__(self, paths):
-        self.python = masking.installed("yolo", OPENCV, "numpy")
+        self.python = photos.installed("yolo", OPENCV, "numpy")
         self.version = subprocess.run([self.python, "-c", "import cv2; print(cv2.__version__)"], check=True,
                                       capture_output=True, text=True).stdout.strip()
         self.s3 = e2e.s3()
@@ -56,7 +56,7 @@ class PerPicture:
 
     def measured(self, net):
         figures = {}
-        with bench.commands(figures), concurrent.futures.ThreadPoolExecutor(masking.CORES) as pool:
+        with bench.commands(figures), concurrent.futures.ThreadPoolExecutor(photos.CORES) as pool:
             list(pool.map(lambda key: self.one(key, *net), self.keys))
         return {"rate": len(self.keys) / figures["wall"]}
 
@@ -65,13 +65,13 @@ def throughput(ours, paths):
     peer = PerPicture(paths)
     many = paths * REPEAT
     objects = {"classes": ["person", "vehicle"], "objects": "dnn"}
-    ways = {"jobs, faces": lambda: ours.measured(many, masking.CORES),
+    ways = {"jobs, faces": lambda: ours.measured(many, photos.CORES),
             "process per picture, network of YOLOv3's shape": lambda: peer.measured(yolov3())}
     fastest = yolo_fastest()
     if fastest[1].exists():
-        ways["jobs, persons and vehicles, yolo-fastest"] = lambda: ours.measured(many, masking.CORES, **objects)
+        ways["jobs, persons and vehicles, yolo-fastest"] = lambda: ours.measured(many, photos.CORES, **objects)
         ways["process per picture, yolo-fastest"] = lambda: peer.measured(fastest)
-    series = bench.in_turn(ways, masking.ROUNDS)
+    series = bench.in_turn(ways, photos.ROUNDS)
     bench.table(["way", "images/s"], [[name, bench.spread(figures["rate"])] for name, figures in series.items()])
     rates = [figures["rate"] for figures in series.values()]
     print(f"{len(paths)} photos, OpenCV {peer.version} per picture.\n")
@@ -83,7 +83,7 @@ def throughput(ours, paths):
 
 def scaling(ours, paths):
     series = bench.in_turn({"one": lambda: ours.measured(paths, 1, [0]),
-                            "two": lambda: ours.measured(paths, 2, [0, 1])}, masking.ROUNDS, warmup=0)
+                            "two": lambda: ours.measured(paths, 2, [0, 1])}, photos.ROUNDS, warmup=0)
     bench.table(["anonymizers", "images/s"],
                 [[name, bench.spread(figures["rate"])] for name, figures in series.items()])
     print("Two anonymizers to one, times as fast: "
@@ -114,10 +114,10 @@ def memory(ours, paths):
 
 
 def main():
-    if not masking.is_there():
+    if not photos.is_there():
         return
-    paths = masking.photos()
-    ours = masking.Masking()
+    paths = photos.readable()
+    ours = photos.Masking()
     throughput(ours, paths)
     scaling(ours, paths)
     memory(ours, paths)

@@ -2,13 +2,14 @@
 """Large photos and a film masked by jobs, against deface 1.5 with the network and runtime it comes with."""
 
 import json
+import math
 import os
 import pathlib
 import subprocess
 
 import bench
 import lib as e2e
-import masking
+import photos
 import pictures
 
 SCRIPT = pathlib.Path(__file__).resolve().parent / "lib" / "deface_photos.py"
@@ -19,7 +20,7 @@ FILM, FILM_S = "heads_720p25_moov_end.mp4", bench.sized(10, 1)
 
 class Deface:
     def __init__(self):
-        self.python = masking.installed("deface", "deface==1.5.0", "onnxruntime")
+        self.python = photos.installed("deface", "deface==1.5.0", "onnxruntime")
 
     def run(self, *arguments, core=None):
         bound = ["taskset", "-c", str(core)] if core is not None else []
@@ -30,7 +31,7 @@ class Deface:
             raise RuntimeError(f"deface: {done.stderr[-600:]}")
         return done.stdout
 
-    def photos(self, paths):
+    def masked(self, paths):
         """Read from and written to the disk, the network loaded before."""
         seconds = json.loads(self.run(SCRIPT, "masks", bench.DATA, *paths, core=CORE))["seconds"]
         return {"each": 1e3 * seconds / len(paths)}
@@ -72,11 +73,11 @@ def our_hits(ours, paths):
     return hits
 
 
-def photos(ours, deface):
-    everything = masking.photos()
-    large = [p for p in everything if (lambda rgb: rgb.shape[0] * rgb.shape[1])(pictures.picture(p)) >= LARGE]
+def large_photos(ours, deface):
+    everything = photos.readable()
+    large = [path for path in everything if math.prod(pictures.picture(path).shape[:2]) >= LARGE]
     series = bench.in_turn({"jobs": lambda: {"each": 1e3 / ours.measured(large, 1, [CORE])["rate"]},
-                            "deface": lambda: deface.photos(large)}, masking.ROUNDS)
+                            "deface": lambda: deface.masked(large)}, photos.ROUNDS)
     labelled = [pictures.PHOTOS / file for file in pictures.truth(with_ignored=True)]
     results = {"jobs": recall(our_hits(ours, labelled)), "deface": recall(deface.hits(labelled))}
     bench.table(["way", f"ms per photo, {len(large)} photos", "faces found", "false"],
@@ -98,7 +99,7 @@ def cut(path, seconds):
 
 def our_film(ours, path):
     ids = ours.waiting([path])
-    e2e.up("workers", WORKERS=str(masking.CORES))
+    e2e.up("workers", WORKERS=str(photos.CORES))
     fps = frame_count(path) / ours.finished(ids)
     tracks = ours.report(ids[0])["tracks"]
     assert any(track["class"] == "face" for track in tracks), f"no face in {path}"
@@ -109,7 +110,7 @@ def our_film(ours, path):
 def film(ours, deface):
     path = cut(pictures.SHARED / "video" / FILM, FILM_S)
     series = bench.in_turn({"jobs": lambda: our_film(ours, path), "deface": lambda: deface.film(path)},
-                           masking.ROUNDS, warmup=0)
+                           photos.ROUNDS, warmup=0)
     bench.table(["way", f"fps, {frame_count(path)} pictures of 1280x720"],
                 [[name, bench.spread(figures["fps"])] for name, figures in series.items()])
     bench.at_least("our fps to deface's, the whole machine each",
@@ -118,10 +119,10 @@ def film(ours, deface):
 
 
 def main():
-    if not masking.is_there():
+    if not photos.is_there():
         return
-    ours, deface = masking.Masking(), Deface()
-    photos(ours, deface)
+    ours, deface = photos.Masking(), Deface()
+    large_photos(ours, deface)
     film(ours, deface)
 
 

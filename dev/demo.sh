@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make demo: from a bare Debian to the mp3 of a video, each step with the line a user would type.
+# make demo: from a bare Debian to the mp3 of a video and to photos in which nobody can be recognised, each step with the
+# line a user would type.
 #   FILE=path      this video instead of the sample clip
 #   DEMO_WAIT=600  seconds to wait for the mail
 set -euo pipefail
@@ -87,6 +88,43 @@ wait_for_mail() { # ID: prints progress; sets MAIL
     done
 }
 
+# The photos lie beside the checkout, if anywhere: none of people come with it.
+STREET=none_ax_tokyo.jpg
+PHOTOS=(face_az_cafe.jpg face_az_group6.jpg)
+
+photo() { # FILE PARAMS: $DEMO/photos/NAME.before.EXT and NAME.after.EXT
+    local file=$SHARED/image/$1 name=${1%.*} ext=${1##*.} id state end=$((SECONDS + ${DEMO_WAIT:-600}))
+    cp "$file" "$DEMO/photos/$name.before.$ext"
+    step "Mask who is in $1: its owner gets the masked copy and a report, nobody the original" \
+        "curl -fsS -H \"Authorization: Bearer \$TOKEN\" -F pipeline=anonymize -F params='$2' \
+      -F file=@$(quoted "$file") \$MEDIA_URL/upload >$(quoted "$DEMO/upload.json")"
+    id=$(jq -r .id "$DEMO/upload.json")
+    until state=$(curl -sS -H "Authorization: Bearer $TOKEN" "$MEDIA_URL/media/$id" | jq -r .state) &&
+        [ "$state" != processing ]; do
+        [ "$SECONDS" -lt "$end" ] || die "$1 is not masked after ${DEMO_WAIT:-600} s; make status and $RUN/log tell more"
+        sleep 0.1
+    done
+    [ "$state" = ready ] || die "$1: $state; $RUN/log tells more"
+    step "Fetch it" "curl -fsS -o $(quoted "$DEMO/photos/$name.after.$ext") -H \"Authorization: Bearer \$TOKEN\" \
+      \$MEDIA_URL/media/$id/masked.$ext"
+    curl -fsS -H "Authorization: Bearer $TOKEN" "$MEDIA_URL/media/$id/report.json" |
+        jq -r '"  masked: \(.counts | to_entries | map("\(.value) \(.key)") | join(", "))"'
+}
+
+photos() {
+    local file
+    if [ ! -d "$SHARED/image" ] || [ ! -f "$MEDIA_MODELS/yunet_n_640_640.onnx" ]; then
+        say ""
+        say "No photos: there are none in $SHARED/image, or no network in $MEDIA_MODELS (mediactl models fetch)."
+        return 0
+    fi
+    mkdir -p "$DEMO/photos"
+    photo "$STREET" '{"classes":["face","person","vehicle"]}'
+    for file in "${PHOTOS[@]}"; do
+        photo "$file" '{"mask":"mosaic"}'
+    done
+}
+
 prepare
 account
 step "Log in" \
@@ -110,8 +148,12 @@ MP3=$DEMO/$(basename "${FILE%.*}").mp3
 step "Fetch the mp3 by the mail's link (it needs no header, a browser will do)" \
     "curl -fsS -o $(quoted "$MP3") $(quoted "$LINK")"
 [ -s "$MP3" ] || die "the mp3 is empty"
+photos
 
 say ""
 say "The mp3:    $MP3 ($(stat -c %s "$MP3") bytes)"
 say "The mail:   $MAIL"
+for file in "$DEMO"/photos/*; do
+    [ ! -f "$file" ] || say "A photo:    $file"
+done
 say "The system: $MEDIA_URL stays up; make status, make logs, make down"

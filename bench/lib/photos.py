@@ -32,7 +32,7 @@ def is_there():
     return False
 
 
-def photos():
+def readable():
     found = [p for p in sorted(pictures.PHOTOS.iterdir()) if p.suffix in SUFFIXES]
     return found[::bench.sized(1, 6)]
 
