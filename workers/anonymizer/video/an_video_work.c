@@ -236,8 +236,40 @@ static int do_voice(work_t *w, tc_fail_t *f)
                           json_object_get(w->result, "tracks"), f);
 }
 
+/* Borrowed, NULL where there is none. */
+static json_t *side(const json_t *track, const char *name)
+{
+    json_t *v = json_object_get(track, name);
+
+    return json_is_integer(v) ? v : NULL;
+}
+
+/* What the copy is, by its tracks alone. */
+static json_t *probe_of_copy(const json_t *tracks)
+{
+    json_t *streams = json_array();
+    double seconds = 0;
+    size_t i;
+    json_t *t;
+
+    json_array_foreach(tracks, i, t)
+    {
+        double scale = json_number_value(json_object_get(t, "timescale"));
+        double s = scale > 0 ? json_number_value(json_object_get(t, "ticks")) / scale : 0;
+
+        seconds = s > seconds ? s : seconds;
+        (void)json_array_append_new(streams,
+                                    json_pack("{s:i,s:O*,s:f,s:O*,s:O*}", "index", (int)i, "type",
+                                              json_object_get(t, "kind"), "duration", s, "width",
+                                              side(t, "width"), "height", side(t, "height")));
+    }
+    return json_pack("{s:s,s:f,s:o}", "container", "mp4", "duration", seconds, "streams", streams);
+}
+
 static int do_assemble(work_t *w, tc_fail_t *f)
 {
+    (void)json_object_set_new(w->result, "probe",
+                              probe_of_copy(json_object_get(w->in->range, "tracks")));
     return vd_file(w->peer, w->in->range, MASKED, f);
 }
 
