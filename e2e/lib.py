@@ -108,10 +108,11 @@ class Answer:
 class User:
     """An account made by mediactl, with a fresh token."""
 
-    def __init__(self, name="u"):
+    def __init__(self, name="u", *roles):
         self.email = f"{name}.{uuid.uuid4().hex[:8]}@example.org"
         self.password = "pass " + uuid.uuid4().hex
-        subprocess.run(["mediactl", "user", "add", self.email, "--password-stdin"], check=True,
+        roles = [word for role in roles for word in ("--role", role)]
+        subprocess.run(["mediactl", "user", "add", self.email, "--password-stdin", *roles], check=True,
                        input=self.password, text=True, stdout=subprocess.DEVNULL)
         self.login()
 
