@@ -77,7 +77,8 @@ static int on_bucket(enum media_s3_op op)
 
 static int is_list(enum media_s3_op op)
 {
-    return op == MEDIA_S3_LIST_MULTIPART || op == MEDIA_S3_LIST_OBJECTS;
+    return op == MEDIA_S3_LIST_MULTIPART || op == MEDIA_S3_LIST_OBJECTS ||
+           op == MEDIA_S3_LIST_VERSIONS;
 }
 
 static int is_trailer(const media_s3_req_t *req)
@@ -141,7 +142,7 @@ static int req_check(const media_s3_target_t *t, const media_s3_req_t *req)
     if (req->op == MEDIA_S3_UPLOAD_PART && (req->part_number < 1 || req->part_number > PART_MAX)) {
         return MEDIA_E_BUG;
     }
-    if (strstr(ops[req->op].query, "uploadId") != NULL && req->upload_id.len == 0) {
+    if (strstr(ops[req->op].query, "Id=%s") != NULL && req->upload_id.len == 0) {
         return MEDIA_E_BUG;
     }
     if (is_trailer(req) && (req->content_length < 0 || req->trailer_chunk <= 0 ||

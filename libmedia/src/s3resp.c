@@ -113,6 +113,7 @@ int media_s3_verdict(int status, const media_s3_error_t *e)
         {"NoSuchUpload", MEDIA_E_GONE},
         {"NoSuchKey", MEDIA_E_GONE},
         {"AccessDenied", MEDIA_E_AUTH},
+        {"NotImplemented", MEDIA_E_REJECT},
     };
     int has_code = e != NULL && e->code[0] != '\0';
 
@@ -185,30 +186,46 @@ ssize_t media_s3_complete_parse(media_str_t body, char *dst, size_t cap, media_s
     return (ssize_t)etag.len;
 }
 
+/* The listings that are read, and what their entries are called. */
+static const struct listing {
+    const char *root, *entry, *other, *id;
+} listings[] = {{"ListBucketResult", "Contents", "Contents", NULL},
+                {"ListMultipartUploadsResult", "Upload", "Upload", "UploadId"},
+                {"ListVersionsResult", "Version", "DeleteMarker", "VersionId"}};
+
 typedef struct {
     media_s3_each_pt each;
     void *data;
+    const struct listing *of; /* NULL: the root element is none of them */
     char key[VALUE_MAX + 1];
-    char upload_id[VALUE_MAX + 1];
+    char id[VALUE_MAX + 1];
     ssize_t key_len;
-    ssize_t upload_id_len;
+    ssize_t id_len;
     int count;
-    int uploads; /* the document lists uploads, not objects */
-    int known;   /* the root element is one of the two listings */
     int stopped;
 } list_t;
+
+static const struct listing *find_listing(media_str_t root)
+{
+    for (size_t i = 0; i < sizeof(listings) / sizeof(listings[0]); i++) {
+        if (is(root, listings[i].root)) {
+            return &listings[i];
+        }
+    }
+    return NULL;
+}
 
 static int list_entry(list_t *l)
 {
     int rc;
 
-    if (l->key_len <= 0 || (l->uploads && l->upload_id_len <= 0)) {
+    if (l->key_len <= 0 || (l->of->id != NULL && l->id_len <= 0)) {
         return MEDIA_E_REJECT;
     }
     l->count++;
     rc = l->each(l->data, (media_str_t){l->key, (size_t)l->key_len},
-                 (media_str_t){l->upload_id, (size_t)l->upload_id_len});
-    l->key_len = l->upload_id_len = 0;
+                 (media_str_t){l->id, (size_t)l->id_len});
+    l->key_len = l->id_len = 0;
     l->stopped = rc > 0;
     return rc;
 }
@@ -217,9 +234,9 @@ static int list_close(void *data, const xml_t *x, media_str_t raw)
 {
     list_t *l = data;
 
-    l->uploads = is(x->stack[0], "ListMultipartUploadsResult");
-    l->known = l->uploads || is(x->stack[0], "ListBucketResult");
-    if (!l->known || x->depth < 1 || !is(x->stack[1], l->uploads ? "Upload" : "Contents")) {
+    l->of = find_listing(x->stack[0]);
+    if (l->of == NULL || x->depth < 1 ||
+        (!is(x->stack[1], l->of->entry) && !is(x->stack[1], l->of->other))) {
         return 0;
     }
     if (x->depth == 1) {
@@ -227,8 +244,8 @@ static int list_close(void *data, const xml_t *x, media_str_t raw)
     }
     if (x->depth == 2 && raw.p != NULL && is(x->stack[2], "Key")) {
         l->key_len = xml_decode(raw, l->key, sizeof(l->key));
-    } else if (x->depth == 2 && raw.p != NULL && l->uploads && is(x->stack[2], "UploadId")) {
-        l->upload_id_len = xml_decode(raw, l->upload_id, sizeof(l->upload_id));
+    } else if (x->depth == 2 && raw.p != NULL && l->of->id != NULL && is(x->stack[2], l->of->id)) {
+        l->id_len = xml_decode(raw, l->id, sizeof(l->id));
     }
     return 0;
 }
@@ -241,7 +258,7 @@ int media_s3_list_parse(media_str_t body, media_s3_each_pt each, void *data, med
     if (l.stopped) {
         return l.count;
     }
-    if (rc != 0 || !l.known) {
+    if (rc != 0 || l.of == NULL) {
         return media_err_set(ei, rc != 0 ? rc : MEDIA_E_REJECT, "S3's answer is no good listing");
     }
     return l.count;

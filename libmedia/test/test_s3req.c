@@ -43,6 +43,10 @@ static void test_s3req_uri_of_every_operation(void)
     check_uri(r, "/media/media/1/original?uploadId=up%2Fload%2Bid%3D");
     r.op = MEDIA_S3_ABORT_MULTIPART;
     check_uri(r, "/media/media/1/original?uploadId=up%2Fload%2Bid%3D");
+    r.op = MEDIA_S3_DELETE_VERSION;
+    check_uri(r, "/media/media/1/original?versionId=up%2Fload%2Bid%3D");
+    r.op = MEDIA_S3_LIST_VERSIONS;
+    check_uri(r, "/media?prefix=media%2F1%2Foriginal&versions=");
     r.op = MEDIA_S3_LIST_MULTIPART;
     check_uri(r, "/media?prefix=media%2F1%2Foriginal&uploads=");
     r.op = MEDIA_S3_LIST_OBJECTS;

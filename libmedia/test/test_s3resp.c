@@ -239,6 +239,13 @@ static void test_s3resp_listings_are_walked(void)
         "<Owner><Key>no</Key></Owner>"
         "</Contents><CommonPrefixes><Key>no</Key></CommonPrefixes>"
         "<Contents><Key>z</Key></Contents></ListBucketResult>");
+    media_str_t versions = MEDIA_STR(
+        DECL
+        "<ListVersionsResult" NS "><Name>b</Name><Prefix>a</Prefix><KeyMarker></KeyMarker>"
+        "<VersionIdMarker></VersionIdMarker><Version><Key>a</Key><VersionId>null</VersionId>"
+        "<IsLatest>false</IsLatest><Owner><ID>o</ID></Owner></Version><DeleteMarker>"
+        "<Key>a</Key><VersionId>v2</VersionId></DeleteMarker><Version><VersionId>v3</VersionId>"
+        "<Key>b</Key></Version></ListVersionsResult>");
     media_err_t ei;
     seen_t s = {.stop_after = 0};
 
@@ -253,6 +260,9 @@ static void test_s3resp_listings_are_walked(void)
     s = (seen_t){.stop_after = 1, .rc = MEDIA_E_NOMEM};
     CHECK_INT(media_s3_list_parse(objects, see, &s, &ei), MEDIA_E_NOMEM);
     CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListBucketResult/>"), see, &s, &ei), 0);
+    memset(&s, 0, sizeof(s));
+    CHECK_INT(media_s3_list_parse(versions, see, &s, &ei), 3);
+    CHECK_STR(s.text, "a=null;a=v2;b=v3;");
 }
 
 static void test_s3resp_bad_listings_are_rejected(void)
@@ -273,6 +283,10 @@ static void test_s3resp_bad_listings_are_rejected(void)
     CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListMultipartUploadsResult><Upload><Key>a</Key>"
                                             "<UploadId><x>no</x></UploadId>"
                                             "</Upload></ListMultipartUploadsResult>"),
+                                  see, &s, &ei),
+              MEDIA_E_REJECT);
+    CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListVersionsResult><DeleteMarker><Key>a</Key>"
+                                            "</DeleteMarker></ListVersionsResult>"),
                                   see, &s, &ei),
               MEDIA_E_REJECT);
     CHECK_STR(s.text, "");

@@ -413,63 +413,94 @@ int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei)
     return rc == MEDIA_E_GONE ? 0 : rc;
 }
 
-int wk_s3_abort(wk_s3_t *s, const char *key, const char *upload_id, media_err_t *ei)
+/* A multipart upload or a version of a key; one that is not there is removed. */
+static int remove_id(wk_s3_t *s, enum media_s3_op op, const char *key, const char *id,
+                     media_err_t *ei)
 {
     wk_s3_call_t c;
     int rc;
 
-    wk_s3_call_init(&c, MEDIA_S3_ABORT_MULTIPART, key);
-    c.req.upload_id = media_str(upload_id);
+    wk_s3_call_init(&c, op, key);
+    c.req.upload_id = media_str(id);
     rc = wk_s3_call(s, &c, ei);
     wk_s3_call_free(&c);
     return rc == MEDIA_E_GONE ? 0 : rc;
 }
 
+int wk_s3_abort(wk_s3_t *s, const char *key, const char *upload_id, media_err_t *ei)
+{
+    return remove_id(s, MEDIA_S3_ABORT_MULTIPART, key, upload_id, ei);
+}
+
 typedef struct {
     wk_s3_t *s3;
+    enum media_s3_op op;
     const char *key;
-    int aborted;
+    int removed;
     int rc;
     media_err_t *ei;
-} abort_each_t;
+} remove_each_t;
 
-static int abort_each(void *data, media_str_t key, media_str_t upload_id)
+static int remove_each(void *data, media_str_t key, media_str_t id_listed)
 {
-    abort_each_t *a = data;
+    remove_each_t *r = data;
     char id[1024];
 
-    if (!media_str_eq(key, media_str(a->key)) || upload_id.len >= sizeof(id)) {
+    if (!media_str_eq(key, media_str(r->key)) || id_listed.len >= sizeof(id)) {
         return 0; /* a longer key with the same beginning */
     }
-    memcpy(id, upload_id.p, upload_id.len);
-    id[upload_id.len] = '\0';
-    a->rc = wk_s3_abort(a->s3, a->key, id, a->ei);
-    a->aborted++;
-    return a->rc;
+    memcpy(id, id_listed.p, id_listed.len);
+    id[id_listed.len] = '\0';
+    r->rc = remove_id(r->s3, r->op, r->key, id, r->ei);
+    r->removed++;
+    return r->rc;
+}
+
+/* Removes by r->op what one page lists. 0; MEDIA_E_GONE: S3 does not know such a listing. */
+static int remove_page(remove_each_t *r, enum media_s3_op list)
+{
+    wk_s3_call_t c;
+
+    wk_s3_call_init(&c, list, r->key);
+    media_buf_free(&c.answer);
+    media_buf_init(&c.answer, 4u << 20); /* a page lists up to 1000 entries */
+    r->rc = wk_s3_call(r->s3, &c, r->ei);
+    r->removed = 0;
+    if (r->rc == MEDIA_E_REJECT && strcmp(c.error.code, "NotImplemented") == 0) {
+        r->rc = MEDIA_E_GONE;
+    } else if (r->rc == 0 &&
+               media_s3_list_parse(media_buf_view(&c.answer), remove_each, r, r->ei) < 0 &&
+               r->rc == 0) {
+        r->rc = MEDIA_E_RETRY;
+    }
+    wk_s3_call_free(&c);
+    return r->rc;
+}
+
+/* Removes all that is listed under exactly the key. */
+static int remove_listed(remove_each_t *r, enum media_s3_op list)
+{
+    for (int i = 0; i < S3_SWEEPS_MAX; i++) {
+        if (remove_page(r, list) != 0 || r->removed == 0) {
+            return r->rc;
+        }
+    }
+    return media_err_set(r->ei, MEDIA_E_RETRY, "object store: not all that is listed is gone");
 }
 
 int wk_s3_abort_listed(wk_s3_t *s, const char *key, media_err_t *ei)
 {
-    abort_each_t a = {.s3 = s, .key = key, .ei = ei};
+    remove_each_t r = {.s3 = s, .op = MEDIA_S3_ABORT_MULTIPART, .key = key, .ei = ei};
 
-    for (int i = 0; i < S3_SWEEPS_MAX && a.rc == 0; i++) {
-        wk_s3_call_t c;
+    return remove_listed(&r, MEDIA_S3_LIST_MULTIPART);
+}
 
-        wk_s3_call_init(&c, MEDIA_S3_LIST_MULTIPART, key);
-        media_buf_free(&c.answer);
-        media_buf_init(&c.answer, 4u << 20); /* a page lists up to 1000 uploads */
-        a.rc = wk_s3_call(s, &c, ei);
-        a.aborted = 0;
-        if (a.rc == 0 && media_s3_list_parse(media_buf_view(&c.answer), abort_each, &a, ei) < 0 &&
-            a.rc == 0) {
-            a.rc = MEDIA_E_RETRY;
-        }
-        wk_s3_call_free(&c);
-        if (a.rc == 0 && a.aborted == 0) {
-            return 0;
-        }
-    }
-    return a.rc != 0 ? a.rc : media_err_set(ei, MEDIA_E_RETRY, "object store: uploads remain");
+int wk_s3_delete_versions(wk_s3_t *s, const char *key, media_err_t *ei)
+{
+    remove_each_t r = {.s3 = s, .op = MEDIA_S3_DELETE_VERSION, .key = key, .ei = ei};
+    int rc = remove_listed(&r, MEDIA_S3_LIST_VERSIONS);
+
+    return rc == MEDIA_E_GONE ? wk_s3_delete(s, key, ei) : rc;
 }
 
 /* 1 when both stores are the same bucket under the same keys. */

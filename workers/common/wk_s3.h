@@ -37,6 +37,9 @@ int wk_s3_put_fd(wk_s3_t *s, const char *key, const char *content_type, int fd, 
                  media_err_t *ei);
 
 int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei); /* absent: 0 */
+/* Deletes every version and delete marker that S3 lists under exactly this key: of a bucket without
+ * versions the object. Where S3 has no such listing, as wk_s3_delete. */
+int wk_s3_delete_versions(wk_s3_t *s, const char *key, media_err_t *ei);
 int wk_s3_abort(wk_s3_t *s, const char *key, const char *upload_id,
                 media_err_t *ei); /* absent: 0 */
 /* Aborts every multipart upload S3 lists under exactly this key. */

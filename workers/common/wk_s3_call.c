@@ -218,11 +218,13 @@ static void call_options_method(wk_s3_t *s, wk_s3_call_t *c)
         break;
     case MEDIA_S3_DELETE:
     case MEDIA_S3_ABORT_MULTIPART:
+    case MEDIA_S3_DELETE_VERSION:
         (void)curl_easy_setopt(s->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
         break;
     case MEDIA_S3_GET:
     case MEDIA_S3_LIST_MULTIPART:
     case MEDIA_S3_LIST_OBJECTS:
+    case MEDIA_S3_LIST_VERSIONS:
     case MEDIA_S3_OP_COUNT:
         (void)curl_easy_setopt(s->curl, CURLOPT_HTTPGET, 1L);
         break;

@@ -10,12 +10,14 @@
 
 #define SWEEP_OUTBOX_BATCH 100
 #define SWEEP_DOOMED_BATCH 50
+#define SWEEP_ORIGINALS_BATCH "1000"
 #define SWEEP_LOST_S "300" /* a message nobody acted on this long is sent again */
 
 static const char *const task_names[SWEEP_TASK_COUNT] = {
-    [SWEEP_LEAD] = "lead",         [SWEEP_LEASES] = "leases",     [SWEEP_UPLOADS] = "uploads",
-    [SWEEP_ANNOUNCE] = "announce", [SWEEP_OUTBOX] = "outbox",     [SWEEP_DOOMED] = "doomed",
-    [SWEEP_STRAYS] = "strays",     [SWEEP_SESSIONS] = "sessions", [SWEEP_WORKERS] = "workers"};
+    [SWEEP_LEAD] = "lead",          [SWEEP_LEASES] = "leases",     [SWEEP_UPLOADS] = "uploads",
+    [SWEEP_ANNOUNCE] = "announce",  [SWEEP_OUTBOX] = "outbox",     [SWEEP_DOOMED] = "doomed",
+    [SWEEP_STRAYS] = "strays",      [SWEEP_SESSIONS] = "sessions", [SWEEP_WORKERS] = "workers",
+    [SWEEP_ORIGINALS] = "originals"};
 
 int sweep_stopping(const sweep_t *s)
 {
@@ -147,9 +149,11 @@ static void sweep_outbox(sweep_t *s)
     }
 }
 
-/* Removes everything S3 has under one key. 0 only when nothing is left. An upload of that key whose
- * id was never recorded (its owner died in between) is found by listing exactly this key. */
-static int remove_key(sweep_t *s, const char *key, const char *upload_id, media_err_t *ei)
+/* Removes everything S3 has under one key; of what a versioned bucket keeps of it all, or nothing.
+ * 0 only when nothing else is left. An upload of that key whose id was never recorded (its owner
+ * died in between) is found by listing exactly this key. */
+static int remove_key(sweep_t *s, const char *key, const char *upload_id, int all_versions,
+                      media_err_t *ei)
 {
     int rc = upload_id != NULL ? wk_s3_abort(s->s3, key, upload_id, ei) : 0;
 
@@ -157,7 +161,7 @@ static int remove_key(sweep_t *s, const char *key, const char *upload_id, media_
         rc = wk_s3_abort_listed(s->s3, key, ei);
     }
     if (rc == 0) {
-        rc = wk_s3_delete(s->s3, key, ei);
+        rc = all_versions ? wk_s3_delete_versions(s->s3, key, ei) : wk_s3_delete(s->s3, key, ei);
     }
     return rc;
 }
@@ -170,8 +174,9 @@ static int remove_rows(sweep_t *s, const wk_pg_result_t *rows)
 
     for (int i = 0; i < wk_pg_rows(rows) && !sweep_stopping(s); i++) {
         const char *key = wk_pg_value(rows, i, 0);
+        const char *all = wk_pg_value(rows, i, 2);
         wk_pg_result_t *res = NULL;
-        int rc = remove_key(s, key, wk_pg_value(rows, i, 1), &ei);
+        int rc = remove_key(s, key, wk_pg_value(rows, i, 1), all != NULL && all[0] == 't', &ei);
 
         wk_health_dep(s->health, WK_DEP_S3, rc != MEDIA_E_RETRY);
         if (rc != 0) {
@@ -274,6 +279,7 @@ static int is_leader(sweep_t *s)
 int sweep_run(sweep_t *s)
 {
     static const char *const lost_params[] = {SWEEP_LOST_S};
+    static const char *const originals_params[] = {SWEEP_ORIGINALS_BATCH};
     char stale[16];
     const char *stale_params[] = {wk_fmt(stale, sizeof(stale), "%d", s->conf->upload_stale_s)};
     int leader, failures = 0;
@@ -282,6 +288,7 @@ int sweep_run(sweep_t *s)
     leader = is_leader(s);
     run_count(s, SWEEP_LEASES, MEDIA_STMT_JANITOR_LEASES, NULL);
     run_count(s, SWEEP_UPLOADS, MEDIA_STMT_JANITOR_UPLOADS, stale_params);
+    run_count(s, SWEEP_ORIGINALS, MEDIA_STMT_JANITOR_ORIGINALS, originals_params);
     if (leader) {
         run_count(s, SWEEP_ANNOUNCE, MEDIA_STMT_JANITOR_ANNOUNCE, lost_params);
         run_count(s, SWEEP_SESSIONS, MEDIA_STMT_JANITOR_SESSIONS, NULL);

@@ -19,6 +19,7 @@ enum sweep_task {
     SWEEP_STRAYS,
     SWEEP_SESSIONS,
     SWEEP_WORKERS,
+    SWEEP_ORIGINALS,
     SWEEP_TASK_COUNT
 };
 

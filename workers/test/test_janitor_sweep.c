@@ -43,14 +43,25 @@ int wk_s3_abort_listed(wk_s3_t *s, const char *key, media_err_t *ei)
     return 0;
 }
 
-int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei)
+static int deleted(const char *what, const char *key, media_err_t *ei)
 {
-    (void)s;
-    note("delete", key, "");
+    note(what, key, "");
     if (store_broken != NULL && strcmp(key, store_broken) == 0) {
         return media_err_set(ei, MEDIA_E_REJECT, "refused");
     }
     return store_delete == 0 ? 0 : media_err_set(ei, store_delete, "no answer");
+}
+
+int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei)
+{
+    (void)s;
+    return deleted("delete", key, ei);
+}
+
+int wk_s3_delete_versions(wk_s3_t *s, const char *key, media_err_t *ei)
+{
+    (void)s;
+    return deleted("versions", key, ei);
 }
 
 /* ---- */
@@ -129,6 +140,24 @@ static void test_sweep_doomed_objects_go_in_order(void)
     CHECK_INT(pass(), 0);
     CHECK_STR(store_calls, "list b\ndelete b\n");
     CHECK_STR(doomed(), "");
+}
+
+static void test_sweep_originals_that_are_due_go_in_all_versions(void)
+{
+    reset();
+    (void)scratch_sql(
+        "INSERT INTO media.media (id, owner_id, name, content_type, size_bytes, sha256, etag,"
+        " object_key, pipeline, state, anonymized, original_due_at) SELECT media.uuid7(), '" USER
+        "', 'n', 'video/mp4', 1, repeat('a', 64), 'e', k, 'anonymize', 'ready', true,"
+        " now() + d * interval '1 min' FROM (VALUES ('due', -1), ('early', 1)) t (k, d);"
+        "INSERT INTO media.objects (object_key, media_id, state) SELECT object_key, id, 'live'"
+        " FROM media.media");
+    CHECK_INT(pass(), 0);
+    CHECK_STR(store_calls, "list due\nversions due\n");
+    CHECK_STR(scratch_sql("SELECT string_agg(object_key, ',') FROM media.objects"), "early");
+    CHECK_STR(scratch_sql("SELECT string_agg(object_key, ',') FROM media.media WHERE"
+                          " original_gone_at IS NOT NULL"),
+              "due");
 }
 
 static void test_sweep_many_doomed_objects_go_in_one_pass(void)
@@ -319,6 +348,7 @@ int main(void)
     sweep.amqp = wk_amqp_new(amqp_url);
     sweep.stop_fd = eventfd(0, EFD_CLOEXEC);
     test_sweep_doomed_objects_go_in_order();
+    test_sweep_originals_that_are_due_go_in_all_versions();
     test_sweep_many_doomed_objects_go_in_one_pass();
     test_sweep_live_and_pending_objects_stay();
     test_sweep_strays_beside_live_objects_are_aborted();

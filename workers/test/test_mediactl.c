@@ -308,7 +308,7 @@ static void test_pipeline_commands(void)
     CHECK_INT(CTL("pipeline", "show", "video", "--json"), 0);
     list = json_loads(scratch_last.out, 0, NULL);
     CHECK_INT(json_array_size(list), 7);
-    CHECK_INT(json_object_size(json_object_get(json_array_get(list, 0), "params_schema")), 12);
+    CHECK_INT(json_object_size(json_object_get(json_array_get(list, 0), "params_schema")), 13);
     json_decref(list);
     CHECK_INT(CTL("pipeline", "set", "audio", "audio", "{\"bitrate\": 320}"), 0);
     CHECK_STR(scratch_sql("SELECT params FROM media.pipeline_steps WHERE pipeline = 'audio'"),

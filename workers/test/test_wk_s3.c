@@ -283,6 +283,44 @@ static void test_wk_s3_tick_ends_a_hanging_request(void)
     end(1);
 }
 
+#define VERSION(what, key, id)                                                                     \
+    "<" what "><Key>" key "</Key><VersionId>" id "</VersionId></" what ">"
+
+static void test_wk_s3_delete_versions_takes_all_of_the_exact_key(void)
+{
+    BEGIN(
+        {200,
+         "<ListVersionsResult>" VERSION("Version", KEY, "one") VERSION("Version", KEY "2", "x")
+             VERSION("DeleteMarker", KEY, "two")
+                 VERSION("Version", KEY, "null") "</ListVersionsResult>",
+         0},
+        {204, "", 0}, {404, "<Error><Code>NoSuchVersion</Code></Error>", 0}, {204, "", 0},
+        {200, "<ListVersionsResult>" VERSION("Version", KEY "2", "x") "</ListVersionsResult>", 0});
+    CHECK_INT(wk_s3_delete_versions(s3, KEY, &ei), 0);
+    fake_s3_end(fake);
+    CHECK(strstr(fake->head[0], "&versions= HTTP") != NULL);
+    CHECK(strstr(fake->head[1], "?versionId=one HTTP") != NULL);
+    CHECK(strstr(fake->head[2], "?versionId=two HTTP") != NULL);
+    CHECK(strstr(fake->head[3], "?versionId=null HTTP") != NULL);
+    end(5);
+}
+
+static void test_wk_s3_delete_versions_without_such_a_listing_deletes(void)
+{
+    BEGIN({501, "<Error><Code>NotImplemented</Code></Error>", 0}, {204, "", 0});
+    CHECK_INT(wk_s3_delete_versions(s3, KEY, &ei), 0);
+    fake_s3_end(fake);
+    CHECK(strncmp(fake->head[1], "DELETE ", 7) == 0 && strstr(fake->head[1], "?") == NULL);
+    end(2);
+}
+
+static void test_wk_s3_delete_versions_refused_is_no_success(void)
+{
+    BEGIN({403, "<Error><Code>AccessDenied</Code></Error>", 0});
+    CHECK_INT(wk_s3_delete_versions(s3, KEY, &ei), MEDIA_E_AUTH);
+    end(1);
+}
+
 #define UPLOAD(key, id) "<Upload><Key>" key "</Key><UploadId>" id "</UploadId></Upload>"
 
 static void test_wk_s3_abort_listed_takes_the_exact_key(void)
@@ -390,6 +428,9 @@ int main(void)
     test_wk_s3_put_fd_refused_id_sends_nothing();
     test_wk_s3_tick_ends_a_hanging_request();
     test_wk_s3_abort_listed_takes_the_exact_key();
+    test_wk_s3_delete_versions_takes_all_of_the_exact_key();
+    test_wk_s3_delete_versions_without_such_a_listing_deletes();
+    test_wk_s3_delete_versions_refused_is_no_success();
     test_wk_s3_delete_absent_is_fine();
     test_wk_s3_real_server();
     return test_report();

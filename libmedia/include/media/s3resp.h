@@ -19,7 +19,8 @@ typedef struct {
 int media_s3_error_parse(media_str_t body, media_s3_error_t *out);
 /* What an HTTP status and an error code ask the caller to do: 0 success, MEDIA_E_RETRY (5xx,
  * SlowDown, RequestTimeout, 408, 429, damage on the way: BadDigest and its like), MEDIA_E_GONE
- * (404, NoSuchUpload, NoSuchKey), MEDIA_E_AUTH (401, 403), MEDIA_E_REJECT. `e` may be NULL. [any]
+ * (404, NoSuchUpload, NoSuchKey), MEDIA_E_AUTH (401, 403), MEDIA_E_REJECT (NotImplemented, other
+ * faults of ours). `e` may be NULL. [any]
  */
 int media_s3_verdict(int status, const media_s3_error_t *e);
 
@@ -30,11 +31,12 @@ ssize_t media_s3_create_parse(media_str_t body, char *dst, size_t cap, media_err
  * <Error> (then *e is filled). [any] */
 ssize_t media_s3_complete_parse(media_str_t body, char *dst, size_t cap, media_s3_error_t *e,
                                 media_err_t *ei);
-/* Calls `each` for every <Upload> (key, upload id) of a ListMultipartUploadsResult, resp. for every
- * <Contents> (key, "") of a ListBucketResult; `each` returns 0 to go on, a positive value to stop,
- * a negative one to fail with. Returns the count or negative. The views are valid during the call.
- * [any] */
-typedef int (*media_s3_each_pt)(void *data, media_str_t key, media_str_t upload_id);
+/* Calls `each` for every <Upload> (key, upload id) of a ListMultipartUploadsResult, for every
+ * <Version> and <DeleteMarker> (key, version id) of a ListVersionsResult, for every <Contents>
+ * (key,
+ * "") of a ListBucketResult; `each` returns 0 to go on, a positive value to stop, a negative one to
+ * fail with. Returns the count or negative. The views are valid during the call. [any] */
+typedef int (*media_s3_each_pt)(void *data, media_str_t key, media_str_t id);
 int media_s3_list_parse(media_str_t body, media_s3_each_pt each, void *data, media_err_t *ei);
 
 /* Appends-free builder of the CompleteMultipartUpload body: the text for one part, and the frame.
