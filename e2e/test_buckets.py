@@ -173,6 +173,21 @@ def test_video():
     gone(user, media_id, "video")
 
 
+def test_anonymized():
+    """a masked film, and its sound, made of the masked copy"""
+    user = User()
+    media_id = user.upload(clip(), query=pipeline_query("anonymize", detector="haar", preset="ultrafast", every=30,
+                                                        regions=[{"box": [0.4, 0.4, 0.2, 0.2], "mode": "mask"}]))
+    media = settled(user, media_id)
+    check({"masked.mp4", "report.json"} <= {o["name"] for o in media["outputs"]}, "a masked film", media["outputs"])
+    user.request("POST", f"/media/{media_id}/jobs", '{"pipeline": "audio"}', {"Content-Type": "application/json"})
+    media = settled(user, media_id)
+    check(all(sha256(fetch(user, o["href"]).body) == o["digest"]["sha-256"] for o in media["outputs"]),
+          "outputs are served", media["outputs"])
+    apart(media_id, "anonymized")
+    gone(user, media_id, "anonymized")
+
+
 def test_parts():
     """a file of unknown length, in parts; one whose client leaves"""
     user = User()
@@ -211,4 +226,4 @@ def test_nothing_is_left():
 
 
 with separate():
-    main(test_rights, test_audio, test_video, test_parts, test_nothing_is_left)
+    main(test_rights, test_audio, test_video, test_anonymized, test_parts, test_nothing_is_left)

@@ -104,16 +104,17 @@ ngx_command_t  ngx_media_commands[] = {
     NGX_MEDIA_MAIN("media_s3_sse", NGX_CONF_TAKE123,
                    ngx_media_set_s3_sse, NGX_MEDIA_INPUT),
 
-    NGX_MEDIA_WITH("media_s3_checksum", ngx_conf_set_enum_slot, NGX_MEDIA_INPUT.sum,
-                   ngx_media_checksums),
+    NGX_MEDIA_WITH("media_s3_checksum", ngx_conf_set_enum_slot,
+                   NGX_MEDIA_INPUT.sum, ngx_media_checksums),
 
-    NGX_MEDIA_WITH("media_s3_payload", ngx_conf_set_enum_slot, NGX_MEDIA_INPUT.payload,
-                   ngx_media_payloads),
+    NGX_MEDIA_WITH("media_s3_payload", ngx_conf_set_enum_slot,
+                   NGX_MEDIA_INPUT.payload, ngx_media_payloads),
 
     NGX_MEDIA_MAIN("media_s3_part_size", NGX_CONF_TAKE1,
                    ngx_conf_set_size_slot, part_size),
     NGX_MEDIA_MAIN("media_s3_connect_timeout", NGX_CONF_TAKE1,
-                   ngx_conf_set_msec_slot, NGX_MEDIA_INPUT.peer.connect_timeout),
+                   ngx_conf_set_msec_slot,
+                   NGX_MEDIA_INPUT.peer.connect_timeout),
     NGX_MEDIA_MAIN("media_s3_send_timeout", NGX_CONF_TAKE1,
                    ngx_conf_set_msec_slot, NGX_MEDIA_INPUT.peer.send_timeout),
     NGX_MEDIA_MAIN("media_s3_read_timeout", NGX_CONF_TAKE1,

@@ -1,8 +1,8 @@
 
 /*
- * Is the input store there, and has it room? Known from what its answers were, so that an
- * upload is refused before its bytes and let through again at once when S3 is
- * back.
+ * Is the input store there, and has it room? Known from what its answers were,
+ * so that an upload is refused before its bytes and let through again at once
+ * when S3 is back.
  *
  *     FINE -no answer, or a 5xx-> DOUBTED -an answer below 500-> FINE
  *
