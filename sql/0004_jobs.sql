@@ -38,10 +38,11 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- prefix: what the original's key has in front; a job without an input is told it, too.
 CREATE FUNCTION media.job_claim(p_queue text, p_worker text, p_lease_s int, p_steps text[])
 RETURNS TABLE (id uuid, media_id uuid, step text, attempt int, max_attempts int, fence bigint, params text,
                range text, object_key text, size bigint, name text, content_type text, owner_id uuid,
-               request_id text, traceparent text, created bigint)
+               request_id text, traceparent text, created bigint, prefix text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = media, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -65,7 +66,7 @@ BEGIN
      WHERE j.id = v_id RETURNING j.*)
   SELECT c.id, c.media_id, c.step, c.attempt, c.max_attempts, c.fence, c.params::text, c.range::text,
          v_input.object_key, v_input.size, v_input.name, v_input.content_type, m.owner_id, m.request_id, m.traceparent,
-         floor(extract(epoch FROM c.created_at))::bigint
+         floor(extract(epoch FROM c.created_at))::bigint, left(m.object_key, -length('media/' || m.id || '/original'))
     FROM claimed c JOIN media m ON m.id = c.media_id;
 END $$;
 
@@ -259,7 +260,7 @@ END $$;
 CREATE FUNCTION media.notify_claim(p_worker text, p_lease_s int)
 RETURNS TABLE (id uuid, media_id uuid, step text, attempt int, max_attempts int, fence bigint, params text,
                range text, object_key text, size bigint, name text, content_type text, owner_id uuid,
-               request_id text, traceparent text, created bigint)
+               request_id text, traceparent text, created bigint, prefix text)
 LANGUAGE sql SECURITY DEFINER SET search_path = media, pg_temp AS $$
   SELECT * FROM job_claim('notify', p_worker, p_lease_s, '{notify}')
 $$;

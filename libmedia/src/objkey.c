@@ -86,77 +86,20 @@ ssize_t media_objkey_original(media_str_t prefix, media_str_t media_id, char *ds
     return out_end(&o);
 }
 
-/* The end of "media/{id}/" at the beginning of s, or 0. */
-static size_t media_end(media_str_t s)
-{
-    const size_t id = strlen("media/"), end = id + MEDIA_UUID_LEN;
-
-    return s.len > end && memcmp(s.p, "media/", id) == 0 &&
-                   media_uuid_valid((media_str_t){s.p + id, MEDIA_UUID_LEN}) && s.p[end] == '/'
-               ? end + 1
-               : 0;
-}
-
-/* 1 if `s` is "{job}/{fence}/{name}". */
-static int is_of_job(media_str_t s)
-{
-    size_t n = MEDIA_UUID_LEN + 1;
-
-    if (s.len <= n || !media_uuid_valid((media_str_t){s.p, MEDIA_UUID_LEN}) || s.p[n - 1] != '/') {
-        return 0;
-    }
-    while (n < s.len && s.p[n] >= '0' && s.p[n] <= '9') {
-        n++;
-    }
-    return n > MEDIA_UUID_LEN + 1 && n + 1 < s.len && s.p[n] == '/';
-}
-
-/* The length of an original's prefix, or -1: it is none. */
-static ssize_t original_prefix(media_str_t key)
-{
-    const size_t tail = strlen("media/") + MEDIA_UUID_LEN + strlen(ORIGINAL);
-    size_t n = key.len - tail;
-
-    if (key.len < tail || (n > 0 && key.p[n - 1] != '/') ||
-        media_end((media_str_t){key.p + n, tail}) == 0 ||
-        memcmp(key.p + key.len - strlen(ORIGINAL), ORIGINAL, strlen(ORIGINAL)) != 0) {
-        return -1;
-    }
-    return (ssize_t)n;
-}
-
 enum media_store media_objkey_store(media_str_t key)
 {
-    return original_prefix(key) < 0 ? MEDIA_STORE_OUTPUT : MEDIA_STORE_INPUT;
-}
+    const size_t id = strlen("media/"), tail = id + MEDIA_UUID_LEN + strlen(ORIGINAL);
+    const char *end;
 
-media_str_t media_objkey_prefix(media_str_t key)
-{
-    ssize_t n = original_prefix(key);
-
-    if (n >= 0) {
-        return (media_str_t){key.p, (size_t)n};
+    if (key.len < tail) {
+        return MEDIA_STORE_OUTPUT;
     }
-    for (size_t i = 0; i < key.len; i++) {
-        media_str_t rest = {key.p + i, key.len - i};
-        size_t end = i == 0 || key.p[i - 1] == '/' ? media_end(rest) : 0;
-
-        if (end != 0 && is_of_job((media_str_t){rest.p + end, rest.len - end})) {
-            return (media_str_t){key.p, i};
-        }
-    }
-    return MEDIA_STR("");
-}
-
-ssize_t media_objkey_output_prefix(media_str_t own, media_str_t from, char *dst, size_t cap)
-{
-    out_t o = {dst, 0, cap};
-
-    if (media_objkey_store(from) == MEDIA_STORE_INPUT) {
-        out_str(&o, own);
-    }
-    out_str(&o, media_objkey_prefix(from));
-    return out_end(&o);
+    end = key.p + key.len - tail;
+    return (end == key.p || end[-1] == '/') && memcmp(end, "media/", id) == 0 &&
+                   media_uuid_valid((media_str_t){end + id, MEDIA_UUID_LEN}) &&
+                   memcmp(end + id + MEDIA_UUID_LEN, ORIGINAL, strlen(ORIGINAL)) == 0
+               ? MEDIA_STORE_INPUT
+               : MEDIA_STORE_OUTPUT;
 }
 
 ssize_t media_objkey_output(media_str_t prefix, media_str_t media_id, media_str_t job_id,

@@ -47,9 +47,10 @@ SELECT media(:'ann', 'one', 'a.mp4') AS film \gset
 SELECT is_empty($$SELECT * FROM media.job_claim('long', 'w', 30, '{work}')$$, 'no job of that queue');
 SELECT is_empty($$SELECT * FROM media.job_claim('short', 'w', 30, '{other}')$$, 'no job of that step');
 SELECT is_empty($$SELECT * FROM media.job_claim('short', 'w', 30, '{}')$$, 'no step, no job');
+UPDATE media.media SET object_key = 'of/ann/media/' || id || '/original' WHERE id = :'film';
 SELECT results_eq($$SELECT *, 'claim' FROM media.job_claim('short', 'w7', 45, '{other,work}')$$,
   format($$SELECT j.id, m.id, 'work', 1, 3, 1::bigint, '{"n": 1, "kept": true}', NULL::text, m.object_key, 100::bigint, 'a.mp4', 'video/mp4',
-    m.owner_id, 'req-1', '00-trace', floor(extract(epoch FROM j.created_at))::bigint, 'claim'
+    m.owner_id, 'req-1', '00-trace', floor(extract(epoch FROM j.created_at))::bigint, 'of/ann/', 'claim'
     FROM media.jobs j JOIN media.media m ON m.id = j.media_id WHERE m.id = %L$$, :'film'), 'what a worker is told');
 SELECT results_eq(format('SELECT state, attempt, fence, worker, lease_until = started_at + interval ''45s'', started_at IS NOT NULL
     FROM media.jobs WHERE media_id = %L', :'film'), $$VALUES ('running', 1, 1::bigint, 'w7', true, true)$$, 'what the row says');

@@ -196,9 +196,9 @@ void wk_job_clear(wk_job_t *job)
 /* Columns as in JOB_CLAIM. */
 static int job_fill(wk_job_t *job, const wk_pg_result_t *res)
 {
-    const char *v[16];
+    const char *v[17];
 
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 17; i++) {
         v[i] = wk_pg_value(res, 0, i);
     }
     take(job->id, sizeof(job->id), v[0]);
@@ -215,6 +215,7 @@ static int job_fill(wk_job_t *job, const wk_pg_result_t *res)
     take(job->request_id, sizeof(job->request_id), v[13]);
     take(job->traceparent, sizeof(job->traceparent), v[14]);
     job->created_s = take_i64(v[15]);
+    take(job->prefix, sizeof(job->prefix), v[16]);
     if (v[6] != NULL) {
         (void)media_json_parse(media_str(v[6]), &job->params, NULL);
     } else {
@@ -368,14 +369,14 @@ int wk_job_output(wk_ctx_t *ctx, const wk_job_t *job, int fd, int64_t size, json
 {
     wk_runner_t *r = wk_runner(ctx);
     const char *name = json_string_value(json_object_get(meta, "name"));
-    char key[MEDIA_OBJKEY_MAX], prefix[MEDIA_OBJKEY_PREFIX_MAX + 1], fence[24];
+    const char *own = ctx->conf->s3[MEDIA_STORE_OUTPUT].prefix;
+    char key[MEDIA_OBJKEY_MAX], prefix[2 * MEDIA_OBJKEY_PREFIX_MAX + 1], fence[24];
     const char *params[] = {job->id, wk_fmt(fence, sizeof(fence), "%lld", (long long)job->fence),
                             key};
     int rc = MEDIA_E_RETRY;
 
-    if (media_objkey_output_prefix(media_str(ctx->conf->s3[MEDIA_STORE_OUTPUT].prefix),
-                                   media_str(job->object_key), prefix, sizeof(prefix)) < 0 ||
-        media_objkey_output(media_str(prefix), media_str(job->media_id), media_str(job->id),
+    (void)wk_fmt(prefix, sizeof(prefix), "%s%s", own != NULL ? own : "", job->prefix);
+    if (media_objkey_output(media_str(prefix), media_str(job->media_id), media_str(job->id),
                             job->fence, media_str(name), key, sizeof(key)) < 0) {
         (void)media_err_set(ei, rc, "no valid key for this output");
         goto done;

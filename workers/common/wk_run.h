@@ -27,6 +27,7 @@ typedef struct {
     char request_id[65];
     char traceparent[56];
     int64_t created_s;
+    char prefix[MEDIA_OBJKEY_PREFIX_MAX + 1]; /* of its media's keys */
 } wk_job_t;
 
 typedef struct {

@@ -239,8 +239,9 @@ static void test_wk_job_output_is_registered_and_stored(void)
         return;
     }
     claim(&job);
-    (void)wk_fmt(job.object_key, sizeof(job.object_key), "of/%s/media/%s/original", "anna",
-                 job.media_id);
+    CHECK_STR(job.prefix, "");
+    (void)wk_fmt(job.prefix, sizeof(job.prefix), "of/anna/");
+    conf.s3[MEDIA_STORE_OUTPUT].prefix = "made/";
     CHECK_INT(write(fd, "sound", 5), 5);
     CHECK_INT(
         wk_job_output(&runner.ctx, &job, fd, 5,
@@ -249,8 +250,9 @@ static void test_wk_job_output_is_registered_and_stored(void)
         0);
     o = json_array_get(outputs, 0);
     key = json_string_value(json_object_get(o, "object_key"));
-    (void)wk_fmt(prefix, sizeof(prefix), "of/anna/media/%s/", job.media_id);
-    CHECK(strncmp(key, prefix, strlen(prefix)) == 0); /* outputs lie where their original lies */
+    (void)wk_fmt(prefix, sizeof(prefix), "made/of/anna/media/%s/", job.media_id);
+    CHECK(strncmp(key, prefix, strlen(prefix)) == 0); /* as their original, behind our own */
+    conf.s3[MEDIA_STORE_OUTPUT].prefix = NULL;
     CHECK_INT(json_integer_value(json_object_get(o, "size")), 5);
     CHECK(strlen(json_string_value(json_object_get(o, "etag"))) >= 32);
     CHECK_STR(json_string_value(json_object_get(o, "sha256")),

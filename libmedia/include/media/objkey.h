@@ -31,11 +31,6 @@ enum media_store media_objkey_store(media_str_t key);
 ssize_t media_objkey_original(media_str_t prefix, media_str_t media_id, char *dst, size_t cap);
 ssize_t media_objkey_output(media_str_t prefix, media_str_t media_id, media_str_t job_id,
                             int64_t fence, media_str_t name, char *dst, size_t cap);
-/* The prefix in a key: a view; empty too when it is no such key. [any] */
-media_str_t media_objkey_prefix(media_str_t key);
-/* The prefix of what a job makes of the object `from`: `own`, then from's; of an output alone its
- * prefix, which begins so. Returns the length, or as above. [any] */
-ssize_t media_objkey_output_prefix(media_str_t own, media_str_t from, char *dst, size_t cap);
 /* 1 if `s` may be a prefix: empty, or segments that each end in '/' and are neither empty nor "."
  * nor "..", of characters that S3 servers on any file system take. [any] */
 int media_objkey_prefix_valid(media_str_t s);

@@ -129,7 +129,7 @@
      *    seconds) */                                                                              \
     X(JOB_CLAIM, 4,                                                                                \
       "SELECT id, media_id, step, attempt, max_attempts, fence, params, range, object_key, size, " \
-      "name, content_type, owner_id, request_id, traceparent, created "                            \
+      "name, content_type, owner_id, request_id, traceparent, created, prefix "                    \
       "FROM media.job_claim($1, $2, $3::int, $4::text[])")                                         \
     /* id, fence, lease seconds, progress 0..1|null, eta seconds|null -> code: ok, lost, canceled  \
      */                                                                                            \
@@ -172,7 +172,7 @@
     /* worker name, lease seconds -> columns of JOB_CLAIM */                                       \
     X(NOTIFY_CLAIM, 2,                                                                             \
       "SELECT id, media_id, step, attempt, max_attempts, fence, params, range, object_key, size, " \
-      "name, content_type, owner_id, request_id, traceparent, created "                            \
+      "name, content_type, owner_id, request_id, traceparent, created, prefix "                    \
       "FROM media.notify_claim($1, $2::int)")                                                      \
     X(NOTIFY_HEARTBEAT, 5,                                                                         \
       "SELECT code FROM media.notify_heartbeat($1::uuid, $2::bigint, $3::int, $4::float8, "        \
