@@ -77,6 +77,17 @@ cv::Mat fit(const cv::Mat &bgr, int most, float *scale)
 
 /* ---- faces ---- */
 
+/* Black to the right and below, up to the next multiple of 32, which is the networks' coarsest
+ * stride, and to what they need to have any output at all. */
+cv::Mat pad(const cv::Mat &bgr)
+{
+    int w = std::max(64, (bgr.cols + 31) / 32 * 32), h = std::max(64, (bgr.rows + 31) / 32 * 32);
+    cv::Mat out;
+
+    cv::copyMakeBorder(bgr, out, 0, h - bgr.rows, 0, w - bgr.cols, cv::BORDER_CONSTANT);
+    return out;
+}
+
 class Yunet : public cv_shim_s
 {
   public:
@@ -87,11 +98,9 @@ class Yunet : public cv_shim_s
     void find(const cv::Mat &bgr, Hits &hits) override
     {
         float scale;
-        cv::Mat small = fit(bgr, SIDE_MAX, &scale), in;
+        cv::Mat in = pad(fit(bgr, SIDE_MAX, &scale));
         std::vector<cv::Mat> out;
-        int w = (small.cols + 31) / 32 * 32, h = (small.rows + 31) / 32 * 32;
 
-        cv::copyMakeBorder(small, in, 0, h - small.rows, 0, w - small.cols, cv::BORDER_CONSTANT);
         cv::dnn::Net &net = net_of(in.size());
         net.setInput(cv::dnn::blobFromImage(in));
         net.forward(out, {"cls_8", "obj_8", "bbox_8", "cls_16", "obj_16", "bbox_16", "cls_32",
@@ -163,7 +172,7 @@ class Yunet2022 : public cv_shim_s
     void find(const cv::Mat &bgr, Hits &hits) override
     {
         float scale;
-        cv::Mat in = fit(bgr, SIDE_MAX, &scale), faces;
+        cv::Mat in = pad(fit(bgr, SIDE_MAX, &scale)), faces;
 
         yn->setInputSize(in.size());
         yn->detect(in, faces);
@@ -454,17 +463,24 @@ std::unique_ptr<cv_shim_s> make(an_kind kind, const cv_shim_file_t *files, size_
     }
 }
 
+/* In one line: OpenCV's texts have several. */
+int told(int code, media_err_t *ei, const std::string &prefix, std::string text)
+{
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return media_err_set(ei, code, "%s%s", prefix.c_str(), text.c_str());
+}
+
 /* Runs f; what it throws becomes `code` and a text. */
 template <typename F> int guard(int code, media_err_t *ei, F f)
 {
     try {
         return f();
     } catch (const cv::Exception &e) {
-        return media_err_set(ei, code, "OpenCV: %s", e.err.c_str());
+        return told(code, ei, "OpenCV: ", e.err);
     } catch (const std::bad_alloc &) {
         return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
     } catch (const std::exception &e) {
-        return media_err_set(ei, code, "%s", e.what());
+        return told(code, ei, "", e.what());
     } catch (...) {
         return media_err_set(ei, code, "unknown exception");
     }
