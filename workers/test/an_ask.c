@@ -2,7 +2,9 @@
  * and again; writes a line of JSON for each, {"ms","asked":[[w,h]...],"hits":[[x,y,w,h,score,class,
  * x,y,w,h of an ellipse over it grown by 20 %]...]}.
  *
- *   MEDIA_MODELS=... an_ask CLASS=KIND[:THRESHOLD]... */
+ *   MEDIA_MODELS=... an_ask [--once] CLASS=KIND[:THRESHOLD]...
+ *
+ * --once: asks the detector about the picture as it is, without an_scales. */
 #include <time.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +66,28 @@ static int add(asker_t *a, an_scales_t *s, char *arg)
     return 0;
 }
 
+/* Without passes: one question about all of the picture, for one class. */
+static int find_once(const an_scales_t *s, const an_picture_t *picture, asker_t *a, an_hit_t *hits)
+{
+    int kept = 0;
+
+    for (int c = 0; c < AN_CLASS_COUNT; c++) {
+        int n = s->kind[c] >= 0 && kept == 0
+                    ? ask(a, (enum an_kind)s->kind[c], picture, hits, AN_HITS_MAX)
+                    : 0;
+
+        for (int i = 0; i < n; i++) {
+            if (hits[i].label == c && hits[i].score >= s->threshold[c]) {
+                hits[kept++] = hits[i];
+            }
+        }
+        if (n < 0) {
+            return n;
+        }
+    }
+    return kept;
+}
+
 static int print(json_t *asked, const an_hit_t *hits, int n, double ms)
 {
     json_t *list = json_array(), *doc;
@@ -99,9 +123,10 @@ int main(int argc, char **argv)
     const an_ask_t who = {&a, ask};
     an_scales_t s;
     int w, h, rc = 0;
+    int once = argc > 1 && strcmp(argv[1], "--once") == 0;
 
     an_scales_init(&s);
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1 + once; i < argc; i++) {
         if (add(&a, &s, argv[i]) != 0) {
             (void)fprintf(stderr, "an_ask: %s: no such class or kind, or no detector\n", argv[i]);
             return 1;
@@ -119,7 +144,8 @@ int main(int argc, char **argv)
         }
         a.asked = json_array();
         began = now_ms();
-        rc = an_scales_find(&s, &picture, &who, hits, AN_HITS_MAX);
+        rc = once ? find_once(&s, &picture, &a, hits)
+                  : an_scales_find(&s, &picture, &who, hits, AN_HITS_MAX);
         rc = rc < 0 ? 1 : print(a.asked, hits, rc, now_ms() - began);
         free(bgr);
     }
