@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <math.h>
 
+#include "an_disguise.h"
 #include "an_film.h"
 #include "an_video.h"
 #include "vd_make.h"
@@ -43,7 +44,12 @@ static void place(const AVFrame *f, int rotation, int x, int y, int *cx, int *cy
 
 static uint8_t ground(int n, int x, int y)
 {
-    return (uint8_t)(100 + 40 * sin((x + n) / 17.0) + 30 * cos((y - n / 2) / 11.0));
+    static int8_t wave[256];
+
+    for (int i = 0; wave[64] == 0 && i < 256; i++) {
+        wave[i] = (int8_t)lrint(35 * sin(i * 2 * M_PI / 256));
+    }
+    return (uint8_t)(110 + wave[(x + n) * 3 & 255] + wave[(y * 4 - n) & 255]);
 }
 
 static uint8_t tone(int n, int x, int y, int width, int height)
@@ -87,12 +93,14 @@ static void draw(AVFrame *f, int n, const synth_t *t)
 typedef struct {
     int asked;
     int none_from, none_to; /* pictures in which it finds nothing */
+    int is_blind;           /* the clip is not one of these: never finds anything */
 } fake_t;
 
 static int number_of(const an_picture_t *p)
 {
     int n = 0;
 
+    must(p->width >= BITS * SQUARE, "the number in a picture");
     for (int i = 0; i < BITS; i++) {
         const uint8_t *bgr =
             p->bgr + SQUARE / 2 * p->stride + (size_t)(i * SQUARE + SQUARE / 2) * 3;
@@ -109,6 +117,9 @@ static int fake_ask(void *ctx, enum an_kind kind, const an_picture_t *picture, a
 
     CHECK_INT(kind, AN_KIND_YUNET);
     fake->asked++;
+    if (fake->is_blind) {
+        return 0;
+    }
     for (int k = 0; k < FACES && k < max; k++) {
         face_t f = face_at(k, number, picture->width, picture->height);
         double jitter = ((number * 7 + k * 3) % 11 - 5) / 100.0;
@@ -620,12 +631,255 @@ static void test_an_video_edit_renders_what_changed(void)
     synth_free(&r.clip);
 }
 
+/* 0, or -1 where there is no such clip. */
+static int open_shared(run_t *r, const char *name)
+{
+    char path[500];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", clip_dir(), name);
+    memset(r, 0, sizeof(*r));
+    if (clip_open(&r->clip, path) != 0) {
+        printf("# %s is missing\n", path);
+        return -1;
+    }
+    r->source = clip_source(&r->clip);
+    r->params = usual;
+    r->fake.is_blind = 1;
+    (void)snprintf(r->params.preset, sizeof(r->params.preset), "ultrafast");
+    return 0;
+}
+
+/* What the decoder says of the first picture of a file. */
+static void first_picture(const media_buf_t *file, vd_indexed_t *x, AVFrame *frame)
+{
+    clip_t clip = {.fd = -1, .p = (const uint8_t *)file->p, .size = (int64_t)file->len};
+    vd_source_t source = clip_source(&clip);
+    vd_range_t *range = NULL;
+    tc_fail_t f = {0};
+    uint32_t number;
+
+    CHECK_INT(clip_index(&clip, x, &f), 0);
+    CHECK_INT(vd_range_open(&range, &source, &x->index, 0, 1, 1, &f), 0);
+    CHECK_INT(vd_range_frame(range, frame, &number, &f), 1);
+    CHECK_STR(f.detail, "");
+    vd_range_close(range);
+}
+
+static void test_an_video_keeps_hdr(void)
+{
+    static const struct {
+        const char *clip;
+        int trc, has_screen;
+    } cases[] = {{"video/sign_hdr10_hevc.mp4", AVCOL_TRC_SMPTE2084, 1},
+                 {"video/ax_hlg_1080p_rot90_editlist.mp4", AVCOL_TRC_ARIB_STD_B67, 0}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        run_t r = {0};
+        AVFrame *was, *is;
+        an_region_t region = {0, 0.25f, 0.25f, 0.5f, 0.5f, 0, -1, 0};
+        vd_indexed_t x;
+        vd_range_t *range = NULL;
+        tc_fail_t f = {0};
+        uint32_t number;
+
+        printf("# %s\n", cases[i].clip);
+        if (open_shared(&r, cases[i].clip) != 0) {
+            return;
+        }
+        was = av_frame_alloc();
+        is = av_frame_alloc();
+        r.params.regions = &region;
+        r.params.nregions = 1;
+        run_all(&r);
+        first_picture(&r.store->file, &x, is);
+        CHECK_INT(vd_range_open(&range, &r.source, &r.read.index, 0, 1, 1, &f), 0);
+        CHECK_INT(vd_range_frame(range, was, &number, &f), 1);
+        check_times(&r.read.index, &x.index);
+        CHECK_STR(x.index.codec, "hevc");
+        CHECK_INT(is->format, AV_PIX_FMT_YUV420P10);
+        CHECK_INT(is->color_trc, cases[i].trc);
+        CHECK_INT(is->color_primaries, was->color_primaries);
+        CHECK_INT(is->colorspace, was->colorspace);
+        CHECK_INT(av_frame_get_side_data(is, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA) != NULL,
+                  cases[i].has_screen);
+        /* black in the middle */
+        const uint16_t *row =
+            (const void *)(is->data[0] + (ptrdiff_t)is->height / 2 * is->linesize[0]);
+        CHECK(row[is->width / 2] < 80);
+        check_traces(&r.store->file);
+        vd_range_close(range);
+        vd_indexed_free(&x);
+        av_frame_free(&was);
+        av_frame_free(&is);
+        run_free(&r);
+        clip_close(&r.clip);
+    }
+}
+
+/* What cannot be decoded is not shown: the job fails, or those pictures are masked whole. */
+static void test_an_video_damage(void)
+{
+    const uint32_t broken = 80; /* its packet */
+    synth_t t = film;
+    run_t r = {.params = usual};
+    tc_fail_t f = {0};
+    media_vindex_t v;
+    uint32_t damaged = 0, first = UINT32_MAX;
+    clip_t clip;
+
+    t.frames = 200;
+    must(synth_make(&t, &r.clip) == 0, "libx264");
+    r.source = clip_source(&r.clip);
+    plan(&r);
+    CHECK_INT(media_vindex_read(r.index.p, r.index.len, &v, NULL), 0);
+    for (uint32_t i = 8; i < v.packets[broken].size; i++) {
+        ((uint8_t *)(uintptr_t)r.clip.p)[v.packets[broken].pos + i] ^= 0x5a;
+    }
+    CHECK_INT(detect(&r, &f), -1);
+    CHECK_STR(f.code, "damaged");
+    clip = r.clip;
+    run_free(&r);
+    r = (run_t){.params = usual, .clip = clip};
+    r.source = clip_source(&r.clip);
+    r.params.is_lenient = 1;
+    run_all(&r);
+    for (uint32_t i = 0; i < r.read.found.nlooks; i++) {
+        const an_look_t *l = &r.read.found.looks[i];
+        if (l->flags & AN_LOOK_DAMAGED) {
+            first = l->picture < first ? l->picture : first;
+            damaged++;
+        }
+    }
+    printf("# %u of %u pictures damaged, from %u on\n", damaged, v.nframes, first);
+    CHECK(damaged > 0 && damaged < v.nframes / 2 && first <= v.packets[broken].frame);
+    CHECK_INT(json_array_size(json_object_get(r.report, "warnings")), 1);
+    check_copy(&r);
+    media_vindex_free(&v);
+    run_free(&r);
+    synth_free(&r.clip);
+}
+
+static void test_an_video_voice(void)
+{
+    static track_read_t read[2];
+    static const enum an_voice voices[] = {AN_VOICE_KEEP, AN_VOICE_DISGUISE, AN_VOICE_MUTE};
+
+    for (size_t i = 0; i < sizeof(voices) / sizeof(voices[0]); i++) {
+        run_t r = {0};
+        vd_sink_t sink = {NULL, store_put, store_progress};
+        tc_fail_t f = {0};
+        const json_t *job;
+
+        if (open_shared(&r, "video/talk_480x320_faststart.mp4") != 0) {
+            return;
+        }
+        r.params.voice = voices[i];
+        plan(&r);
+        job = job_of(r.planned, "voice", 0);
+        CHECK_INT(job != NULL, voices[i] != AN_VOICE_MUTE);
+        if (job != NULL) {
+            sink.ctx = r.store;
+            CHECK_INT(an_video_voice(&r.source, job, &r.params, &sink, r.tracks, &f), 0);
+            CHECK_STR(f.detail, "");
+            assemble(r.store, &f);
+            CHECK_INT(read_back(&r.store->file, read, 2), 1);
+            CHECK_INT(json_array_size(r.tracks), 1);
+            CHECK_STR(read[0].language, "und");
+            printf("# voice %d: %d packets, sound from sample %d\n", voices[i], read[0].npackets,
+                   read[0].loudest);
+            CHECK(read[0].npackets > 400);
+            check_traces(&r.store->file);
+        }
+        run_free(&r);
+        clip_close(&r.clip);
+    }
+}
+
+/* A tone is another one afterwards, and not the same one all the time. */
+static void test_an_video_disguise(void)
+{
+    enum { BLOCK = 1024, BLOCKS = 480 };
+    an_disguise_t *d = an_disguise_open();
+    AVFrame *f = av_frame_alloc();
+    double least = 1e9, most = 0, all = 0;
+    int crossings = 0;
+    float last = 0;
+
+    must(d != NULL, "an_disguise_open");
+    f->format = AV_SAMPLE_FMT_FLTP;
+    f->nb_samples = BLOCK;
+    f->sample_rate = 48000;
+    av_channel_layout_default(&f->ch_layout, 1);
+    must(av_frame_get_buffer(f, 0) == 0, "a block");
+    for (int b = 0; b < BLOCKS; b++) {
+        float *s = (float *)(void *)f->data[0];
+        for (int i = 0; i < BLOCK; i++) {
+            s[i] = sinf((float)((b * BLOCK + i) % 240) * 2 * (float)M_PI / 240); /* 200 Hz */
+        }
+        CHECK_INT(an_disguise_alter(d, f), 0);
+        for (int i = 0; i < BLOCK; i++) {
+            crossings += last <= 0 && s[i] > 0;
+            last = s[i];
+        }
+        if (b % 24 == 23) { /* half a second */
+            double hertz = crossings / (24.0 * BLOCK / 48000);
+            least = hertz < least ? hertz : least;
+            most = hertz > most ? hertz : most;
+            all += hertz / (BLOCKS / 24);
+            crossings = 0;
+        }
+    }
+    printf("# 200 Hz become %.0f, from %.0f to %.0f\n", all, least, most);
+    CHECK(all < 175 || all > 225);
+    CHECK(most - least > 2);
+    f->format = AV_SAMPLE_FMT_S16;
+    CHECK_INT(an_disguise_alter(d, f), -1);
+    f->format = AV_SAMPLE_FMT_FLTP;
+    av_frame_free(&f);
+    an_disguise_close(d);
+}
+
+/* Documents of other jobs are read with care: whatever byte is wrong, nothing breaks. */
+static void test_an_video_kept_is_read_with_care(void)
+{
+    run_t r = {.params = usual};
+    synth_t t = film;
+    uint32_t bad = 0;
+
+    t.frames = 30;
+    must(synth_make(&t, &r.clip) == 0, "libx264");
+    r.source = clip_source(&r.clip);
+    tc_fail_t f = {0};
+    plan(&r);
+    CHECK_INT(detect(&r, &f), 0);
+    CHECK_INT(associate(&r, media_buf_view(&r.index), &f), 0);
+    for (size_t i = 0; i < r.kept.len; i++) {
+        an_kept_t k;
+        r.kept.p[i] = (char)(r.kept.p[i] ^ 0x41);
+        bad += an_kept_read(r.kept.p, r.kept.len, &k, NULL) != 0;
+        an_kept_free(&k);
+        r.kept.p[i] = (char)(r.kept.p[i] ^ 0x41);
+        if (i % 7 == 0) {
+            CHECK(an_kept_read(r.kept.p, i, &k, NULL) != 0);
+            an_kept_free(&k);
+        }
+    }
+    CHECK(bad > 100);
+    run_free(&r);
+    synth_free(&r.clip);
+}
+
 int main(void)
 {
-    av_log_set_level(AV_LOG_ERROR);
+    av_log_set_level(AV_LOG_QUIET);
     synth_painter = draw;
     test_an_video_masks_faces_and_nothing_else();
     test_an_video_other_films();
     test_an_video_edit_renders_what_changed();
+    test_an_video_keeps_hdr();
+    test_an_video_damage();
+    test_an_video_voice();
+    test_an_video_disguise();
+    test_an_video_kept_is_read_with_care();
     return test_report();
 }
