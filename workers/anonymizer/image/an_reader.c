@@ -36,7 +36,6 @@ static const magic_t magics[] = {
     MAGIC("\0\0\x01\0", 0, NULL, "an icon"),
     MAGIC("%PDF", 0, NULL, "a PDF document"),
     MAGIC("%!PS", 0, NULL, "a PostScript document"),
-    MAGIC("ftypqt  ", 4, NULL, "a film"),
     MAGIC("ftyp", 4, &an_coder_heif, NULL),
     MAGIC("BM", 0, &an_coder_bmp, NULL),
 };
@@ -96,14 +95,45 @@ static int is_svg(const uint8_t *p, size_t size)
     return 0;
 }
 
-static const an_coder_t *find_coder(const uint8_t *p, size_t size, tc_fail_t *f)
+/* A brand of pictures (ISO/IEC 23008-12, AVIF) among the first ones of an ftyp box. */
+static int is_heif(const uint8_t *p, size_t size)
+{
+    static const char *const brands[] = {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1",
+                                         "mif2", "msf1", "miaf", "avif", "avis", NULL};
+
+    for (size_t at = 8; at + 4 <= size && at < 32; at += at == 8 ? 8 : 4) {
+        for (int i = 0; brands[i] != NULL; i++) {
+            if (memcmp(p + at, brands[i], 4) == 0) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+static const magic_t *find_magic(const uint8_t *p, size_t size)
 {
     for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++) {
         const magic_t *m = &magics[i];
 
-        if (size < m->at + m->len || memcmp(p + m->at, m->magic, m->len) != 0) {
-            continue;
+        if (size >= m->at + m->len && memcmp(p + m->at, m->magic, m->len) == 0 &&
+            (m->coder != &an_coder_heif || is_heif(p, size))) {
+            return m;
         }
+    }
+    return NULL;
+}
+
+int an_reader_knows(const uint8_t *p, size_t size)
+{
+    return find_magic(p, size) != NULL || is_svg(p, size);
+}
+
+static const an_coder_t *find_coder(const uint8_t *p, size_t size, tc_fail_t *f)
+{
+    const magic_t *m = find_magic(p, size);
+
+    if (m != NULL) {
         if (m->coder == NULL) {
             (void)tc_fail(f, "unsupported_media", "The file is %s, which is not read here.",
                           m->name);

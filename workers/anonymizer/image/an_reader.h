@@ -50,6 +50,8 @@ struct an_reader_s {
  * whole), unreadable_media, limits. To be closed in any case. */
 int an_reader_open(an_reader_t *r, const uint8_t *p, size_t size, const tc_limits_t *limits,
                    tc_fail_t *f);
+/* 1 when these first bytes are of a picture, even of a kind that is refused. */
+int an_reader_knows(const uint8_t *p, size_t size);
 /* 1 and a frame, 0 at the end, -1 with a cause. */
 int an_reader_next(an_reader_t *r, AVFrame **out, AVRational *delay, tc_fail_t *f);
 /* The first frame comes next. */
