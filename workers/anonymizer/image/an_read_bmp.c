@@ -1,8 +1,9 @@
 /* BMP by libav's decoder, without a demuxer. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
-#include <libswscale/swscale.h>
+#include <libavutil/pixdesc.h>
 
 #include "an_reader.h"
 
@@ -72,19 +73,43 @@ static int decode(const an_reader_t *r, AVFrame *picture)
     return rc < 0 ? rc : 0;
 }
 
+/* One part of a row, 0..255. */
+static void read_part(const AVFrame *from, const AVPixFmtDescriptor *d, int y, int part,
+                      uint16_t *line)
+{
+    int is_palette = (d->flags & AV_PIX_FMT_FLAG_PAL) != 0;
+    int c = d->nb_components < 3 && !is_palette ? 0 : part,
+        depth = is_palette ? 8 : d->comp[c].depth;
+    int most = (1 << depth) - 1;
+
+    /* entries of a palette are words, their least byte is blue */
+    av_read_image_line2(line, (const uint8_t **)from->data, from->linesize, d, 0, y,
+                        is_palette ? 2 - part : c, from->width, is_palette, sizeof(*line));
+    for (int x = 0; x < from->width; x++) {
+        line[x] = (uint16_t)((line[x] * 255 + most / 2) / most);
+    }
+}
+
 static int to_rgba(const AVFrame *from, AVFrame *to)
 {
-    struct SwsContext *sws =
-        sws_getContext(from->width, from->height, from->format, to->width, to->height, to->format,
-                       SWS_POINT | SWS_ACCURATE_RND | SWS_BITEXACT, NULL, NULL, NULL);
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(from->format);
+    uint16_t *line = malloc((size_t)from->width * sizeof(*line));
+    int has_alpha = d != NULL && d->nb_components == 4 && (d->flags & AV_PIX_FMT_FLAG_PAL) == 0;
 
-    if (sws == NULL) {
-        return -1;
+    for (int y = 0; line != NULL && d != NULL && y < from->height; y++) {
+        uint8_t *row = to->data[0] + y * to->linesize[0];
+
+        for (int part = 0; part < 4; part++) {
+            if (part < 3 || has_alpha) {
+                read_part(from, d, y, part, line);
+            }
+            for (int x = 0; x < from->width; x++) {
+                row[4 * x + part] = part < 3 || has_alpha ? (uint8_t)line[x] : 255;
+            }
+        }
     }
-    (void)sws_scale(sws, (const uint8_t *const *)from->data, from->linesize, 0, from->height,
-                    to->data, to->linesize);
-    sws_freeContext(sws);
-    return 0;
+    free(line);
+    return line != NULL && d != NULL ? 0 : -1;
 }
 
 static int next(an_reader_t *r, AVFrame **out, AVRational *delay, tc_fail_t *f)

@@ -113,7 +113,8 @@ static void put_chunk(media_buf_t *b, const char *type, const uint8_t *p, size_t
     (void)media_buf_add(b, word, 4);
     (void)media_buf_add(b, type, 4);
     (void)media_buf_add(b, p, len);
-    an_png_put32(word, (uint32_t)crc32(crc, p, (uInt)len));
+    crc = len > 0 ? crc32(crc, p, (uInt)len) : crc;
+    an_png_put32(word, (uint32_t)crc);
     (void)media_buf_add(b, word, 4);
 }
 

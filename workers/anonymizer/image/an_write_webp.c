@@ -22,7 +22,7 @@ static int configure(const an_writer_t *w, WebPConfig *c)
     c->lossless = w->is_lossless;
     c->quality = w->is_lossless ? 75 : AN_QUALITY; /* of lossless: the effort */
     c->method = METHOD;
-    c->exact = 0;
+    c->exact = 1; /* what is hidden stays cleared */
     return WebPValidateConfig(c) ? 0 : -1;
 }
 
