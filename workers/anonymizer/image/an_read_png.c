@@ -341,7 +341,7 @@ static int open_png(an_reader_t *r, tc_fail_t *f)
     int rc;
 
     /* a header alone tells a picture that is too large, however little of it is there */
-    if (r->size >= 33) {
+    if (r->size >= 33 && memcmp(r->p + 12, "IHDR", 4) == 0) {
         int64_t w = an_png_u32(r->p + 16), h = an_png_u32(r->p + 20);
 
         if (w > 0 && h > r->limits.pixels / w) {
