@@ -8,8 +8,8 @@
 #include "an_tracks.h"
 #include "vd_plan.h"
 
-#define AN_FILM_VIDEO "video-1" /* tracks of the masked copy */
-#define AN_FILM_SOUND "audio-1"
+#define AN_FILM_VIDEO "masked" /* tracks of the masked copy, beside a ladder's of it */
+#define AN_FILM_SOUND "masked_sound"
 
 /* 0: at is owned; -1 with a cause. */
 int an_film_open(const media_vindex_t *v, an_film_t *out, tc_fail_t *f);
