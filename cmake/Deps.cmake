@@ -9,7 +9,8 @@ if(NOT MEDIA_FUZZ)
   pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
   pkg_check_modules(XCRYPT REQUIRED IMPORTED_TARGET libxcrypt)
   pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
-  pkg_check_modules(PICTURES REQUIRED IMPORTED_TARGET libjpeg libpng zlib libtiff-4 libwebp libwebpmux libwebpdemux libheif lcms2)
+  pkg_check_modules(PICTURES REQUIRED IMPORTED_TARGET libjpeg libpng zlib libtiff-4 libwebp libwebpmux
+    libwebpdemux libheif lcms2)
   pkg_check_modules(AV REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswresample libswscale)
   # of Debian's per-module packages, which have neither a CMake nor a pkg-config file
   find_path(OPENCV_INCLUDE opencv2/core.hpp PATH_SUFFIXES opencv4 REQUIRED)

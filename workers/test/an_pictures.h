@@ -253,7 +253,7 @@ static inline bytes_t encode_jpeg(const AVFrame *f, J_COLOR_SPACE in, J_COLOR_SP
     return b;
 }
 
-/* ---- HEIC and AVIF ---- */
+/* ---- AVIF by libheif ---- */
 
 static inline struct heif_error heif_collect(struct heif_context *c, const void *p, size_t n,
                                              void *data)
@@ -265,8 +265,8 @@ static inline struct heif_error heif_collect(struct heif_context *c, const void 
     return ok;
 }
 
-/* `n` pictures; {NULL, 0}: there is no such encoder. */
-static inline bytes_t encode_heif(const AVFrame *f, enum heif_compression_format format, int n)
+/* `n` pictures in one file. */
+static inline bytes_t encode_avif(const AVFrame *f, int n)
 {
     struct heif_context *c = heif_context_alloc();
     struct heif_encoder *e = NULL;
@@ -276,9 +276,8 @@ static inline bytes_t encode_heif(const AVFrame *f, enum heif_compression_format
     int stride;
     uint8_t *p;
 
-    if (heif_context_get_encoder_for_format(c, format, &e).code != heif_error_Ok) {
-        heif_context_free(c);
-        return b;
+    if (heif_context_get_encoder_for_format(c, heif_compression_AV1, &e).code != heif_error_Ok) {
+        die("AV1");
     }
     heif_encoder_set_lossy_quality(e, 95);
     heif_image_create(f->width, f->height, heif_colorspace_RGB, heif_chroma_interleaved_RGBA,

@@ -89,20 +89,32 @@ static int touches(const an_mask_t *m, int x, int y)
     return 0;
 }
 
+/* A byte per pixel: 1 under a mask. */
+static const uint8_t *pixels_under(void)
+{
+    static uint8_t map[W * H];
+    static int is_made;
+
+    for (int i = 0; !is_made && i < W * H; i++) {
+        for (int k = 0; k < NMASKS && map[i] == 0; k++) {
+            map[i] = (uint8_t)touches(&masks[k], i % W, i / W);
+        }
+    }
+    is_made = 1;
+    return map;
+}
+
 /* A byte per sample: 1 where the sample stands for a pixel under a mask. */
 static uint8_t *under(const AVFrame *f, int c)
 {
+    const uint8_t *pixels = pixels_under();
     int w, h, sx, sy;
     uint8_t *map;
 
     size_of(f, c, &w, &h, &sx, &sy);
     map = calloc((size_t)w, (size_t)h);
-    for (int y = 0; y < f->height; y++) {
-        for (int x = 0; x < f->width; x++) {
-            for (int k = 0; k < NMASKS && map[(y >> sy) * w + (x >> sx)] == 0; k++) {
-                map[(y >> sy) * w + (x >> sx)] = (uint8_t)touches(&masks[k], x, y);
-            }
-        }
+    for (int i = 0; i < W * H; i++) {
+        map[(i / W >> sy) * w + (i % W >> sx)] |= pixels[i];
     }
     return map;
 }
