@@ -399,7 +399,7 @@ typedef struct {
     int fails;
 } finder_t;
 
-static inline int ask_box(void *ctx, enum an_class what, const an_picture_t *p, an_hit_t *hits,
+static inline int ask_box(void *ctx, enum an_kind kind, const an_picture_t *p, an_hit_t *hits,
                           int max)
 {
     finder_t *fd = ctx;
@@ -416,7 +416,7 @@ static inline int ask_box(void *ctx, enum an_class what, const an_picture_t *p, 
                          fd->box[2] * (float)p->width,
                          fd->box[3] * (float)p->height,
                          0.9F,
-                         (int32_t)what};
+                         kind == AN_KIND_YUNET ? AN_FACE : AN_PERSON};
     return fd->box[2] > 0;
 }
 

@@ -265,7 +265,7 @@ static void test_an_image_regions_and_kept_tracks(void)
         {"{\"regions\":[{\"box\":[0.8,0.8,0.2,0.2],\"mode\":\"never\"}]}", 1, 0},
         {"{\"edit\":{\"kept\":[1]}}", 0, 0},
         {"{\"edit\":{\"kept\":[2]}}", 1, 0},
-        {"{\"edit\":{\"from_masked\":true},\"regions\":[{\"box\":[0,0.75,0.2,0.25]}]}", 0, 1}};
+        {"{\"edit\":{\"base\":\"masked\"},\"regions\":[{\"box\":[0,0.75,0.2,0.25]}]}", 0, 1}};
     static const int corner[4] = {0, 95, 30, 28};
     AVFrame *f = picture_make(W, H, box, 0);
     bytes_t in = encode(&formats[2].make, &f, 1);
@@ -278,7 +278,7 @@ static void test_an_image_regions_and_kept_tracks(void)
         CHECK_STR(r.f.detail, "");
         CHECK_INT(inside_off(after.frames[0], box, 0, 0, 0) == 0, cases[i].face);
         CHECK_INT(inside_off(after.frames[0], corner, 0, 0, 0) == 0, cases[i].corner);
-        CHECK_INT(finder.asked, strstr(cases[i].params, "from_masked") == NULL);
+        CHECK_INT(finder.asked, strstr(cases[i].params, "masked") == NULL);
         decoded_free(&after);
         ran_free(&r);
     }

@@ -88,23 +88,6 @@ static void to_bgr(const AVFrame *frame, int on_white, uint8_t *bgr)
     }
 }
 
-static int is_known(const an_hit_t *hits, int n, const an_hit_t *h)
-{
-    for (int i = 0; i < n; i++) {
-        float w = (hits[i].x + hits[i].w < h->x + h->w ? hits[i].x + hits[i].w : h->x + h->w) -
-                  (hits[i].x > h->x ? hits[i].x : h->x);
-        float y = (hits[i].y + hits[i].h < h->y + h->h ? hits[i].y + hits[i].h : h->y + h->h) -
-                  (hits[i].y > h->y ? hits[i].y : h->y);
-        float both = w > 0 && y > 0 ? w * y : 0;
-
-        if (hits[i].label == h->label &&
-            both > SAME * (hits[i].w * hits[i].h + h->w * h->h - both)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* Asks about the frame on white and, where it is half transparent, also about its colours alone. */
 static int find_in(state_t *s, const AVFrame *frame, enum an_alpha alpha, an_hit_t *hits)
 {
@@ -123,11 +106,10 @@ static int find_in(state_t *s, const AVFrame *frame, enum an_alpha alpha, an_hit
         more = malloc(AN_HITS_MAX * sizeof(*more));
         to_bgr(frame, 0, bgr);
         again = more == NULL ? -1 : an_find(j->params, j->ask, &picture, more, AN_HITS_MAX);
-        for (int i = 0, first = n; i < again && n < AN_HITS_MAX; i++) {
-            if (!is_known(hits, first, &more[i])) {
-                hits[n++] = more[i];
-            }
+        for (int i = 0; i < again && n < AN_HITS_MAX; i++) {
+            hits[n++] = more[i];
         }
+        n = again < 0 ? n : an_nms(hits, n, SAME);
     }
     free(more);
     free(bgr);

@@ -9,6 +9,7 @@
 #ifndef AN_IMAGE_H
 #define AN_IMAGE_H
 
+#include "an_ask.h"
 #include "an_mask.h"
 #include "an_params.h"
 #include "tc_limits.h"

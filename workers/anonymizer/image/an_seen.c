@@ -5,11 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SAME 0.2F          /* overlap (IoU) from which a box is the one of the frame before */
-#define ROUND_GROW 0.2072F /* per side: an ellipse that covers all of the box it grew from */
-
-static const char *const class_names[AN_CLASSES] = {
-    [AN_FACE] = "face", [AN_PERSON] = "person", [AN_VEHICLE] = "vehicle", [AN_PLATE] = "plate"};
+#define SAME 0.2F /* overlap (IoU) from which a box is the one of the frame before */
 
 void an_seen_init(an_seen_t *s, int width, int height)
 {
@@ -40,14 +36,6 @@ static int by_place(const void *a, const void *b)
     return x->label - y->label;
 }
 
-static float overlap(const an_hit_t *a, const an_hit_t *b)
-{
-    float w = fminf(a->x + a->w, b->x + b->w) - fmaxf(a->x, b->x);
-    float h = fminf(a->y + a->h, b->y + b->h) - fmaxf(a->y, b->y);
-
-    return w > 0 && h > 0 ? w * h / (a->w * a->h + b->w * b->h - w * h) : 0;
-}
-
 /* The track whose last box is most of this one, among those before `end`; 0: none. */
 static int find_track(const an_seen_t *s, const an_hit_t *hit, double at_s, int end)
 {
@@ -55,7 +43,7 @@ static int find_track(const an_seen_t *s, const an_hit_t *hit, double at_s, int 
     int id = 0;
 
     for (int i = end - 1; i >= 0 && s->hits[i].at_s >= at_s - AN_SPAN_S; i--) {
-        float o = overlap(&s->hits[i].hit, hit);
+        float o = an_iou(&s->hits[i].hit, hit);
         int is_free = s->hits[i].hit.label == hit->label && o > best;
 
         for (int k = end; is_free && k < s->n; k++) {
@@ -126,12 +114,12 @@ static int is_spared(const an_seen_t *s, const an_params_t *p, const an_seen_hit
 
 static an_mask_t mask_of(const an_seen_t *s, const an_params_t *p, const an_seen_hit_t *h)
 {
-    float grow = p->shape == AN_ELLIPSE && p->grow < ROUND_GROW ? ROUND_GROW : p->grow;
+    an_box_t b = an_hit_cover(&h->hit, p->grow, p->shape == AN_ELLIPSE);
 
-    return (an_mask_t){.x = h->hit.x - grow * h->hit.w,
-                       .y = h->hit.y - grow * h->hit.h,
-                       .w = h->hit.w * (1 + 2 * grow),
-                       .h = h->hit.h * (1 + 2 * grow),
+    return (an_mask_t){.x = b.x,
+                       .y = b.y,
+                       .w = b.w,
+                       .h = b.h,
                        .shape = p->shape,
                        .seed = s->secret + 0x9E3779B97F4A7C15U * (uint64_t)h->id};
 }
@@ -170,8 +158,9 @@ an_mask_t *an_seen_masks(const an_seen_t *s, const an_params_t *p, double at_s, 
 
 static json_t *track_new(const an_seen_hit_t *h)
 {
-    return json_pack("{s:i,s:s,s:f,s:f,s:[]}", "id", h->id, "class", class_names[h->hit.label],
-                     "from", h->at_s, "to", h->at_s, "boxes");
+    return json_pack("{s:i,s:s,s:f,s:f,s:[]}", "id", h->id, "class",
+                     an_class_name((enum an_class)h->hit.label), "from", h->at_s, "to", h->at_s,
+                     "boxes");
 }
 
 static int add_box(json_t *track, const an_seen_t *s, const an_seen_hit_t *h)
