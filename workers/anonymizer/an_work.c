@@ -7,6 +7,7 @@
 #include "an_image.h"
 #include "an_question.h"
 #include "an_report.h"
+#include "an_stamp.h"
 #include "an_video.h"
 #include "an_video_work.h"
 #include "tc_input.h"
@@ -65,6 +66,7 @@ static int mask(image_t *w, const wk_child_input_t *in, const vd_source_t *sourc
     const an_image_sink_t sink = {.ctx = w, .put = put, .progress = progress};
     const tc_limits_t limits = tc_limits_read(in->limits);
     json_t *found = json_object();
+    AVFrame *stamp = NULL;
     an_params_t params;
     an_image_job_t job = {.source = source, .params = &params, .ask = ask, .limits = &limits};
     int rc = an_params_read(in->params, &params, f);
@@ -73,12 +75,17 @@ static int mask(image_t *w, const wk_child_input_t *in, const vd_source_t *sourc
         json_decref(found);
         return rc;
     }
-    rc = an_image(&job, &sink, found, f);
+    rc = an_stamp_receive(in->limits, &params, &stamp, f);
+    job.image = stamp;
+    if (rc == 0) {
+        rc = an_image(&job, &sink, found, f);
+    }
     if (rc == 0) {
         rc = put_report(w->peer, found, &params, in->limits, f);
     } else {
         json_decref(found);
     }
+    av_frame_free(&stamp);
     an_params_free(&params);
     return rc;
 }

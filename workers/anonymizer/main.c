@@ -7,6 +7,7 @@
 
 #include "an_associate.h"
 #include "an_detectors.h"
+#include "an_stamp.h"
 #include "an_work.h"
 #include "ladder_file.h"
 
@@ -16,41 +17,50 @@
 #define CPU_PER_MIB_S 20 /* of input: a film is decoded, looked at or encoded */
 #define CPU_MAX_S (6 * 3600)
 
-typedef enum wk_end (*run_fn)(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
-                              wk_outcome_t *out);
-
 /* A child that looks for something: its detectors run before it does. */
 static enum wk_end looking(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
-                           wk_outcome_t *out)
+                           const an_params_t *params, wk_outcome_t *out)
 {
-    wk_child_limits_t told = *limits;
-    tc_fail_t f = {{0}, {0}, 0};
     json_t *about = NULL;
-    an_params_t params;
     wk_asked_t asked;
-    enum wk_end end;
+    enum wk_end end = an_detectors_ready(ctx, params, &asked, &about, out);
 
-    if (an_params_read(job->params, &params, &f) != 0) {
-        return wk_outcome(out, WK_REJECT, f.code, "%s", f.detail);
-    }
-    end = an_detectors_ready(ctx, &params, &asked, &about, out);
     if (end == WK_DONE) {
-        told.policy = json_pack("{s:O}", "detectors", about);
-        (void)json_object_update(told.policy, limits->policy);
-        end = wk_child_run_asked(ctx, job, &told, &asked, out);
-        json_decref(told.policy);
+        (void)json_object_set(limits->policy, "detectors", about);
+        end = wk_child_run_asked(ctx, job, limits, &asked, out);
     }
     json_decref(about);
-    an_params_free(&params);
     return end;
+}
+
+static enum wk_end alone(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                         const an_params_t *params, wk_outcome_t *out)
+{
+    (void)params;
+    return wk_child_run(ctx, job, limits, out);
+}
+
+static enum wk_end associating(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                               const an_params_t *params, wk_outcome_t *out)
+{
+    (void)params;
+    return an_associate_run(ctx, job, limits, out);
+}
+
+static enum wk_end assembling(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                              const an_params_t *params, wk_outcome_t *out)
+{
+    (void)params;
+    return ladder_file_run(ctx, job, limits, out);
 }
 
 static const struct {
     const char *step;
-    run_fn run;
+    enum wk_end (*run)(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                       const an_params_t *params, wk_outcome_t *out);
 } steps[] = {
-    {"anonymize", looking},   {"detect", looking},     {"associate", an_associate_run},
-    {"render", wk_child_run}, {"voice", wk_child_run}, {"assemble", ladder_file_run},
+    {"anonymize", looking}, {"detect", looking}, {"associate", associating},
+    {"render", alone},      {"voice", alone},    {"assemble", assembling},
 };
 
 static json_t *policy(const wk_conf_t *conf)
@@ -58,6 +68,24 @@ static json_t *policy(const wk_conf_t *conf)
     return json_pack("{s:i,s:i,s:i,s:i,s:s*}", "duration_s", conf->limit_duration_s, "pixels",
                      conf->limit_pixels, "frames", conf->limit_frames, "streams",
                      conf->limit_streams, "codecs", conf->limit_codecs);
+}
+
+static enum wk_end run_step(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
+                            const an_params_t *params, wk_outcome_t *out)
+{
+    media_err_t ei = {""};
+    int rc = an_stamp_send(limits->policy, ctx->conf->mask_image, params, &ei);
+
+    if (rc != 0) {
+        return wk_outcome(out, rc == MEDIA_E_REJECT ? WK_REJECT : WK_RETRY, "no_mask_image", "%s",
+                          ei.text);
+    }
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (strcmp(steps[i].step, job->step) == 0) {
+            return steps[i].run(ctx, job, limits, params, out);
+        }
+    }
+    return wk_outcome(out, WK_REJECT, "internal", "This worker does not know the step.");
 }
 
 static enum wk_end run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
@@ -69,17 +97,18 @@ static enum wk_end run(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
         .stall_s = STALL_S,
         .cpu_s = (int)(cpu_s < CPU_MAX_S ? cpu_s : CPU_MAX_S),
     };
-    enum wk_end end = wk_outcome(out, WK_REJECT, "internal", "This worker does not know the step.");
+    tc_fail_t f = {{0}, {0}, 0};
+    an_params_t params;
+    enum wk_end end;
 
+    if (an_params_read(job->params, &params, &f) != 0) {
+        return wk_outcome(out, WK_REJECT, f.code, "%s", f.detail);
+    }
     limits.wall_s = 3 * limits.cpu_s;
     limits.policy = policy(ctx->conf);
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        if (strcmp(steps[i].step, job->step) == 0) {
-            end = steps[i].run(ctx, job, &limits, out);
-            break;
-        }
-    }
+    end = run_step(ctx, job, &limits, &params, out);
     json_decref(limits.policy);
+    an_params_free(&params);
     return end;
 }
 

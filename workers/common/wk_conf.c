@@ -234,6 +234,8 @@ static const conf_entry_t conf_table[] = {
               "transcoder, anonymizer: whose jobs it takes, short or long"),
     STR_ENTRY("MEDIA_MODELS", "models", models, NULL, check_path,
               "anonymizer: directory of its detectors' models"),
+    STR_ENTRY("MEDIA_MASK_IMAGE", "mask-image", mask_image, NULL, check_path,
+              "anonymizer: PNG that the mask \"image\" shows"),
     STR_ENTRY("MEDIA_SMTP_URL", NULL, smtp_url, NULL, check_smtp_url, "mail server"),
     STR_ENTRY("MEDIA_MAIL_FROM", "mail-from", mail_from, "media@localhost", check_mail, "sender"),
     STR_ENTRY("MEDIA_PUBLIC_URL", "public-url", public_url, "http://127.0.0.1:8080",

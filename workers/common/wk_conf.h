@@ -48,6 +48,7 @@ typedef struct {
     int limit_streams;
     const char *limit_codecs; /* NULL: all that can be decoded */
     const char *models;       /* anonymizer: directory of its detectors' models; NULL: none */
+    const char *mask_image;   /* PNG of masks of the style "image"; NULL: none */
     /* notifier */
     const char *smtp_url; /* never logged */
     const char *mail_from;

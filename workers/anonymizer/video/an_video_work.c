@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "an_report.h"
+#include "an_stamp.h"
 #include "an_video.h"
 #include "tc_input.h"
 #include "vd_file.h"
@@ -214,6 +215,7 @@ static int do_render(work_t *w, tc_fail_t *f)
 {
     media_str_t bytes = {NULL, 0};
     media_err_t ei = {""};
+    AVFrame *stamp = NULL;
     an_kept_t kept;
     int rc = read_kept(w, &bytes, f);
 
@@ -222,9 +224,13 @@ static int do_render(work_t *w, tc_fail_t *f)
         rc = tc_fail(f, "internal", "The masks of the video are not usable: %s.", ei.text);
     }
     if (rc == 0) {
-        rc = an_video_render(&w->source, &kept, w->in->range, &w->params, NULL, &w->sink,
+        rc = an_stamp_receive(w->in->limits, &w->params, &stamp, f);
+    }
+    if (rc == 0) {
+        rc = an_video_render(&w->source, &kept, w->in->range, &w->params, stamp, &w->sink,
                              json_object_get(w->result, "tracks"), f);
     }
+    av_frame_free(&stamp);
     an_kept_free(&kept);
     free_kept(bytes);
     return rc;
