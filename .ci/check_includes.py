@@ -28,7 +28,7 @@ RULES = [
     (r"workers/detector/cv_shim\.cc", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT]),
     (r"workers/(av|transcoder|anonymizer)/", [PQ, AMQP, CURL, NGX, SECCOMP, CRYPT, CV]),
     (r"workers/notifier/", [PQ, AMQP, AV, NGX, SECCOMP, CRYPT, CV]),
-    (r"workers/mediactl/", [PQ, AMQP, AV, NGX, SECCOMP, CV]),
+    (r"workers/mediactl/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CV]),
     (r"workers/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT, CV]),
 ]
 

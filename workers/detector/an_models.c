@@ -153,19 +153,14 @@ static int read_all(int fd, an_loaded_t *f, media_err_t *ei)
     return 0;
 }
 
-static int load_one(const an_file_t *file, const char *dir, an_loaded_t *f, media_err_t *ei)
+static int load_path(const an_file_t *file, an_loaded_t *f, media_err_t *ei)
 {
-    int rc, fd = -1, cause;
+    int rc, fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     f->name = file->name;
-    cause = place(dir, file->name, f->path, sizeof(f->path));
-    if (cause == 0) {
-        fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        cause = errno;
-    }
     if (fd < 0) {
         return media_err_set(ei, MEDIA_E_GONE, "The model file %s cannot be opened: %s.",
-                             file->name, strerror(cause));
+                             file->name, strerror(errno));
     }
     rc = read_all(fd, f, ei);
     (void)close(fd);
@@ -180,6 +175,31 @@ static int load_one(const an_file_t *file, const char *dir, an_loaded_t *f, medi
                              file->name, f->sha256, file->sha256);
     }
     return 0;
+}
+
+static int load_one(const an_file_t *file, const char *dir, an_loaded_t *f, media_err_t *ei)
+{
+    int cause = place(dir, file->name, f->path, sizeof(f->path));
+
+    if (cause != 0) {
+        return media_err_set(ei, MEDIA_E_GONE, "The model file %s cannot be opened: %s.",
+                             file->name, strerror(cause));
+    }
+    return load_path(file, f, ei);
+}
+
+int an_file_check(const an_file_t *file, const char *path, an_loaded_t *f, media_err_t *ei)
+{
+    int rc;
+
+    memset(f, 0, sizeof(*f));
+    if ((size_t)snprintf(f->path, sizeof(f->path), "%s", path) >= sizeof(f->path)) {
+        return media_err_set(ei, MEDIA_E_TOOBIG, "The path is too long.");
+    }
+    rc = load_path(file, f, ei);
+    free(f->bytes);
+    f->bytes = NULL;
+    return rc;
 }
 
 int an_model_load(const an_model_t *model, const char *dir, an_loaded_t files[AN_MODEL_FILES],

@@ -49,6 +49,10 @@ int an_model_load(const an_model_t *model, const char *dir, an_loaded_t files[AN
                   media_err_t *ei);
 void an_model_free(an_loaded_t files[AN_MODEL_FILES]);
 
+/* Reads the file at `path` and checks it as one of a model's; f->bytes is NULL. Codes and texts as
+ * an_model_load. [thread] */
+int an_file_check(const an_file_t *file, const char *path, an_loaded_t *f, media_err_t *ei);
+
 /* SHA-256 as hex. [any] */
 void an_digest(const void *bytes, size_t len, char hex[AN_DIGEST_TEXT]);
 

@@ -28,6 +28,7 @@ int ctl_job(ctl_t *ctl, int argc, char **argv);
 int ctl_media(ctl_t *ctl, int argc, char **argv);
 int ctl_pipeline(ctl_t *ctl, int argc, char **argv);
 int ctl_workers(ctl_t *ctl, int argc, char **argv);
+int ctl_models(ctl_t *ctl, int argc, char **argv);
 
 /* A table of verbs, ended by a NULL name. */
 typedef struct {

@@ -1,4 +1,5 @@
-/* mediactl: migrations, accounts, jobs, media, pipelines and workers from the command line. Exit
+/* mediactl: migrations, accounts, jobs, media, pipelines, workers and models from the command
+ * line. Exit
  * codes: ctl.h. */
 #include <signal.h>
 #include <stdarg.h>
@@ -26,6 +27,10 @@ static const char help[] =
     "  pipeline set NAME STEP JSON                    new defaults: {\"crf\": 20, \"preset\": "
     "null}\n"
     "  workers                                        who is there, at which job, since when\n"
+    "  models list                                    of the detectors: which are there\n"
+    "  models fetch [--from URL] [NAME]...            into MEDIA_MODELS, all that have a "
+    "publisher;\n"
+    "                                                 from URL/FILE instead: http, https, file\n"
     "\n"
     "The database is chosen by PGHOST, PGPORT, PGDATABASE, PGUSER ... (libpq). With AMQP_URL set,\n"
     "what a command makes due is announced at once, else the janitor announces it.\n"
@@ -163,13 +168,10 @@ static int take_json(ctl_t *ctl, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const ctl_verb_t nouns[] = {{"migrate", ctl_migrate},
-                                       {"user", ctl_user},
-                                       {"job", ctl_job},
-                                       {"media", ctl_media},
-                                       {"pipeline", ctl_pipeline},
-                                       {"workers", ctl_workers},
-                                       {NULL, NULL}};
+    static const ctl_verb_t nouns[] = {{"migrate", ctl_migrate},   {"user", ctl_user},
+                                       {"job", ctl_job},           {"media", ctl_media},
+                                       {"pipeline", ctl_pipeline}, {"workers", ctl_workers},
+                                       {"models", ctl_models},     {NULL, NULL}};
     ctl_t ctl = {.json = 0};
     int rc;
 
