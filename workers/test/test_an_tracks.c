@@ -3,8 +3,8 @@
  * misses. No face is uncovered, no mask flickers. */
 #include <math.h>
 
+#include "an_film_report.h"
 #include "an_kept.h"
-#include "an_report.h"
 #include "test.h"
 
 #define FPS 25
@@ -271,8 +271,87 @@ static void test_an_tracks_cover_what_is_known(void)
     }
 }
 
+/* Regions, what is never masked, tracks that stay visible. */
+static void test_an_veils_follow_the_parameters(void)
+{
+    static an_mask_t masks[AN_VEILS_AT_MAX];
+    static const film_case_t c = {"still", 2, 3, 0, 0, 0, 0, 0, still};
+    an_film_t film = film_of();
+    an_region_t regions[] = {{1, 0.75f, 0.75f, 0.125f, 0.25f, 2, 4, 0},
+                             {2, 0.75f, 0, 0.25f, 0.125f, 11, -1, 0},
+                             {3, 0.1f, 0.3f, 0.3f, 0.3f, 5, 6, 1}};
+    int32_t kept = 2;
+    an_params_t params = {.grow = 0.2f, .shape = AN_BOX, .regions = regions, .nregions = 3};
+    an_found_t found = {0};
+    an_tracks_t tracks;
+    an_veils_t veils, edited;
+    int n;
+
+    detect(&c, &found);
+    CHECK_INT(an_tracks_make(&film, &found, &tracks), 0);
+    CHECK_INT(tracks.n, 2);
+    CHECK_INT(an_veils_make(&film, &found, &tracks, &params, &veils), 0);
+    CHECK_INT(an_veils_at(&veils, 0, width, height, masks), 2);
+    n = an_veils_at(&veils, 2 * FPS, width, height, masks);
+    CHECK_INT(n, 3);
+    CHECK(masks[2].x == 480 && masks[2].y == 270 && masks[2].w == 80 && masks[2].h == 90);
+    CHECK_INT(masks[2].shape, AN_BOX);
+    CHECK_INT(an_veils_at(&veils, 4 * FPS, width, height, masks), 2);
+    CHECK_INT(an_veils_at(&veils, PICTURES - 1, width, height, masks), 3);
+    /* the left face is spared for a second */
+    n = an_veils_at(&veils, 5 * FPS + 3, width, height, masks);
+    CHECK_INT(n, 1);
+    CHECK(masks[0].x > 300 && masks[0].x < 350);
+    params.kept = &kept;
+    params.nkept = 1;
+    CHECK_INT(an_veils_make(&film, &found, &tracks, &params, &edited), 0);
+    CHECK_INT(an_veils_at(&edited, 0, width, height, masks), 1);
+    CHECK(masks[0].x < 150);
+    CHECK(masks[0].seed != 0 && edited.veils[0].seed != veils.veils[0].seed);
+    CHECK_INT(an_veils_same(&veils, &edited, 0, PICTURES), 0);
+    params.nkept = 0;
+    regions[0].to_s = 3;
+    an_veils_free(&edited);
+    CHECK_INT(an_veils_make(&film, &found, &tracks, &params, &edited), 0);
+    CHECK_INT(an_veils_same(&veils, &edited, 0, 3 * FPS), 1);
+    CHECK_INT(an_veils_same(&veils, &edited, 3 * FPS, 4 * FPS), 0);
+    CHECK_INT(an_veils_same(&veils, &edited, 4 * FPS, PICTURES), 1);
+    an_veils_free(&edited);
+    an_veils_free(&veils);
+    an_tracks_free(&tracks);
+    an_found_free(&found);
+}
+
+/* A report tells when nothing was found, and of no more than was. */
+static void test_an_film_report_tells_gaps(void)
+{
+    static const film_case_t c = {"still", 1, 3, 0, 0, 60, 81, 0, still};
+    an_film_t film = film_of();
+    an_params_t params = {.grow = 0.2f};
+    an_found_t found = {0};
+    an_tracks_t tracks;
+    json_t *report, *track, *gap;
+
+    detect(&c, &found);
+    CHECK_INT(an_tracks_make(&film, &found, &tracks), 0);
+    report = an_film_report(&film, &found, &tracks, &params);
+    track = json_array_get(json_object_get(report, "tracks"), 0);
+    CHECK_INT(json_array_size(json_object_get(report, "tracks")), 1);
+    CHECK_INT(json_array_size(json_object_get(track, "boxes")), 94);
+    CHECK_INT(json_array_size(json_object_get(track, "gaps")), 1);
+    gap = json_array_get(json_object_get(track, "gaps"), 0);
+    CHECK(json_real_value(json_array_get(gap, 0)) == 2.28);
+    CHECK(json_real_value(json_array_get(gap, 1)) == 3.24);
+    CHECK(json_real_value(json_object_get(track, "to")) == 12);
+    json_decref(report);
+    an_tracks_free(&tracks);
+    an_found_free(&found);
+}
+
 int main(void)
 {
+    test_an_veils_follow_the_parameters();
+    test_an_film_report_tells_gaps();
     test_an_tracks_cover_what_is_known();
     return test_report();
 }
