@@ -216,7 +216,7 @@ SELECT fail_job(job_id(:'film', 'anonymize')) \gset _
 SELECT is(media.janitor_originals(10), 1::bigint, 'due: of a run that failed');
 SELECT is(said(media.media_retry(:'ann', :'film')), 'original_gone the original has been deleted', 'gone: nothing to try again');
 UPDATE media.jobs SET state = 'queued', priority = 99, not_before = now() WHERE id = job_id(:'film', 'anonymize');
-SELECT isnt((SELECT media_id FROM media.job_claim('short', 'w', 30, '{anonymize}')), :'film', 'gone: nor would a job be handed out');
+SELECT isnt((SELECT media_id FROM media.job_claim('mask', 'w', 30, '{anonymize}')), :'film', 'gone: nor would a job be handed out');
 SELECT is((job(:'film', 'anonymize')).error_code, 'original_gone', 'gone: it fails');
 SELECT is((SELECT code FROM media.media_delete(:'ann', :'film')), 'ok', 'deleted');
 SELECT is((SELECT string_agg(state || all_versions, ' ') FROM media.objects WHERE media_id = :'film'), 'doomedtrue', 'deleted: in all versions');

@@ -84,7 +84,7 @@ SELECT FROM media.media_run(:'owner2', :'film2', 'one', '{"n": 1}');
 SELECT FROM media.media_cancel(:'owner2', :'film2');
 SELECT FROM media.media_run(:'owner2', :'film2', 'anonymize', '{}');
 UPDATE media.jobs SET priority = 9 WHERE media_id = :'film2' AND step = 'anonymize';
-SELECT id AS job5, fence AS fence5 FROM media.job_claim('short', 'w', 30, '{anonymize}') \gset
+SELECT id AS job5, fence AS fence5 FROM media.job_claim('mask', 'w', 30, '{anonymize}') \gset
 SELECT FROM media.job_object(:'job5', :fence5, 'masked');
 SELECT FROM media.job_detections(:'job5', :fence5);
 SELECT FROM media.job_finish(:'job5', :fence5, jsonb_build_object('outputs', jsonb_build_array(test.output('masked', 'masked.jpg')),
