@@ -69,7 +69,10 @@ BEGIN
       WHEN 'limits' THEN 'The file is larger, longer or more complicated than is allowed here.'
       WHEN 'params_invalid' THEN 'The parameters do not fit the file.'
       WHEN 'damaged' THEN 'A part of the file cannot be decoded, and nothing of it is shown unmasked.'
-      WHEN 'model_unavailable' THEN 'A model that finds what is to be masked is missing or broken.'
+      WHEN 'model_missing' THEN 'A model that finds what is to be masked is missing.'
+      WHEN 'model_broken' THEN 'A model that finds what is to be masked is broken.'
+      WHEN 'no_mask_image' THEN 'There is no image for masks here: choose another mask.'
+      WHEN 'storage_unavailable' THEN 'The storage could not be reached.'
       WHEN 'detector_failed' THEN 'What is to be masked could not be looked for.'
       ELSE 'The file could not be anonymized.' END END;
 END $$;
