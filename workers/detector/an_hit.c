@@ -124,7 +124,9 @@ int an_nms(an_hit_t *hits, int n, float iou)
 {
     int kept = 0;
 
-    qsort(hits, (size_t)n, sizeof(*hits), by_score);
+    if (n > 1) {
+        qsort(hits, (size_t)n, sizeof(*hits), by_score);
+    }
     for (int i = 0; i < n; i++) {
         int j = 0;
 
