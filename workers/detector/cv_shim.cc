@@ -406,6 +406,10 @@ class Yolo : public cv_shim_s
     {
         int names = (int)labels.size();
         int rows = out.size[out.dims - 2], cols = out.size[out.dims - 1];
+
+        if (out.type() != CV_32F || out.total() != (size_t)rows * (size_t)cols) {
+            broken("its output is no table of candidates");
+        }
         cv::Mat table(rows, cols, CV_32F, (void *)out.ptr<float>());
 
         if (rows == names + 4 && cols != names + 5) {

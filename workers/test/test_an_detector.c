@@ -3,12 +3,14 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "an_detector.h"
+#include "an_onnx.h"
 #include "an_photo.h"
 #include "an_wire.h"
 #include "wk_host.h"
@@ -215,6 +217,59 @@ static void test_an_detector_broken_model_is_named(void)
     take_away("objects.names");
 }
 
+static void own_network(int rows, int cols, const float *table, const char *names)
+{
+    media_buf_t model = onnx_says(640, rows, cols, table);
+
+    put("objects.onnx", model.p, model.len);
+    put("objects.names", names, strlen(names));
+    media_buf_free(&model);
+}
+
+/* 320 x 160 is looked at as 640 x 320 and grey below. */
+static void finds_car_and_person(void)
+{
+    static uint8_t bgr[320 * 160 * 3];
+    const an_picture_t p = {bgr, 320, 160, 0};
+    const an_spec_t spec = spec_of(AN_KIND_DNN, own);
+    an_fault_t fault = {"", ""};
+    an_detector_t *d = an_detector_open(&spec, MEDIA_DETECTOR, &fault);
+
+    CHECK_STR(fault.detail, "");
+    if (d != NULL) {
+        CHECK_INT(ask(d, &p, &fault), 2);
+        CHECK(hits[0].label == AN_VEHICLE && fabsf(hits[0].score - 0.8F) < 0.01F);
+        CHECK(hits[0].x == 40 && hits[0].y == 20 && hits[0].w == 20 && hits[0].h == 10);
+        CHECK(hits[1].label == AN_PERSON && hits[1].x == 140);
+    }
+    an_detector_close(d);
+}
+
+/* Both layouts of exported networks, and names that are not the network's. */
+static void test_an_detector_own_network_is_read(void)
+{
+    static const char names[] = "giraffe\r\ncar\r\nperson\r\nbus\r\n";
+    /* cx, cy, w, h, objectness, a score per name */
+    static const float five[4][9] = {{100, 50, 40, 20, 0.9F, 0.1F, 0.8889F, 0, 0.3F},
+                                     {101, 50, 40, 20, 0.9F, 0, 0.2F, 0, 0.6F}, /* of the same */
+                                     {300, 50, 40, 20, 1, 0, 0, 0.5F, 0},
+                                     {500, 50, 40, 20, 1, 0.9F, 0, 0, 0}}; /* a giraffe */
+    /* the same without objectness, transposed; as many columns as candidates */
+    static const float eight[8][6] = {{100, 101, 300, 500, 1, 1}, {50, 50, 50, 50, 1, 1},
+                                      {40, 40, 40, 40, 1, 1},     {20, 20, 20, 20, 1, 1},
+                                      {0, 0, 0, 0.9F, 0, 0},      {0.8F, 0.2F, 0, 0, 0, 0},
+                                      {0, 0, 0.5F, 0, 0, 0},      {0.3F, 0.5F, 0, 0, 0, 0}};
+
+    own_network(4, 9, five[0], names);
+    finds_car_and_person();
+    own_network(8, 6, eight[0], names);
+    finds_car_and_person();
+    own_network(4, 9, five[0], "car\nbus\n");
+    fails(AN_KIND_DNN, own, "model_broken", "its output has 9 columns and its names file 2 names");
+    take_away("objects.onnx");
+    take_away("objects.names");
+}
+
 static void test_an_detector_says_what_it_is(void)
 {
     an_detector_t *d = open_kind(AN_KIND_HAAR);
@@ -402,6 +457,7 @@ int main(void)
     test_an_detector_kinds_find_what_they_are_for();
     test_an_detector_process_is_locked_down();
     test_an_detector_broken_model_is_named();
+    test_an_detector_own_network_is_read();
     test_an_detector_says_what_it_is();
     test_an_detector_picture_of_any_size_is_answered();
     test_an_detector_picture_too_large_is_refused();
