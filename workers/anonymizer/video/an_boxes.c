@@ -12,6 +12,7 @@
 #define WAY_MAX 3.0f   /* sizes that it is believed to move unseen */
 #define WINDOW 2       /* pictures before and behind: a box holds what it was and what it will be */
 #define STEP_MAX 0.11f /* of a box's size that an edge moves from one picture to the next */
+#define SLOW_S 0.1     /* between two pictures: a longer time allows for a longer step */
 #define PASSES 64
 
 typedef struct {
@@ -199,11 +200,11 @@ static void dilate(const an_edges_t *from, an_edges_t *to, uint32_t n)
 
 /* Moves edges outwards until none is further inside than a step from the neighbour's. 1: some were.
  */
-static int hold(an_edges_t *e, const an_edges_t *neighbour)
+static int hold(an_edges_t *e, const an_edges_t *neighbour, float step)
 {
     float w = e->x1 - e->x0, nw = neighbour->x1 - neighbour->x0;
     float h = e->y1 - e->y0, nh = neighbour->y1 - neighbour->y0;
-    float dx = STEP_MAX * (w < nw ? w : nw), dy = STEP_MAX * (h < nh ? h : nh);
+    float dx = step * (w < nw ? w : nw), dy = step * (h < nh ? h : nh);
     an_edges_t before = *e;
 
     include(e, (an_edges_t){neighbour->x0 + dx, neighbour->y0 + dy, neighbour->x1 - dx,
@@ -212,17 +213,25 @@ static int hold(an_edges_t *e, const an_edges_t *neighbour)
            e->x1 - before.x1 > w * 1e-3f || e->y1 - before.y1 > h * 1e-3f;
 }
 
-static void calm(an_edges_t *e, uint32_t n)
+/* From the picture before to this one; where pictures are slow everything jumps. */
+static float step_to(const an_film_t *film, uint32_t picture)
+{
+    float s = (float)(film->at[picture] - film->at[picture - 1]);
+
+    return s > (float)SLOW_S ? STEP_MAX * s / (float)SLOW_S : STEP_MAX;
+}
+
+static void calm(const an_film_t *film, uint32_t from, an_edges_t *e, uint32_t n)
 {
     int moved = 1;
 
     for (int pass = 0; moved && pass < PASSES; pass++) {
         moved = 0;
         for (uint32_t i = 1; i < n; i++) {
-            moved |= hold(&e[i], &e[i - 1]);
+            moved |= hold(&e[i], &e[i - 1], step_to(film, from + i));
         }
         for (uint32_t i = n - 1; i > 0; i--) {
-            moved |= hold(&e[i - 1], &e[i]);
+            moved |= hold(&e[i - 1], &e[i], step_to(film, from + i));
         }
     }
 }
@@ -235,7 +244,7 @@ an_edges_t *an_boxes(const an_film_t *film, const an_track_t *track, float grow)
     if (raw != NULL && out != NULL) {
         fill(film, track, raw);
         dilate(raw, out, n);
-        calm(out, n);
+        calm(film, track->from, out, n);
         for (uint32_t i = 0; i < n; i++) {
             out[i] = widen(out[i], grow);
         }

@@ -14,6 +14,7 @@
 #include "vd_range.h"
 
 #define AROUND_CUT 3 /* pictures that are looked at from one on that begins a scene */
+#define LOOK_S 0.2   /* no longer without a look where pictures are slow */
 
 typedef struct {
     const media_vindex_t *v;
@@ -26,8 +27,9 @@ typedef struct {
     an_damage_t damage;
     an_scene_t scene; /* of the picture before */
     int has_scene;
-    uint32_t soon; /* pictures still to be looked at behind a cut */
-    AVFrame *last; /* the picture before, if it has not been looked at */
+    uint32_t soon;     /* pictures still to be looked at behind a cut */
+    int64_t looked_at; /* pts of the last one that was */
+    AVFrame *last;     /* the picture before, if it has not been looked at */
     uint32_t last_number;
     an_hit_t hits[AN_HITS_MAX];
 } detect_t;
@@ -52,6 +54,7 @@ static int look(detect_t *d, const AVFrame *frame, uint32_t number, uint32_t fla
         d->hits[i].w /= (float)d->width;
         d->hits[i].h /= (float)d->height;
     }
+    d->looked_at = d->v->frames[number].pts;
     av_frame_unref(d->last);
     return an_found_look(&d->found, number, flags | AN_LOOK_SEEN, d->hits, n) == 0
                ? 0
@@ -84,8 +87,11 @@ static int is_cut(detect_t *d, const AVFrame *frame)
 
 static int is_due(const detect_t *d, uint32_t number)
 {
-    return number % (uint32_t)d->params->every == 0 || number == d->first || number + 1 == d->end ||
-           d->soon > 0;
+    double since = (double)(d->v->frames[number].pts - d->looked_at) * (double)d->v->tb_num /
+                   (double)d->v->tb_den;
+
+    return since >= LOOK_S || number % (uint32_t)d->params->every == 0 || number == d->first ||
+           number + 1 == d->end || d->soon > 0;
 }
 
 static int take(detect_t *d, const AVFrame *frame, uint32_t number, int64_t errors, tc_fail_t *f)

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAP_S                                                                                      \
-    1.25 /* without a hit, then a track ends; before and behind it as much is covered: a second,   \
-           and the time to the next picture that is looked at */
+/* Without a hit, then a track ends; before and behind it as much is covered: a second, and the time
+ * to the next picture that is looked at. */
+#define GAP_S 1.25
+#define GAP_LOOKS 2   /* that nothing was found in, whatever the time */
 #define HOLE_S 0.5    /* between two tracks of one place: closed */
 #define REACH 1.6     /* of its own size: how far from where it is expected a hit may lie, */
 #define TURN 0.5      /* and of the way that it would have gone, */
@@ -160,14 +161,15 @@ static int start_track(make_t *m, uint32_t look, uint32_t picture, const an_hit_
 }
 
 /* Those whose last hit is too long ago go. */
-static void retire(make_t *m, double at)
+static void retire(make_t *m, uint32_t number, double at)
 {
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < m->nactive; i++) {
         const an_track_t *t = &m->out->tracks[m->active[i]];
 
-        if (at - m->film->at[t->points[t->npoints - 1].picture] <= GAP_S) {
+        if (at - m->film->at[t->points[t->npoints - 1].picture] <= GAP_S ||
+            number - t->points[t->npoints - 1].look <= GAP_LOOKS) {
             m->active[kept++] = m->active[i];
         }
     }
@@ -183,7 +185,7 @@ static int associate(make_t *m, uint32_t number)
     if (look->flags & AN_LOOK_CUT) {
         m->nactive = 0;
     }
-    retire(m, at);
+    retire(m, number, at);
     m->npairs = 0;
     memset(m->taken, 0, look->n);
     for (uint32_t i = 0; i < look->n; i++) {
@@ -263,8 +265,9 @@ static void extend(const make_t *m, an_track_t *t)
 
     scene_of(m, first->picture, &from, &end);
     t->from = picture_at(film, film->at[first->picture] - GAP_S);
+    t->from = t->from == first->picture && t->from > 0 ? t->from - 1 : t->from;
     t->from = t->from > from ? t->from : from;
-    t->end = picture_at(film, film->at[last->picture] + GAP_S) + 1;
+    t->end = picture_at(film, film->at[last->picture] + GAP_S) + 1; /* the next one at least */
     t->end = t->end < end ? t->end : end;
 }
 

@@ -17,9 +17,6 @@
 #include "vd_sink.h"
 #include "vd_source.h"
 
-/* 1 if the file is a video, by its content; else a picture, or nothing that is read here. */
-int an_is_video(const vd_source_t *source);
-
 /* Fills `index` (the object to keep) and the members "probe" and "fan_out" of result. */
 int an_video_plan(const vd_source_t *source, const tc_limits_t *limits, const an_params_t *params,
                   media_buf_t *index, json_t *result, tc_fail_t *f);

@@ -7,25 +7,6 @@
 #include "vd_index.h"
 #include "vd_range.h"
 
-int an_is_video(const vd_source_t *source)
-{
-    tc_fail_t why = {{0}, {0}, 0};
-    AVFormatContext *s = NULL;
-    vd_io_t io;
-    int found = 0;
-
-    if (vd_io_open(&io, source, &why) == 0 && tc_container_open(&io, 0, &s, &why) == 0 &&
-        tc_container_streams(s, &io, &why) == 0) {
-        for (unsigned i = 0; i < s->nb_streams; i++) {
-            found |= s->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO &&
-                     !(s->streams[i]->disposition & AV_DISPOSITION_ATTACHED_PIC);
-        }
-    }
-    avformat_close_input(&s);
-    vd_io_close(&io);
-    return found;
-}
-
 /* Nothing that tells where the film comes from: no container, names, languages, dates. */
 static json_t *probe_of(const an_film_t *film, int has_sound)
 {
