@@ -158,7 +158,7 @@ static int add_reuse(const associate_t *a, uint32_t i, uint32_t end, json_t *reu
 
 static int add_jobs(const associate_t *a, json_t *result, tc_fail_t *f)
 {
-    json_t *jobs = json_array(), *reuse = json_array(), *first = NULL;
+    json_t *jobs = json_array(), *reuse = json_array();
     int rc = 0;
 
     for (uint32_t i = 0, end; rc == 0 && i < a->cuts.nranges; i = end) {
@@ -166,7 +166,6 @@ static int add_jobs(const associate_t *a, json_t *result, tc_fail_t *f)
 
         end = i + 1;
         if (range != NULL) {
-            first = i == 0 ? range : first;
             rc = an_film_job(jobs, "render", range);
             continue;
         }
@@ -178,8 +177,6 @@ static int add_jobs(const associate_t *a, json_t *result, tc_fail_t *f)
     rc |= an_film_job(jobs, "assemble", json_object());
     if (json_array_size(reuse) > 0) {
         rc |= json_object_set(result, "reuse", reuse);
-        /* with its segments the track is taken over */
-        rc |= first != NULL ? json_object_set_new(first, "described", json_true()) : 0;
     }
     rc |= json_object_set(result, "fan_out", jobs);
     json_decref(jobs);

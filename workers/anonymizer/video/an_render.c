@@ -60,9 +60,6 @@ int an_video_render(const vd_source_t *source, const an_kept_t *kept, const json
         rc = vd_encode(source, &kept->index, &plan, sink, tracks, f);
         vd_range_plan_free(&plan);
     }
-    if (rc == 0 && json_is_true(json_object_get(range, "described"))) {
-        (void)json_array_clear(tracks);
-    }
     free(r);
     return rc;
 }

@@ -156,6 +156,9 @@ int vd_file(wk_peer_t *peer, const json_t *range, const char *name, tc_fail_t *f
             (void)wk_peer_progress(peer, (double)(rungs + 1) / w->ntracks);
         }
     }
+    if (rc == 0 && w->written == 0) {
+        rc = tc_fail(f, "internal", "There are no pictures to make a file of.");
+    }
 done:
     for (int i = 0; i < w->ntracks; i++) {
         free(w->tracks[i].at);
