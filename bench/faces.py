@@ -124,7 +124,7 @@ def main():
         bench.progress(f"{name}: {results[name].row('')}")
     results["default, photos at their own size"] = score(("face=yunet",), [(f, full, 1) for f, full, _, _ in all_photos])
     bench.table(["detector", "recall", "faces", "precision", "false", "false in photos without faces", "area covered",
-                 "faces covered by 95 %", "ms per photo"], [result.row(name) for name, result in results.items()])
+                 "faces covered by 95 %", "CPU ms per photo"], [result.row(name) for name, result in results.items()])
     best = next(iter(results.values()))
     bench.at_least("recall of the default", [best.recall], 0.98)
     bench.at_least("its precision", [best.precision], 0.95)
@@ -132,7 +132,7 @@ def main():
     bench.at_least("share of faces of which it covers 95 %", [best.whole], 0.95)
     large = next((full for _, full, _, _ in all_photos if full.shape[:2] == (750, 1000)), None)
     if large is not None:
-        bench.at_most("ms for a photo of 1000x750", photo_ms(large), 150)
+        bench.at_most("CPU ms for a photo of 1000x750", photo_ms(large), 150)
     print()
 
 
