@@ -167,8 +167,9 @@ def test_every_route_in_every_state():
     film.mask()
     walk(film, "ready", callers, True)
     check(codes(film, f"/media/{film.id}/masked.mp4", callers) == [200] * 4, "everybody may have the masked copy")
-    answer = request("GET", f"/media/{film.id}/masked.mp4")
-    check("public" not in answer.headers.get("Cache-Control", ""), "ready: no cache in between may keep it", answer.headers)
+    for path in (f"/media/{film.id}/masked.mp4", f"/play/{film.tokens[0]}/masked.mp4"):
+        answer = request("GET", path)
+        check(answer.headers.get("Cache-Control") == "private, no-cache", "ready: no cache may show it without asking", answer.headers)
     check('filename="anonymized.mp4"' in request("GET", f"/download?fid={film.id}").headers.get("Content-Disposition", ""),
           "ready: it is called anonymized", request("GET", f"/download?fid={film.id}").headers)
     page = owner.request("GET", f"/media?pipeline={PIPELINE}").json["items"]

@@ -214,8 +214,8 @@ BEGIN
     FROM media m WHERE m.id = p_id AND (m.owner_id = p_caller OR m.visibility <> 'private');
 END $$;
 
--- The bytes behind a name: 'original', an output, or '' for the main output. public: caches may share them.
--- Of anonymized media nobody but an operator gets the original, and nobody anything that is withdrawn.
+-- The bytes behind a name: 'original', an output, or '' for the main output. public: caches may share them; null: what
+-- there is now may be withdrawn the next moment, so no cache may answer without asking. Of anonymized media nobody but an operator gets the original, and nobody anything that is withdrawn.
 CREATE FUNCTION media.object_of(p_media media.media, p_output text, p_is_operator boolean DEFAULT false)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text, public boolean)
@@ -224,6 +224,7 @@ LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
 DECLARE
   v_output outputs;
   v_name text;
+  v_is_public boolean := CASE WHEN NOT p_media.anonymized THEN p_media.visibility = 'public' END;
 BEGIN
   IF p_media.id IS NULL OR (p_output = 'original' AND p_media.anonymized
                             AND (p_media.original_gone_at IS NOT NULL OR NOT p_is_operator)) THEN
@@ -239,7 +240,7 @@ BEGIN
   IF p_output LIKE 'cmaf/%' AND NOT p_media.withdrawn THEN
     RETURN QUERY SELECT 'ok', NULL, s.object_key, s.size_bytes, s.etag,
         CASE WHEN p_output LIKE '%.vtt' THEN 'text/vtt' ELSE 'video/mp4' END, v_name, s.sha256,
-        floor(extract(epoch FROM s.created_at))::bigint, p_output, p_media.visibility = 'public' AND NOT p_media.anonymized
+        floor(extract(epoch FROM s.created_at))::bigint, p_output, v_is_public
       FROM segment_at(p_media.id, p_output) s;
     IF FOUND THEN
       RETURN;
@@ -260,7 +261,7 @@ BEGIN
   END IF;
   RETURN QUERY SELECT 'ok', NULL, v_output.object_key, v_output.size_bytes, v_output.etag, v_output.content_type,
     v_name, v_output.sha256, floor(extract(epoch FROM v_output.created_at))::bigint, v_output.name,
-    p_media.visibility = 'public' AND NOT p_media.anonymized;
+    v_is_public;
 END $$;
 
 -- Every download asks one of these two. They are in PL/pgSQL because it keeps its plans; a function in SQL is

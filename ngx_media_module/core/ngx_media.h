@@ -187,6 +187,7 @@ typedef struct {
     unsigned                    fixed:1;    /* what is under its path stays */
     unsigned                    grows:1;    /* a playlist: another follows */
     unsigned                    shared:1;   /* caches may: it is public */
+    unsigned                    asked:1;    /* no cache may without asking */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */
     void                      **loc_conf;   /* where that pass was: what comes

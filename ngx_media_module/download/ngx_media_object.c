@@ -219,6 +219,7 @@ ngx_media_object_fill(ngx_http_request_t *r, ngx_media_pg_result_t *res,
 
     v = ngx_media_pg_value(res, 0, NGX_MEDIA_COL_PUBLIC);
     object->shared = v.len == 1 && v.data[0] == 't';
+    object->asked = v.data == NULL;
 
     return ngx_media_object_disposition(r, res, how, object);
 }
@@ -424,7 +425,8 @@ ngx_media_object_headers(ngx_http_request_t *r, ngx_media_object_t *object)
 
 
 /* A segment is the same for ever; a playlist leads to more of them once another
- * rung is done, and is asked for again when a player comes back. */
+ * rung is done, and is asked for again when a player comes back. What is masked
+ * may have to be masked better: nobody shows it without asking. */
 
 static ngx_str_t *
 ngx_media_object_cache(ngx_media_ctx_t *ctx, ngx_media_object_t *object)
@@ -432,6 +434,10 @@ ngx_media_object_cache(ngx_media_ctx_t *ctx, ngx_media_object_t *object)
     ngx_uint_t  shared;
 
     shared = object->shared && ctx->query_tokens == 0;
+
+    if (object->asked) {
+        return &ngx_media_cache_private;
+    }
 
     if (object->fixed) {
         return &ngx_media_cache_fixed[shared];

@@ -1,5 +1,6 @@
-/* media-janitor: unsent outbox rows, expired leases, dead uploads and what they left in S3, old
- * sessions. A pass every MEDIA_SWEEP_S until SIGTERM, or one with --once. */
+/* media-janitor: unsent outbox rows, expired leases, dead uploads and what they left in S3,
+ * originals that are due, old sessions. A pass every MEDIA_SWEEP_S until SIGTERM, or one with
+ * --once. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -86,7 +86,7 @@
     /* caller|null, id, output name ("original", an output, or "" for the main output)             \
      * -> code (ok, not_found, not_ready, failed, token_missing, insufficient_scope), detail,      \
      *    object_key, size, etag, content_type, name, sha256 (hex), modified (unix seconds),       \
-     *    output, public */                                                                        \
+     *    output, public (null: even its own client must ask each time) */                         \
     X(MEDIA_OBJECT, 3,                                                                             \
       "SELECT code, detail, object_key, size, etag, content_type, name, sha256, modified, "        \
       "output, public "                                                                            \
