@@ -108,7 +108,8 @@ def memory(ours, paths):
     part = len(sizes) // 5
     first, last = sizes[:part], sizes[-part:]
     bench.table(["pictures", "RSS of worker and detector, MiB"],
-                [[f"the first {part * BATCH}", bench.spread(first)], [f"the last {part * BATCH} of {MANY}", bench.spread(last)]])
+                [[f"the first {part * BATCH}", bench.spread(first)],
+                 [f"the last {part * BATCH} of {MANY}", bench.spread(last)]])
     bench.at_most("RSS at the end to that at the beginning", [sum(last) / sum(first)], 1.05)
     print()
 

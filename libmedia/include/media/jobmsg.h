@@ -8,9 +8,9 @@
 #include "media/str.h"
 
 #define MEDIA_MQ_EXCHANGE "media" /* direct, durable; routing key = queue */
-/* A program has queues of its own, for jobs of seconds and of minutes: a message wakes whoever takes
- * it, so it must not go to one who cannot do the step. All are durable quorum queues; `dead` is
- * bounded by length and nobody has to read it. */
+/* A program has queues of its own, for jobs of seconds and of minutes: a message wakes whoever
+ * takes it, so it must not go to one who cannot do the step. All are durable quorum queues; `dead`
+ * is bounded by length and nobody has to read it. */
 #define MEDIA_QUEUES(X)                                                                            \
     X(SHORT, "short")                                                                              \
     X(LONG, "long")                                                                                \
