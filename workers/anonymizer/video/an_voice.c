@@ -1,10 +1,11 @@
-/* The step `voice`: the sound, as it is or disguised. */
+/* The step `voice`: the sound, encoded anew, disguised, or as it is. */
 #include "an_video.h"
 
 #include <stdlib.h>
 
 #include "an_disguise.h"
 #include "vd_sound.h"
+#include "vd_sound_copy.h"
 
 int an_video_voice(const vd_source_t *source, const json_t *range, const an_params_t *params,
                    const vd_sink_t *sink, json_t *tracks, tc_fail_t *f)
@@ -19,7 +20,9 @@ int an_video_voice(const vd_source_t *source, const json_t *range, const an_para
         rc = disguise != NULL ? 0 : tc_fail(f, "internal", "The voice cannot be disguised.");
     }
     if (rc == 0) {
-        rc = vd_sound(source, &plan, sink, tracks, f);
+        /* what cannot be copied is encoded anew */
+        rc = params->voice == AN_VOICE_COPY ? vd_sound_copy(source, &plan, sink, tracks, f) : 1;
+        rc = rc > 0 ? vd_sound(source, &plan, sink, tracks, f) : rc;
     }
     an_disguise_close(disguise);
     return rc;

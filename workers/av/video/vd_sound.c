@@ -273,19 +273,18 @@ static int finish(sound_t *s, tc_fail_t *f)
     return drain(s, f) != 0 || (s->packets > 0 && cut(s, f) != 0) ? -1 : 0;
 }
 
-static json_t *describe(const sound_t *s)
+int vd_sound_describe(const vd_track_plan_t *plan, const vd_cmaf_t *cmaf, int rate, int channels,
+                      int64_t segments, json_t *tracks)
 {
-    const AVCodecContext *e = s->encoder;
-    json_t *info =
-        json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:b}", "kind", "audio", "codecs",
-                  vd_cmaf_codecs(s->cmaf), "timescale", e->sample_rate, "start", 0, "channels",
-                  e->ch_layout.nb_channels, "rate", e->sample_rate, "default", s->plan->is_default);
+    json_t *info = json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:b}", "kind", "audio", "codecs",
+                             vd_cmaf_codecs(cmaf), "timescale", rate, "start", 0, "channels",
+                             channels, "rate", rate, "default", plan->is_default);
 
-    if (s->plan->language[0] != '\0') {
-        (void)json_object_set_new(info, "language", json_string(media_lang_tag(s->plan->language)));
+    if (plan->language[0] != '\0') {
+        (void)json_object_set_new(info, "language", json_string(media_lang_tag(plan->language)));
     }
-    return json_pack("{s:s,s:I,s:o}", "name", s->plan->name, "segments", (json_int_t)s->number - 1,
-                     "info", info);
+    return json_array_append_new(tracks, json_pack("{s:s,s:I,s:o}", "name", plan->name, "segments",
+                                                   (json_int_t)segments, "info", info));
 }
 
 static int run(sound_t *s, const vd_source_t *source, json_t *tracks, tc_fail_t *f)
@@ -308,7 +307,9 @@ static int run(sound_t *s, const vd_source_t *source, json_t *tracks, tc_fail_t 
     if (finish(s, f) != 0) {
         return -1;
     }
-    if (s->number > 1 && json_array_append_new(tracks, describe(s)) != 0) {
+    if (s->number > 1 &&
+        vd_sound_describe(s->plan, s->cmaf, s->encoder->sample_rate,
+                          s->encoder->ch_layout.nb_channels, s->number - 1, tracks) != 0) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
     return 0;

@@ -3,6 +3,7 @@
 #ifndef VD_SOUND_H
 #define VD_SOUND_H
 
+#include "vd_cmaf.h"
 #include "vd_plan.h"
 #include "vd_sink.h"
 
@@ -10,5 +11,9 @@
  * with a cause. */
 int vd_sound(const vd_source_t *source, const vd_track_plan_t *plan, const vd_sink_t *sink,
              json_t *tracks, tc_fail_t *f);
+
+/* Adds {"name","segments","info"} as stmt.h has it to tracks. 0, or -1: no memory. */
+int vd_sound_describe(const vd_track_plan_t *plan, const vd_cmaf_t *cmaf, int rate, int channels,
+                      int64_t segments, json_t *tracks);
 
 #endif
