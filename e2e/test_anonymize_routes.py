@@ -15,8 +15,17 @@ sql("INSERT INTO media.pipeline_steps (pipeline, step, queue, input, params, par
     "VALUES (%s, 'mask', 'short', 'original', '{}', "
     """'{"keep_original_days": {"type": "integer", "min": 0, "max": 9}}') ON CONFLICT DO NOTHING""", PIPELINE)
 
-OUTPUTS = ["original", "masked.mp4", "report.json", "hls/master.m3u8", "cmaf/1/masked/1.m4s", "cmaf/1/masked/init.mp4", "nothing"]
+OUTPUTS = ["original", "masked.mp4", "report.json", "hls/master.m3u8", "cmaf/1/masked/1.m4s",
+           "cmaf/1/masked/init.mp4", "nothing"]
 CACHE_READS = 2  # the second may come from the cache
+
+
+def send(user, method, path, body):
+    return user.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+
+
+def refused(answer, status, code):
+    return answer.status == status and answer.json["code"] == code
 
 
 def marker(word):
@@ -59,7 +68,8 @@ class Film:
         self.copies = []  # markers of masked copies, the newest last
         answer = owner.put(self.bytes, name=self.name, query=f"?pipeline={PIPELINE}&visibility=public{query}")
         assert answer.status == 201, answer
-        check(self.word not in str(answer.body) and self.name not in str(answer.body), "the answer to the upload has no name", answer)
+        check(self.word not in str(answer.body) and self.name not in str(answer.body),
+              "the answer to the upload has no name", answer)
         self.id = answer.json["id"]
         self.key, self.etag = sql("SELECT object_key, etag FROM media.media WHERE id = %s", self.id)[0]
         self.tokens = []
@@ -67,7 +77,8 @@ class Film:
     def claim(self):
         # the claim takes the best of all: this one goes first
         sql("UPDATE media.jobs SET priority = 1000, not_before = now() WHERE media_id = %s AND state = 'queued'", self.id)
-        rows = sql("SELECT id, fence, object_key FROM media.job_claim('short', 'routes', 600, '{mask}') WHERE media_id = %s", self.id)
+        rows = sql("SELECT id, fence, object_key FROM media.job_claim('short', 'routes', 600, '{mask}') "
+                   "WHERE media_id = %s", self.id)
         return rows[0] if rows else None
 
     def fail(self):
@@ -83,7 +94,8 @@ class Film:
             key = f"media/{self.id}/{job}/{fence}/{name}"
             sql("SELECT code FROM media.job_object(%s, %s, %s)", job, fence, key)
             etag = s3().put_object(Bucket=BUCKET, Key=key, Body=content)["ETag"].strip('"')
-            outputs.append({"name": name, "kind": kind, "content_type": "video/mp4" if kind == "video" else "application/json",
+            outputs.append({"name": name, "kind": kind,
+                            "content_type": "video/mp4" if kind == "video" else "application/json",
                             "size": len(content), "sha256": sha256(content), "etag": etag, "object_key": key})
         code = value("SELECT code FROM media.job_finish(%s, %s, %s)", job, fence,
                      json.dumps({"outputs": outputs, "probe": {"word": word}}))
@@ -149,19 +161,21 @@ def test_every_route_in_every_state():
     original = f"/media/{film.id}/original"
     check(walk(film, "processing", callers, False) > 0, "the operator gets the original")
     answer = owner.request("GET", original)
-    check(answer.status == 403 and answer.json["code"] == "insufficient_scope", "its owner hears 403", answer)
-    check(codes(film, original, callers) == [403, 404, 401, 200], "others 404, without a token 401", codes(film, original, callers))
-    answer = owner.request("POST", f"/media/{film.id}/jobs", json.dumps({"pipeline": "audio"}), {"Content-Type": "application/json"})
-    check(answer.status == 409 and answer.json["code"] == "anonymized", "nothing else is made of it", answer)
+    check(refused(answer, 403, "insufficient_scope"), "its owner hears 403", answer)
+    check(codes(film, original, callers) == [403, 404, 401, 200], "others 404, without a token 401",
+          codes(film, original, callers))
+    answer = send(owner, "POST", f"/media/{film.id}/jobs", {"pipeline": "audio"})
+    check(refused(answer, 409, "anonymized"), "nothing else is made of it", answer)
 
     film.fail()
     walk(film, "failed", callers, False)
     media = owner.media(film.id)
-    check(media["error"] == {"code": "unreadable_media", "detail": "The file cannot be read."}, "failed: in our own words", media)
+    check(media["error"] == {"code": "unreadable_media", "detail": "The file cannot be read."},
+          "failed: in our own words", media)
     mail = mail_of(film.id)[1]
     check(film.word.encode() not in mail and film.name.encode() not in mail, "failed: nor does the mail tell")
-    answer = owner.request("POST", f"/media/{film.id}/jobs", json.dumps({"pipeline": "audio"}), {"Content-Type": "application/json"})
-    check(answer.status == 409 and answer.json["code"] == "anonymized", "failed: nothing else is made of it", answer)
+    answer = send(owner, "POST", f"/media/{film.id}/jobs", {"pipeline": "audio"})
+    check(refused(answer, 409, "anonymized"), "failed: nothing else is made of it", answer)
     check(owner.request("POST", f"/media/{film.id}/retry").status == 200, "tried again")
 
     film.mask()
@@ -169,16 +183,17 @@ def test_every_route_in_every_state():
     check(codes(film, f"/media/{film.id}/masked.mp4", callers) == [200] * 4, "everybody may have the masked copy")
     for path in (f"/media/{film.id}/masked.mp4", f"/play/{film.tokens[0]}/masked.mp4"):
         answer = request("GET", path)
-        check(answer.headers.get("Cache-Control") == "private, no-cache", "ready: no cache may show it without asking", answer.headers)
+        check(answer.headers.get("Cache-Control") == "private, no-cache",
+              "ready: no cache may show it without asking", answer.headers)
     check('filename="anonymized.mp4"' in request("GET", f"/download?fid={film.id}").headers.get("Content-Disposition", ""),
           "ready: it is called anonymized", request("GET", f"/download?fid={film.id}").headers)
     page = owner.request("GET", f"/media?pipeline={PIPELINE}").json["items"]
     links = {o["name"]: o["href"] for item in page if item["id"] == film.id for o in item["outputs"]}
     check(film.copies[-1].encode() in owner.request("GET", links["masked.mp4"]).body, "ready: the list has the links", page)
 
-    answer = owner.request("PATCH", f"/media/{film.id}/regions", json.dumps({"add": [{"box": [0.1, 0.1, 0.5, 0.5]}]}),
-                           {"Content-Type": "application/json"})
-    check(answer.status == 202 and answer.json["state"] == "processing" and answer.json["outputs"] == [], "a region is added: 202", answer)
+    answer = send(owner, "PATCH", f"/media/{film.id}/regions", {"add": [{"box": [0.1, 0.1, 0.5, 0.5]}]})
+    check(answer.status == 202 and answer.json["state"] == "processing" and answer.json["outputs"] == [],
+          "a region is added: 202", answer)
     walk(film, "changed, cached, not ready", callers, False)
     film.fail()
     walk(film, "changed, failed", callers, False)
@@ -186,17 +201,17 @@ def test_every_route_in_every_state():
     film.mask()
     walk(film, "changed, ready", callers, True)
 
-    check(owner.request("POST", f"/media/{film.id}/jobs", json.dumps({"pipeline": PIPELINE, "params": {"keep_original_days": 0}}),
-                        {"Content-Type": "application/json"}).status == 200, "made anew")
+    answer = send(owner, "POST", f"/media/{film.id}/jobs", {"pipeline": PIPELINE, "params": {"keep_original_days": 0}})
+    check(answer.status == 200, "made anew", answer)
     walk(film, "made anew, not ready", callers, False)
     film.mask()
     check(codes(film, original, callers) == [403, 404, 401, 404], "its original is gone", codes(film, original, callers))
     check(walk(film, "made anew, ready, original gone", callers, True) == 0, "the operator has no original either")
-    answer = owner.request("PATCH", f"/media/{film.id}/regions", json.dumps({"keep": [1]}), {"Content-Type": "application/json"})
-    check(answer.status == 409 and answer.json["code"] == "original_gone", "gone: nothing can be unmasked", answer)
-    answer = owner.request("POST", f"/media/{film.id}/jobs", json.dumps({"pipeline": PIPELINE}), {"Content-Type": "application/json"})
-    check(answer.status == 409 and answer.json["code"] == "original_gone", "gone: it cannot be made anew", answer)
-    answer = owner.request("PATCH", f"/media/{film.id}/regions", json.dumps({"add": [{"box": [0, 0, 1, 1]}]}), {"Content-Type": "application/json"})
+    answer = send(owner, "PATCH", f"/media/{film.id}/regions", {"keep": [1]})
+    check(refused(answer, 409, "original_gone"), "gone: nothing can be unmasked", answer)
+    answer = send(owner, "POST", f"/media/{film.id}/jobs", {"pipeline": PIPELINE})
+    check(refused(answer, 409, "original_gone"), "gone: it cannot be made anew", answer)
+    answer = send(owner, "PATCH", f"/media/{film.id}/regions", {"add": [{"box": [0, 0, 1, 1]}]})
     check(answer.status == 202, "gone: a region is added", answer)
     walk(film, "gone, changed, not ready", callers, False)
     key = value("SELECT o.object_key FROM media.outputs o WHERE o.media_id = %s AND name = 'masked.mp4'", film.id)
@@ -226,7 +241,7 @@ def test_made_public_before():
     film.token()
     check(film.word.encode() in request("GET", f"/play/{film.tokens[0]}/original").body, "a token leads to the original")
     check(owner.request("GET", f"/media/{film.id}/original").status == 200, "and its owner has it")
-    answer = owner.request("POST", f"/media/{film.id}/jobs", json.dumps({"pipeline": PIPELINE}), {"Content-Type": "application/json"})
+    answer = send(owner, "POST", f"/media/{film.id}/jobs", {"pipeline": PIPELINE})
     check(answer.status == 200 and answer.json["name"] == "anonymized", "it is to be masked", answer)
     walk(film, "late, not ready", [owner, other, Nobody(), operator], False)
     film.mask()
@@ -241,15 +256,17 @@ def test_refused_edits():
     film = Film(owner)
     film.mask()
     for body, status, code, word in (
-            ({"erase": [1]}, 400, "unknown_field", "erase"), ({"add": [{"box": [0, 0, 1, 1], "id": 1}]}, 400, "unknown_field", "add[0].id"),
-            ({}, 400, "bad_request", "add, remove, keep"), ({"add": [{"box": [0.5, 0, 0.6, 1]}]}, 400, "bad_request", "add[0].box"),
+            ({"erase": [1]}, 400, "unknown_field", "erase"),
+            ({"add": [{"box": [0, 0, 1, 1], "id": 1}]}, 400, "unknown_field", "add[0].id"),
+            ({}, 400, "bad_request", "add, remove, keep"),
+            ({"add": [{"box": [0.5, 0, 0.6, 1]}]}, 400, "bad_request", "add[0].box"),
             ({"remove": [1]}, 400, "bad_request", "region 1"), ({"keep": list(range(1, 9000))}, 413, "too_large", "bytes")):
-        answer = owner.request("PATCH", f"/media/{film.id}/regions", json.dumps(body), {"Content-Type": "application/json"})
-        check(answer.status == status and answer.json["code"] == code and word in answer.json["detail"], f"refused: {str(body)[:60]}", answer)
+        answer = send(owner, "PATCH", f"/media/{film.id}/regions", body)
+        check(refused(answer, status, code) and word in answer.json["detail"], f"refused: {str(body)[:60]}", answer)
     answer = owner.request("PATCH", f"/media/{film.id}/regions", "{}", {"Content-Type": "text/plain"})
     check(answer.status == 415, "no JSON", answer)
-    check(User("viewer", "viewer").request("PATCH", f"/media/{film.id}/regions", "{}", {"Content-Type": "application/json"}).status == 403, "by a viewer")
-    check(User("thief").request("PATCH", f"/media/{film.id}/regions", '{"keep": [1]}', {"Content-Type": "application/json"}).status == 404, "somebody else's")
+    check(send(User("viewer", "viewer"), "PATCH", f"/media/{film.id}/regions", {}).status == 403, "by a viewer")
+    check(send(User("thief"), "PATCH", f"/media/{film.id}/regions", {"keep": [1]}).status == 404, "somebody else's")
     check(owner.request("GET", f"/media/{film.id}/regions").status == 405, "there is nothing to read")
     check(owner.media(film.id)["state"] == "ready", "it is as it was")
 

@@ -7,7 +7,7 @@ import json
 
 import botocore.exceptions
 
-from lib import BUCKET, User, check, janitor_pass, main, media_like, s3, sql, value, wait
+from lib import BUCKET, User, check, janitor_pass, main, media_like, pipeline_query, s3, sql, value, wait
 
 client = s3()
 
@@ -50,15 +50,16 @@ def masked(media_id):
 
 
 def upload(owner, days):
-    query = "?pipeline=test-retention&params=" + json.dumps({"keep_original_days": days}).replace(" ", "").replace('"', "%22")
-    return owner.upload(media_like(100_000), name="street.mp4", query=query)
+    return owner.upload(media_like(100_000), name="street.mp4",
+                        query=pipeline_query("test-retention", keep_original_days=days))
 
 
 def test_all_versions_of_an_original_go():
     """Due at once, due later, deleted with its media; and what is not anonymized."""
     sql("INSERT INTO media.pipelines VALUES ('test-retention', 'for tests', '{mask}', true) ON CONFLICT DO NOTHING")
-    sql("INSERT INTO media.pipeline_steps (pipeline, step, queue, input, params_schema) VALUES ('test-retention', 'mask', 'short', "
-        """'original', '{"keep_original_days": {"type": "integer", "min": 0, "max": 9}}') ON CONFLICT DO NOTHING""")
+    sql("INSERT INTO media.pipeline_steps (pipeline, step, queue, input, params_schema) "
+        """VALUES ('test-retention', 'mask', 'short', 'original',
+        '{"keep_original_days": {"type": "integer", "min": 0, "max": 9}}') ON CONFLICT DO NOTHING""")
     has_versions = versioned()
     try:
         owner = User("keeper")

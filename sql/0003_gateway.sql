@@ -215,7 +215,8 @@ BEGIN
 END $$;
 
 -- The bytes behind a name: 'original', an output, or '' for the main output. public: caches may share them; null: what
--- there is now may be withdrawn the next moment, so no cache may answer without asking. Of anonymized media nobody but an operator gets the original, and nobody anything that is withdrawn.
+-- there is now may be withdrawn the next moment, so no cache may answer without asking. Of anonymized media
+-- nobody but an operator gets the original, and nobody anything that is withdrawn.
 CREATE FUNCTION media.object_of(p_media media.media, p_output text, p_is_operator boolean DEFAULT false)
 RETURNS TABLE (code text, detail text, object_key text, size bigint, etag text, content_type text, name text,
                sha256 text, modified bigint, output text, public boolean)

@@ -22,7 +22,8 @@ SELECT is(seen(:'film', :'bob'), 'anonymized - - no outputs', 'others do not');
 SELECT is(seen(:'film', :'op'), 'Ann Smith at home.jpg video/mp4 100 no outputs', 'an operator sees all');
 SELECT is(seen(:'film', :'exop'), 'anonymized - - no outputs', 'a disabled one does not');
 CREATE FUNCTION test.shut(p_id uuid, p_when text, p_masked text DEFAULT 'not_found') RETURNS SETOF text LANGUAGE sql AS $$
-  SELECT is(codes(p_id, 'original'), 'ann:insufficient_scope bob:not_found nobody:token_missing token:not_found op:ok exop:not_found', p_when || ': the original')
+  SELECT is(codes(p_id, 'original'), 'ann:insufficient_scope bob:not_found nobody:token_missing token:not_found op:ok exop:not_found',
+  p_when || ': the original')
   UNION ALL SELECT is(codes(p_id, o), format('ann:%1$s bob:%1$s nobody:%2$s token:%1$s op:%1$s exop:%1$s', p_masked, p_masked), p_when || ': ' || o)
     FROM unnest('{masked.jpg,report.json}'::text[]) o
 $$;
@@ -45,7 +46,8 @@ SELECT is((SELECT detail FROM media.media_object(:'ann', :'film', '')), 'The fil
 SELECT is((SELECT job::jsonb ->> 'error_detail' FROM media.ctl_job_show(:'job')), 'Ann Smith, 12 Mill Lane', 'failed: an operator reads the cause');
 SELECT shut(:'film', 'failed');
 SELECT is(said(media.media_run(:'ann', :'film', 'one', NULL)), 'anonymized there is no masked copy to start from', 'failed: no other pipeline');
-SELECT is(said(media.media_regions(:'ann', :'film', '{"keep": [1]}')), 'conflict there is no masked copy to change: run a pipeline that makes one first', 'failed: no regions');
+SELECT is(said(media.media_regions(:'ann', :'film', '{"keep": [1]}')), 'conflict there is no masked copy to change: run a pipeline that makes one first',
+  'failed: no regions');
 UPDATE media.jobs SET error_code = 'worker_lost', error_detail = 'the worker w1 stopped' WHERE id = :'job';
 SELECT is((SELECT media::jsonb #>> '{jobs,0,error,detail}' FROM media.media_get(:'ann', :'film')), 'the worker w1 stopped', 'details of ours are told');
 SELECT is(said(media.media_retry(:'ann', :'film')), 'ok', 'retry');
@@ -58,16 +60,21 @@ SELECT masked(:'job', 'masked.jpg', '{"probe": {"from": "masked"}}') AS key \gse
 SELECT is((SELECT state || ' ' || withdrawn || ' ' || probe FROM media.media WHERE id = :'film'), 'ready false {"from": "masked"}', 'ready');
 SELECT is(seen(:'film', :'ann'), 'anonymized.jpg video/mp4 100 masked.jpg report.json', 'ready: the owner');
 SELECT is(seen(:'film', :'bob'), 'anonymized.jpg image/jpeg 7 masked.jpg report.json', 'ready: others see the masked copy');
-SELECT is(media::jsonb - '{id,created_at,finished_at,owner,title,visibility,pipeline,state,progress,outputs,jobs,params,name,content_type,size,error,probe}'::text[],
-  jsonb_build_object('digest', jsonb_build_object('sha-256', repeat('cd', 32)), 'anonymized', true), 'ready: and nothing else') FROM media.media_get(NULL, :'film');
+SELECT is(media::jsonb - ARRAY['id', 'created_at', 'finished_at', 'owner', 'title', 'visibility', 'pipeline', 'state', 'progress', 'outputs',
+    'jobs', 'params', 'name', 'content_type', 'size', 'error', 'probe'],
+  jsonb_build_object('digest', jsonb_build_object('sha-256', repeat('cd', 32)), 'anonymized', true), 'ready: and nothing else') FROM media.media_get(NULL,
+  :'film');
 SELECT shut(:'film', 'ready', 'ok');
 SELECT is(codes(:'film', ''), 'ann:ok bob:ok nobody:ok token:ok op:ok exop:ok', 'ready: main output');
 SELECT is((SELECT output || ' ' || name || ' ' || (public IS NULL) FROM media.media_object(NULL, :'film', '')), 'masked.jpg anonymized.jpg true',
   'ready: is the masked copy; no cache may have it without asking, though the media are public');
-SELECT is((SELECT object_key || ' ' || name FROM media.media_object(:'op', :'film', 'original')), format('original/%s Ann Smith at home.jpg', :'film'), 'ready: what an operator gets');
+SELECT is((SELECT object_key || ' ' || name FROM media.media_object(:'op', :'film', 'original')), format('original/%s Ann Smith at home.jpg', :'film'),
+  'ready: what an operator gets');
 UPDATE media.media SET visibility = 'private' WHERE id = :'film';
-SELECT is((SELECT code FROM media.media_object(:'op', :'film', o)), w, 'private: an operator asks for ' || o) FROM (VALUES ('original', 'ok'), ('masked.jpg', 'not_found')) t (o, w);
-SELECT is((SELECT params ->> 'name' FROM media.jobs WHERE media_id = :'film' AND step = 'notify' AND params ->> 'event' = 'media.ready'), 'anonymized.jpg', 'ready: the mail');
+SELECT is((SELECT code FROM media.media_object(:'op', :'film', o)), w, 'private: an operator asks for ' || o) FROM (VALUES ('original', 'ok'), ('masked.jpg',
+  'not_found')) t (o, w);
+SELECT is((SELECT params ->> 'name' FROM media.jobs WHERE media_id = :'film' AND step = 'notify' AND params ->> 'event' = 'media.ready'), 'anonymized.jpg',
+  'ready: the mail');
 SELECT is(jsonb_path_query_first(page::jsonb, '$.items[0].outputs[*] ? (@.name == "masked.jpg").href') #>> '{}', format('/media/%s/masked.jpg', :'film'),
   'list: of what has been processed, with links') FROM media.media_list(:'ann', 9, NULL, NULL, 'anonymize', NULL, NULL);
 SELECT is((SELECT string_agg(DISTINCT all_versions::text, ' ') FROM media.objects WHERE media_id = :'film'), 'true', 'no version of anything of it is to stay');
@@ -100,7 +107,8 @@ SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'ready', 'again: r
 SELECT shut(:'film', 'again: of the earlier run nothing');
 SELECT is((SELECT state FROM media.objects WHERE object_key = :'key'), 'doomed', 'again: its masked copy goes');
 SELECT is(said(media.media_run(:'ann', :'film', 'one', NULL)), 'anonymized there is no masked copy to start from', 'again: so nothing can be made');
-SELECT is((SELECT string_agg(DISTINCT run::text, ' ') FROM media.jobs WHERE media_id = :'film' AND step <> 'notify'), '4', 'again: runs of other pipelines have ended, too');
+SELECT is((SELECT string_agg(DISTINCT run::text, ' ') FROM media.jobs WHERE media_id = :'film' AND step <> 'notify'), '4',
+  'again: runs of other pipelines have ended, too');
 
 -- refused where it would be handed out
 SELECT media(:'ann', 'anonymize') AS a, media(:'ann', 'one') AS plain \gset
@@ -114,9 +122,11 @@ SELECT is((SELECT state || ' ' || (not_before > now()) FROM media.jobs WHERE id 
 SELECT tell('s1', 'ROLLBACK') \gset _
 UPDATE media.jobs SET not_before = now() WHERE id = job_id(:'a', 'work');
 SELECT is_empty($$SELECT FROM media.job_claim('short', 'w', 30, '{work}')$$, 'refused: there is no job to be had');
-SELECT is((SELECT concat_ws(' ', j.state, j.error_code, j.error_detail, m.state, m.error_code) FROM media.jobs j JOIN media.media m ON m.id = j.media_id WHERE j.id = job_id(:'a', 'work')),
+SELECT is((SELECT concat_ws(' ', j.state, j.error_code, j.error_detail, m.state, m.error_code) FROM media.jobs j JOIN media.media m ON m.id = j.media_id
+  WHERE j.id = job_id(:'a', 'work')),
   'failed anonymized there is no masked copy to start from failed anonymized', 'refused: it has failed, and its media');
-SELECT is((SELECT message::jsonb #>> '{error,code}' FROM media.outbox WHERE queue = 'dead' AND job_id = job_id(:'a', 'work')), 'anonymized', 'refused: with a dead letter');
+SELECT is((SELECT message::jsonb #>> '{error,code}' FROM media.outbox WHERE queue = 'dead' AND job_id = job_id(:'a', 'work')), 'anonymized',
+  'refused: with a dead letter');
 
 -- media that were not anonymized before
 SELECT media(:'ann', 'one') AS late \gset
@@ -141,16 +151,21 @@ SELECT is(states(:'video'), 'anonymize:queued index:waiting package:waiting pack
 SELECT claim_job(job_id(:'video', 'anonymize')) \gset _
 SELECT is(finish_job(job_id(:'video', 'anonymize'), '{"probe": {"title": "Ann"}, "fan_out": [{"step": "detect", "range": [0]}, {"step": "detect", "range": [1]},
   {"step": "voice", "range": [2]}, {"step": "associate", "range": [3]}, {"step": "assemble", "range": [4]}]}'), 'ok', 'video: index');
-SELECT is((SELECT probe FROM media.media WHERE id = :'video') IS NULL AND NOT (job(:'video', 'anonymize')).result ? 'probe', true, 'video: the probe of the original is not kept');
-SELECT is(states(:'video'), 'anonymize:succeeded assemble:waiting associate:waiting detect:queued detect:queued index:waiting package:waiting package_first:waiting voice:queued', 'video: then');
+SELECT is((SELECT probe FROM media.media WHERE id = :'video') IS NULL AND NOT (job(:'video', 'anonymize')).result ? 'probe', true,
+  'video: the probe of the original is not kept');
+SELECT is(states(:'video'), concat('anonymize:succeeded assemble:waiting associate:waiting detect:queued detect:queued ',
+  'index:waiting package:waiting package_first:waiting voice:queued'), 'video: then');
 SELECT is((SELECT string_agg(DISTINCT input, ' ') FROM media.jobs WHERE media_id = :'video' AND step = s), i, s || ' reads') FROM (VALUES
   ('anonymize', 'original'), ('detect', 'original'), ('voice', 'original'), ('associate', 'none'), ('assemble', 'none'), ('index', 'media')) t (s, i);
 SELECT detected(:'video', n) FROM generate_series(0, 1) n \g /dev/null
-SELECT is((SELECT concat_ws(' ', code, object_key, size, name, content_type) FROM media.job_input(job_id(:'video', 'associate'))), 'ok 0 anonymized', 'associate has no input');
+SELECT is((SELECT concat_ws(' ', code, object_key, size, name, content_type) FROM media.job_input(job_id(:'video', 'associate'))), 'ok 0 anonymized',
+  'associate has no input');
 SELECT claim_job(job_id(:'video', 'associate')) AS fence \gset
-SELECT is(detections::jsonb, jsonb_build_array(jsonb_build_array(job_id(:'video', 'detect', 0) || '/d', 3), jsonb_build_array(job_id(:'video', 'detect', 1) || '/d', 3)),
+SELECT is(detections::jsonb, jsonb_build_array(jsonb_build_array(job_id(:'video', 'detect', 0) || '/d', 3), jsonb_build_array(job_id(:'video', 'detect',
+  1) || '/d', 3)),
   'but what detect has kept') FROM media.job_detections(job_id(:'video', 'associate'), :fence);
-SELECT results_eq(format('SELECT code, detections FROM media.job_detections(%L, %s)', job_id(:'video', 'associate'), :fence - 1), $$VALUES ('lost', NULL::text)$$, 'under its fence only');
+SELECT results_eq(format('SELECT code, detections FROM media.job_detections(%L, %s)', job_id(:'video', 'associate'), :fence - 1), $$VALUES ('lost',
+  NULL::text)$$, 'under its fence only');
 SELECT is(finish_job(job_id(:'video', 'associate'), '{"tracks": [{"name": "masked", "segments": 2, "info": {"kind": "video", "height": 500}}],
   "fan_out": [{"step": "render", "range": [0]}, {"step": "render", "range": [1]}]}'), 'ok', 'video: associated');
 SELECT is((job(:'video', 'assemble')).state || (job(:'video', 'index')).state, 'waitingwaiting', 'video: rendered first');
@@ -164,9 +179,11 @@ SELECT masked(job_id(:'video', 'assemble'), 'masked.mp4') AS copy \gset
 SELECT is((job(:'video', 'index')).state, 'queued', 'video: the ladder begins');
 UPDATE media.media SET visibility = 'public' WHERE id = :'video';
 SELECT shut(:'video', 'video: masked, not ready');
-SELECT is((SELECT object_key || ' ' || name FROM media.job_input(job_id(:'video', 'index'))), :'copy' || ' anonymized.mp4', 'from the masked copy that is kept back');
+SELECT is((SELECT object_key || ' ' || name FROM media.job_input(job_id(:'video', 'index'))), :'copy' || ' anonymized.mp4',
+  'from the masked copy that is kept back');
 SELECT claim_job(job_id(:'video', 'index')) \gset _
-SELECT is(finish_job(job_id(:'video', 'index'), '{"probe": {"of": "copy"}, "tracks": [{"name": "360p", "segments": 1, "info": {"kind": "video", "height": 360}}],
+SELECT is(finish_job(job_id(:'video', 'index'), '{"probe": {"of": "copy"},
+  "tracks": [{"name": "360p", "segments": 1, "info": {"kind": "video", "height": 360}}],
   "fan_out": [{"step": "encode", "range": [0]}]}'), 'ok', 'video: its index');
 SELECT done(job_id(:'video', 'package_first'), NULL) \gset _
 SELECT rendered(job_id(:'video', 'encode'), '{0,1}', '360p') \gset _
@@ -179,13 +196,16 @@ SELECT is((SELECT code FROM media.media_object(:'ann', :'video', o)), c, 'video:
 SELECT is((SELECT output FROM media.media_object(:'ann', :'video', '')), 'hls/master.m3u8', 'video: the download is the ladder');
 SELECT is((SELECT code FROM media.media_run(:'ann', :'video', 'mp4', NULL)), 'ok', 'video: files of the ladder');
 SELECT claim_job(job_id(:'video', 'mp4')) AS fence \gset
-SELECT is((SELECT jsonb_path_query_array(ladder::jsonb, '$.tracks[*].name') FROM media.job_ladder(job_id(:'video', 'mp4'), :fence)), '["360p"]', 'video: not of the pieces');
+SELECT is((SELECT jsonb_path_query_array(ladder::jsonb, '$.tracks[*].name') FROM media.job_ladder(job_id(:'video', 'mp4'), :fence)), '["360p"]',
+  'video: not of the pieces');
 
 -- params
 SELECT is((SELECT detail FROM media.upload_check('anonymize', p)), d, coalesce(d, 'good params')) FROM (VALUES
-  ('{"classes": ["face", "plate"], "threshold": {"face": 0.5}, "color": "#00fF00", "regions": [{"box": [0, 0, 0.5, 1], "mode": "never"}], "keep_original_days": 0}'::jsonb, NULL),
+  ('{"classes": ["face", "plate"], "threshold": {"face": 0.5}, "color": "#00fF00", "regions": [{"box": [0, 0, 0.5, 1], "mode": "never"}],
+    "keep_original_days": 0}'::jsonb, NULL),
   ('{"color": "red"}', 'params.color: "red" is not like #rrggbb'), ('{"color": 7}', 'params.color: must be a text'),
-  ('{"classes": ["face", "face"]}', 'params.classes[1]: class "face" occurs twice'), ('{"keep_original_days": 3651}', 'params.keep_original_days: 3651 is outside 0..3650'),
+  ('{"classes": ["face", "face"]}', 'params.classes[1]: class "face" occurs twice'), ('{"keep_original_days": 3651}',
+  'params.keep_original_days: 3651 is outside 0..3650'),
   ('{"edit": {}}', 'params.edit: unknown to pipeline anonymize')) t (p, d);
 
 -- the end of the original

@@ -188,7 +188,8 @@ SELECT is_empty(format('SELECT * FROM media.me(%L, NULL, NULL)', :'unknown'), 'm
 -- every function of the gateway that answers with media is in the list above
 SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'media'::regnamespace
     AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_owner' = ANY (proargnames) AND proname NOT LIKE 'upload%'$$,
-  '{media_list,media_epoch,media_patch,media_delete,media_cancel,media_retry,media_run,media_regions}'::text[], 'no other function of the gateway takes an owner');
+  '{media_list,media_epoch,media_patch,media_delete,media_cancel,media_retry,media_run,media_regions}'::text[],
+  'no other function of the gateway takes an owner');
 SELECT set_eq($$SELECT proname::text FROM pg_proc WHERE pronamespace = 'media'::regnamespace
     AND has_function_privilege('media_gateway', oid, 'EXECUTE') AND 'p_caller' = ANY (proargnames)$$,
   '{media_get,media_object}'::text[], 'nor a caller');
