@@ -46,11 +46,12 @@ class PerPicture:
         for path, key in zip(paths, self.keys):
             self.s3.upload_file(str(path), BUCKET, key)
 
-    def url(self, action, key):
-        return self.s3.generate_presigned_url(action, Params={"Bucket": BUCKET, "Key": key})
+    def url(self, action, key, **more):
+        return self.s3.generate_presigned_url(action, Params={"Bucket": BUCKET, "Key": key, **more})
 
     def one(self, key, cfg, weights, size):
-        urls = "\n".join([self.url("get_object", key), self.url("put_object", key.replace("infiles", "outfiles"))])
+        urls = "\n".join([self.url("get_object", key),
+                          self.url("put_object", key.replace("infiles", "outfiles"), ContentType="image/jpeg")])
         subprocess.run([self.python, LIB / "yolo_blur.py", cfg, weights, str(size)], input=urls, text=True, check=True,
                        env={"PATH": os.environ["PATH"]})
 
@@ -58,7 +59,7 @@ class PerPicture:
         figures = {}
         with bench.commands(figures), concurrent.futures.ThreadPoolExecutor(photos.CORES) as pool:
             list(pool.map(lambda key: self.one(key, *net), self.keys))
-        return {"rate": len(self.keys) / figures["wall"]}
+        return {"rate": len(self.keys) / figures["wall"], "cpu": figures["cpu"] / len(self.keys)}
 
 
 def throughput(ours, paths):
@@ -72,7 +73,8 @@ def throughput(ours, paths):
         ways["jobs, persons and vehicles, yolo-fastest"] = lambda: ours.measured(many, photos.CORES, **objects)
         ways["process per picture, yolo-fastest"] = lambda: peer.measured(fastest)
     series = bench.in_turn(ways, photos.ROUNDS)
-    bench.table(["way", "images/s"], [[name, bench.spread(figures["rate"])] for name, figures in series.items()])
+    bench.table(["way", "images/s", "CPU s per image"],
+                [[name, bench.spread(figures["rate"]), bench.spread(figures["cpu"])] for name, figures in series.items()])
     rates = [figures["rate"] for figures in series.values()]
     print(f"{len(paths)} photos, OpenCV {peer.version} per picture.\n")
     bench.at_least("faces by jobs to a network of YOLOv3's shape per picture, images/s", bench.ratios(*rates[:2]), 20)
@@ -84,8 +86,8 @@ def throughput(ours, paths):
 def scaling(ours, paths):
     series = bench.in_turn({"one": lambda: ours.measured(paths, 1, [0]),
                             "two": lambda: ours.measured(paths, 2, [0, 1])}, photos.ROUNDS, warmup=0)
-    bench.table(["anonymizers", "images/s"],
-                [[name, bench.spread(figures["rate"])] for name, figures in series.items()])
+    bench.table(["anonymizers", "images/s", "CPU s per image"],
+                [[name, bench.spread(figures["rate"]), bench.spread(figures["cpu"])] for name, figures in series.items()])
     print("Two anonymizers to one, times as fast: "
           f"{bench.spread(bench.ratios(series['two']['rate'], series['one']['rate']))}\n")
 
@@ -105,7 +107,7 @@ def memory(ours, paths):
         worker, *others = e2e.pids("anonymizer-1")
         sizes.append(resident([worker] + [p for p in others if b"media-detector" in bench.title_of(p)]))
         ours.forget(ids)
-    part = len(sizes) // 5
+    part = max(len(sizes) // 5, 1)
     first, last = sizes[:part], sizes[-part:]
     bench.table(["pictures", "RSS of worker and detector, MiB"],
                 [[f"the first {part * BATCH}", bench.spread(first)],

@@ -93,8 +93,10 @@ class Masking:
             wall = self.finished(ids)
         else:
             wall = self._bound(ids, workers, cores)
+        # they were started for these photos alone
+        cpu = bench.cpu_seconds(pids(), with_waited=True)
         self.forget(ids)
-        return {"rate": len(paths) / wall}
+        return {"rate": len(paths) / wall, "cpu": cpu / len(paths)}
 
     def _bound(self, ids, workers, cores):
         """What they start before they are bound is bound with them; nothing is claimed meanwhile."""

@@ -46,7 +46,7 @@ def main():
         if x0 < x1 and y0 < y1:
             image[y0:y1, x0:x1] = cv2.medianBlur(numpy.ascontiguousarray(image[y0:y1, x0:x1]), kernel(w, h))
     data = cv2.imencode(".jpg", image)[1].tobytes()
-    request = urllib.request.Request(target, data, method="PUT")
+    request = urllib.request.Request(target, data, {"Content-Type": "image/jpeg"}, method="PUT")
     urllib.request.urlopen(request).close()
 
 
