@@ -95,16 +95,12 @@ static int new_seed(uint64_t *seed)
     return getrandom(seed, sizeof(*seed), 0) == (ssize_t)sizeof(*seed) ? 0 : -1;
 }
 
-/* An ellipse that covers what lies in its box reaches over it by this much on every side. */
-#define AROUND_BOX 0.2072f
-
 static int add_track(const an_film_t *film, const an_track_t *t, const an_params_t *params,
                      an_veils_t *out)
 {
     an_veil_t *v = an_veils_add(out, t->from, t->end, t->end - t->from);
-    float least = params->shape == AN_ELLIPSE ? AROUND_BOX : 0;
-    an_edges_t *edges =
-        v != NULL ? an_boxes(film, t, params->grow > least ? params->grow : least) : NULL;
+    float grow = an_hit_growth(params->grow, params->shape == AN_ELLIPSE);
+    an_edges_t *edges = v != NULL ? an_boxes(film, t, grow) : NULL;
 
     if (edges == NULL || new_seed(&v->seed) != 0) {
         free(edges);
