@@ -4,7 +4,7 @@
 #   E2E_LONG=1   also those that encode for minutes (make test-all does)
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
-LONG=(test_ladder.py test_operator.py test_video_kill.py test_video_reads.py)
+LONG=(test_anonymize_edit.py test_ladder.py test_operator.py test_video_kill.py test_video_reads.py)
 if [ $# -eq 0 ]; then
     for file in test_*.py; do
         if [ -z "${E2E_LONG-}" ] && [[ " ${LONG[*]} " = *" $file "* ]]; then
