@@ -46,13 +46,15 @@ static bytes_t read_file(const char *path)
 static void work(bytes_t in, const char *params, int fd)
 {
     finder_t finder = {{0.25F, 0.25F, 0.25F, 0.25F}, -1, 0, 0};
-    struct rlimit memory = {MEMORY, MEMORY}, cpu = {CPU_S, CPU_S};
+    struct rlimit cpu = {CPU_S, CPU_S};
     outcome_t o = {{0}, {0}, {0}, 0, 0, 0};
     ran_t r;
 
     an_image_warm();
     av_log_set_level(AV_LOG_QUIET);
-    setrlimit(RLIMIT_DATA, &memory);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their shadows count, too */
+    setrlimit(RLIMIT_DATA, &(struct rlimit){MEMORY, MEMORY});
+#endif
     setrlimit(RLIMIT_CPU, &cpu);
     if (wk_sandbox_lock() != 0) {
         _exit(3);
