@@ -96,7 +96,7 @@ photo() { # FILE PARAMS: $DEMO/photos/NAME.before.EXT and NAME.after.EXT
     local file=$SHARED/image/$1 name=${1%.*} ext=${1##*.} id state end=$((SECONDS + ${DEMO_WAIT:-600}))
     cp "$file" "$DEMO/photos/$name.before.$ext"
     step "Mask who is in $1: its owner gets the masked copy and a report, nobody the original" \
-        "curl -fsS -H \"Authorization: Bearer \$TOKEN\" -F pipeline=anonymize -F params='$2' \
+        "curl -fsS -H \"Authorization: Bearer \$TOKEN\" -F pipeline=anonymize -F params='$2' \\
       -F file=@$(quoted "$file") \$MEDIA_URL/upload >$(quoted "$DEMO/upload.json")"
     id=$(jq -r .id "$DEMO/upload.json")
     until state=$(curl -sS -H "Authorization: Bearer $TOKEN" "$MEDIA_URL/media/$id" | jq -r .state) &&
@@ -105,7 +105,7 @@ photo() { # FILE PARAMS: $DEMO/photos/NAME.before.EXT and NAME.after.EXT
         sleep 0.1
     done
     [ "$state" = ready ] || die "$1: $state; $RUN/log tells more"
-    step "Fetch it" "curl -fsS -o $(quoted "$DEMO/photos/$name.after.$ext") -H \"Authorization: Bearer \$TOKEN\" \
+    step "Fetch it" "curl -fsS -o $(quoted "$DEMO/photos/$name.after.$ext") -H \"Authorization: Bearer \$TOKEN\" \\
       \$MEDIA_URL/media/$id/masked.$ext"
     curl -fsS -H "Authorization: Bearer $TOKEN" "$MEDIA_URL/media/$id/report.json" |
         jq -r '"  masked: \(.counts | to_entries | map("\(.value) \(.key)") | join(", "))"'
