@@ -74,8 +74,7 @@ def our_hits(ours, paths):
 
 
 def large_photos(ours, deface):
-    everything = photos.readable()
-    large = [path for path in everything if math.prod(pictures.picture(path).shape[:2]) >= LARGE]
+    large = [path for path in photos.readable(1) if math.prod(pictures.picture(path).shape[:2]) >= LARGE]
     series = bench.in_turn({"jobs": lambda: {"each": 1e3 / ours.measured(large, 1, [CORE])["rate"]},
                             "deface": lambda: deface.masked(large)}, photos.ROUNDS)
     labelled = [pictures.PHOTOS / file for file in pictures.truth(with_ignored=True)]
@@ -98,8 +97,9 @@ def cut(path, seconds):
 
 
 def our_film(ours, path):
-    ids = ours.waiting([path])
     e2e.up("workers", WORKERS=str(photos.CORES))
+    ours.user.login()
+    ids = [ours.upload(path)]
     fps = frame_count(path) / ours.finished(ids)
     tracks = ours.report(ids[0])["tracks"]
     assert any(track["class"] == "face" for track in tracks), f"no face in {path}"

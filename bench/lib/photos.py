@@ -32,14 +32,13 @@ def is_there():
     return False
 
 
-def readable():
+def readable(every=bench.sized(1, 6)):
     found = [p for p in sorted(pictures.PHOTOS.iterdir()) if p.suffix in SUFFIXES]
-    return found[::bench.sized(1, 6)]
+    return found[::every]
 
 
-def pids():
-    """The processes that mask: anonymizers with their detectors and decoders."""
-    return [pid for name in e2e.servers() if name.startswith(("anonymizer-", "renderer-")) for pid in e2e.pids(name)]
+def workers():
+    return [name for name in e2e.servers() if name.startswith(("anonymizer-", "renderer-"))]
 
 
 def bind(name, core):
@@ -56,13 +55,25 @@ class Masking:
     def upload(self, path, **params):
         return self.user.upload(path, name=path.name, query=e2e.pipeline_query("anonymize", **params))
 
-    def waiting(self, paths, **params):
-        """Uploads while no worker is there that could begin."""
-        for name in e2e.servers():
-            if name.startswith(("anonymizer-", "renderer-")):
-                e2e.stop(name)
+    def start(self, paths, workers, cores=None, **params):
+        """The workers, each with its detectors warm; bound to a core each, with all that they start from now on."""
+        e2e.up("workers", WORKERS=str(workers))
         self.user.login()
-        return [self.upload(path, **params) for path in paths]
+        ids = [self.upload(path, **params) for path in (paths * 2 * workers)[:2 * workers]]
+        self.finished(ids)
+        self.forget(ids)
+        for number, core in enumerate(cores or ()):
+            bind(f"anonymizer-{number + 1}", core)
+
+    def held(self, paths, **params):
+        """Uploads while no worker moves, so that all is there when they begin."""
+        names = workers()
+        for name in names:
+            e2e.freeze(name)
+        ids = [self.upload(path, **params) for path in paths]
+        for name in names:
+            e2e.thaw(name)
+        return ids
 
     def finished(self, ids, seconds=1800):
         """All are ready, their mails are out, and nothing runs any more; from the first claim to the last commit, s."""
@@ -85,26 +96,13 @@ class Masking:
             answer = self.user.request("DELETE", f"/media/{media_id}")
             assert answer.status == 204, answer
 
-    def measured(self, paths, workers, cores=None, **params):
-        """Images per second, uploads not counted. cores: one of each for a worker with all it starts."""
-        ids = self.waiting(paths, **params)
-        if cores is None:
-            e2e.up("workers", WORKERS=str(workers))
-            wall = self.finished(ids)
-        else:
-            wall = self._bound(ids, workers, cores)
-        # they were started for these photos alone
-        cpu = bench.cpu_seconds(pids(), with_waited=True)
+    def measured(self, paths, count, cores=None, **params):
+        """Images per second of so many workers, from the first claim on."""
+        self.start(paths, count, cores, **params)
+        pids = [pid for name in workers() for pid in e2e.pids(name)]
+        before = bench.cpu_seconds(pids, with_waited=True)
+        ids = self.held(paths, **params)
+        wall = self.finished(ids)
+        cpu = bench.cpu_seconds(pids, with_waited=True) - before
         self.forget(ids)
         return {"rate": len(paths) / wall, "cpu": cpu / len(paths)}
-
-    def _bound(self, ids, workers, cores):
-        """What they start before they are bound is bound with them; nothing is claimed meanwhile."""
-        later = e2e.sql("UPDATE media.jobs SET not_before = now() + interval '1h' WHERE state = 'queued' AND "
-                        "media_id = ANY (%s::uuid[]) RETURNING id", ids)
-        e2e.up("workers", WORKERS=str(workers))
-        for number in range(workers):
-            bind(f"anonymizer-{number + 1}", cores[number])
-        e2e.sql("UPDATE media.jobs SET not_before = now() WHERE id = ANY (%s::uuid[])", [row[0] for row in later])
-        e2e.janitor_pass()
-        return self.finished(ids)
