@@ -21,6 +21,7 @@ typedef struct {
     int beat_rc;  /* what every beat answers after the first `beats_ok` */
     int beats_ok;
     int output_rc;
+    wk_asked_t *asked;
 
     int beats;
     double progress;
@@ -105,7 +106,8 @@ static inline enum wk_end file_host_run(file_host_t *h, const char *exe, const c
                       .start = start,
                       .beat = file_host_beat,
                       .output = file_host_output,
-                      .data = h};
+                      .data = h,
+                      .asked = h->asked};
     enum wk_end end;
 
     (void)fstat(h->in_fd, &st);
