@@ -15,7 +15,7 @@ AROUND = 16
 COVERED = 0.95
 LUMA_DB = 45
 # regions alone are masked
-QUICK = {"preset": "ultrafast", "detector": "haar", "threshold": {"face": 1}, "every": 30}
+QUICK = {"preset": "ultrafast", "threshold": {"face": 1}, "every": 30}
 
 
 def film():
