@@ -8,6 +8,7 @@
 
 #include "an_detector.h"
 #include "an_question.h"
+#include "wk_host.h"
 #include "wk_log.h"
 
 #define ANSWER_MS 20000 /* below the lease */
@@ -19,21 +20,6 @@ typedef struct {
 } detectors_t;
 
 static _Thread_local detectors_t detectors;
-
-/* The program beside ours. */
-static int program(char *path, size_t cap)
-{
-    ssize_t n = readlink("/proc/self/exe", path, cap);
-    char *slash;
-
-    if (n <= 0 || (size_t)n + sizeof(PROGRAM) >= cap) {
-        return -1;
-    }
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    memcpy(slash != NULL ? slash + 1 : path, PROGRAM, sizeof(PROGRAM));
-    return 0;
-}
 
 static int refused(const an_fault_t *fault, media_err_t *ei)
 {
@@ -94,7 +80,7 @@ enum wk_end an_detectors_ready(wk_ctx_t *ctx, const an_params_t *params, wk_aske
     _Static_assert(AN_HITS_MAX * sizeof(an_hit_t) <= WK_ANSWER_MAX, "an answer holds all hits");
     *about = json_array();
     detectors.wanted = an_params_kinds(params);
-    if (program(exe, sizeof(exe)) != 0) {
+    if (wk_spawn_beside(PROGRAM, exe, sizeof(exe)) != 0) {
         return wk_outcome(out, WK_RETRY, "internal", "The program " PROGRAM " cannot be found.");
     }
     for (int kind = 0; end == WK_DONE && kind < AN_KIND_COUNT; kind++) {

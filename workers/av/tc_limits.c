@@ -1,7 +1,5 @@
 #include "tc_limits.h"
 
-#include <libavutil/avstring.h>
-
 static void read_number(const json_t *o, const char *name, int64_t *out)
 {
     const json_t *v = json_object_get(o, name);
@@ -23,16 +21,4 @@ tc_limits_t tc_limits_read(const json_t *o)
     l.streams = streams < TC_STREAMS_MAX ? (int)streams : TC_STREAMS_MAX;
     l.codecs = json_string_value(json_object_get(o, "codecs"));
     return l;
-}
-
-int tc_limits_codec(const tc_limits_t *l, const AVCodecParameters *par, const char *what,
-                    tc_fail_t *f)
-{
-    const char *name = avcodec_get_name(par->codec_id);
-
-    if (l->codecs == NULL || av_match_name(name, l->codecs)) {
-        return 0;
-    }
-    return tc_fail(f, "limits", "The %s is coded as %s; allowed are: %.180s.", what, name,
-                   l->codecs);
 }

@@ -165,7 +165,7 @@ static enum wk_end run_on(child_job_t *c, const wk_child_limits_t *limits, wk_ou
     const wk_part_t *last = c->nparts > 0 ? &c->parts[c->nparts - 1] : NULL;
     wk_source_t source = {.read = read_input, .data = c};
     enum wk_end end = WK_RETRY;
-    wk_host_t host = {.exe = "/proc/self/exe",
+    wk_host_t host = {.exe = limits->exe != NULL ? limits->exe : "/proc/self/exe",
                       .tmpdir = ctx->conf->tmpdir,
                       .uid = geteuid() == 0 ? ctx->conf->child_uid : -1,
                       .limits = limits,

@@ -54,6 +54,7 @@ typedef struct {
     int wall_s;           /* time the child itself takes; waiting for S3 does not count */
     int stall_s;          /* no frame from the child this long: killed */
     json_t *policy;       /* START's "limits", borrowed; NULL: none */
+    const char *exe;      /* the child's program; NULL: ours */
 } wk_child_limits_t;
 
 /* [thread] Runs the child on the job's input and uploads its outputs; fills out like an engine's

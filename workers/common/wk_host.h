@@ -45,6 +45,8 @@ typedef struct {
  * limits memory_bytes and cpu_s (0: none) are set. */
 int wk_spawn(const char *exe, char *const argv[], const wk_child_limits_t *limits, wk_proc_t *proc,
              media_err_t *ei);
+/* The path of a program that lies beside ours. 0 or -1. */
+int wk_spawn_beside(const char *name, char *path, size_t cap);
 /* Kills, reaps, closes. Returns the wait status. */
 int wk_spawn_end(wk_proc_t *proc);
 

@@ -151,3 +151,18 @@ int wk_spawn_end(wk_proc_t *proc)
     }
     return status;
 }
+
+int wk_spawn_beside(const char *name, char *path, size_t cap)
+{
+    ssize_t n = readlink("/proc/self/exe", path, cap);
+    size_t len = strlen(name) + 1;
+    char *slash;
+
+    if (n <= 0 || (size_t)n + len >= cap) {
+        return -1;
+    }
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    memcpy(slash != NULL ? slash + 1 : path, name, len);
+    return 0;
+}
