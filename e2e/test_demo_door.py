@@ -147,7 +147,7 @@ def life(instance):
         return
     pids = instance.pids()
     check({"nginx", "postgres", "rabbitmq", "epmd", "s3", "smtp",
-           "transcoder-1", "encoder-1", "notifier-1", "janitor-1"} == set(pids),
+           "transcoder-1", "encoder-1", "anonymizer-1", "renderer-1", "notifier-1", "janitor-1"} == set(pids),
           "everything is up", sorted(pids))
     done = instance.make("up")
     check(done.returncode == 0 and instance.pids() == pids, "make up again: the same processes", done.stdout)

@@ -10,7 +10,7 @@ import tempfile
 from lib import RUN, URL, User, check, main, media_like, skip, sql
 
 SIZE = 48 << 20
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".ljust(SIZE, b"\0")
+JP2 = b"\0\0\0\x0cjP  \r\n\x87\n".ljust(SIZE, b"\0")
 FORM = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\r\n%s\r\n--b--\r\n"
 
 
@@ -30,14 +30,14 @@ def test_http_client():
     """Python's http.client sends the whole body first"""
     user = User()
     auth = {"Authorization": "Bearer " + user.token}
-    for name, method, path, body, headers in shapes(PNG):
+    for name, method, path, body, headers in shapes(JP2):
         c = http.client.HTTPConnection(URL.hostname, URL.port, timeout=60)
         c.request(method, path, body, {**auth, **headers})
         answer = c.getresponse()
         problem = json.loads(answer.read())
         check((answer.status, problem["code"]) == (415, "type_not_allowed"), f"{name}: 415, readable", problem)
         c.close()
-    for name, method, path, body, headers in shapes(PNG):
+    for name, method, path, body, headers in shapes(JP2):
         c = http.client.HTTPConnection(URL.hostname, URL.port, timeout=60)
         c.request(method, path, body, headers)
         answer = c.getresponse()
@@ -64,7 +64,7 @@ def test_curl():
     """curl, over HTTP/1.1 and HTTP/2, with and without Expect: 100-continue"""
     user = User()
     with tempfile.NamedTemporaryFile(dir=RUN / "tmp") as file:
-        file.write(PNG)
+        file.write(JP2)
         file.flush()
         kinds = {"raw": ("/upload/a", ["-T", file.name]),
                  "chunked": ("/upload/a", ["-T", file.name, "-H", "Transfer-Encoding: chunked"]),

@@ -95,6 +95,10 @@ BEGIN
          regions = regions || '{"kept": []}',      -- tracks are counted anew
          token_epoch = token_epoch + CASE WHEN anonymized OR run = 1 THEN 0 ELSE 1 END
    WHERE id = p_id;
+  IF NOT v_media.anonymized THEN      -- an upload that is said again is answered without the name, too
+    UPDATE upload_keys SET answer = media_answer(p_id)
+     WHERE owner_id = v_media.owner_id AND upload_id = p_id AND answer IS NOT NULL;
+  END IF;
 END $$;
 
 -- The member "edit" of params: the regions an owner has added hold in every run that anonymizes.
@@ -131,7 +135,8 @@ CREATE FUNCTION media.run_needs_original(p_media media.media) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = media, pg_temp AS $$
 BEGIN
   RETURN pipeline_anonymizes(p_media.pipeline)
-     AND NOT EXISTS (SELECT FROM jobs j WHERE j.media_id = p_media.id AND j.run = p_media.run AND j.input = 'masked');
+     AND NOT EXISTS (SELECT FROM jobs j WHERE j.media_id = p_media.id AND j.run = p_media.run
+                        AND (j.input = 'masked' OR j.result -> 'outputs' @? '$[*] ? (@.name starts with "masked.")'));
 END $$;
 
 -- What a job is handed: code ok with its input, or why it may not run. The masked copy that a run is making is kept
@@ -240,7 +245,7 @@ END $$;
 -- ---- edits ----
 
 -- Segments that a job of an edit takes over: [{"track", "from", "to"}], numbers; with the first goes the init segment.
--- An edit that failed may have taken some of its base's: those of the oldest run from the base on are the base's.
+-- An edit that failed may have taken some of its base's: those that a job of this step has, the others it rendered itself.
 CREATE FUNCTION media.segments_move(p_job media.jobs, p_list jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 DECLARE
@@ -255,12 +260,13 @@ BEGIN
     INSERT INTO tracks (media_id, run, name, job_id, info, segments)      -- who writes the first segment describes it
     SELECT t.media_id, p_job.run, t.name, p_job.id, t.info, t.segments FROM tracks t JOIN jobs j ON j.id = t.job_id
      WHERE v_from <= 1 AND t.media_id = p_job.media_id AND t.name = v_item ->> 'track' AND t.run >= v_base AND t.run < p_job.run
-       AND j.pipeline = p_job.pipeline ORDER BY t.run LIMIT 1
+       AND j.pipeline = p_job.pipeline AND (t.run = v_base OR j.step = p_job.step) ORDER BY t.run LIMIT 1
     ON CONFLICT DO NOTHING;
     WITH base AS (
       SELECT DISTINCT ON (s.number) s.run, s.number FROM segments s JOIN jobs j ON j.id = s.job_id
        WHERE s.media_id = p_job.media_id AND s.track = v_item ->> 'track' AND s.run >= v_base AND s.run < p_job.run
          AND s.number BETWEEN CASE v_from WHEN 1 THEN 0 ELSE v_from END AND v_to AND j.pipeline = p_job.pipeline
+         AND (s.run = v_base OR j.step = p_job.step)      -- behind the base: taken from it, not rendered by an edit that came to nothing
        ORDER BY s.number, s.run), moved AS (
       UPDATE segments s SET run = p_job.run, job_id = p_job.id FROM base b
        WHERE s.media_id = p_job.media_id AND s.track = v_item ->> 'track' AND s.run = b.run AND s.number = b.number
@@ -349,7 +355,8 @@ END $$;
 
 -- Makes the jobs of an edit. Of a video that can be read again it is decided anew which pictures change (associate),
 -- by what that step has kept (member "kept" of its range): index, detections and sound are taken over with the jobs
--- that made them, also by an edit in between that came to nothing. Anything else is masked anew as a whole.
+-- that made them, also by an edit in between that came to nothing. Anything else is masked anew as a whole; a picture
+-- by what was found in it the first time, so that its tracks have the same numbers.
 CREATE FUNCTION media.edit_start(p_media uuid, p_base media.jobs, p_edit jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = media, pg_temp AS $$
 DECLARE
@@ -374,7 +381,10 @@ BEGIN
   UPDATE tracks SET run = v_media.run WHERE job_id = ANY (v_taken);
   UPDATE segments SET run = v_media.run WHERE job_id = ANY (v_taken);
   INSERT INTO jobs (media_id, owner_id, run, pipeline, step, range, queue, depends_on, max_attempts, priority, input, params)
-  SELECT p_media, v_media.owner_id, v_media.run, s.pipeline, s.step, CASE s.step WHEN 'associate' THEN v_range END,
+  SELECT p_media, v_media.owner_id, v_media.run, s.pipeline, s.step,
+         CASE s.step WHEN 'associate' THEN v_range
+                     WHEN 'anonymize' THEN CASE WHEN NOT v_is_gone AND p_base.result #> '{keep,0}' IS NOT NULL
+                                                THEN jsonb_build_object('kept', p_base.result #> '{keep,0}') END END,
          s.queue, s.depends_on, s.max_attempts, s.priority, edit_input(s, p_edit), job_params(s, v_media, p_edit)
     FROM pipeline_steps s
    WHERE s.pipeline = p_base.pipeline
@@ -405,7 +415,7 @@ BEGIN
     (v_fault IS NOT NULL, 'bad_request', v_fault),
     (NOT v_media.anonymized, 'not_anonymized', 'there is no masked copy to change'),
     (v_media.state = 'processing', 'conflict', format('pipeline %s is still at work: cancel it first', v_media.pipeline)),
-    (v_base.id IS NULL OR (v_base.run <> v_media.run AND pipeline_anonymizes(v_media.pipeline) AND NOT EXISTS (
+    (v_base.id IS NULL OR (v_base.run <> v_media.run AND v_media.original_gone_at IS NULL AND pipeline_anonymizes(v_media.pipeline) AND NOT EXISTS (
        SELECT FROM jobs j WHERE j.media_id = p_id AND j.run = v_media.run AND j.params -> 'edit' ? 'base_run')),
      'conflict', 'there is no masked copy to change: run a pipeline that makes one first'),
     (v_media.original_gone_at IS NOT NULL AND p_edit ?| '{remove,keep,mask}', 'original_gone',

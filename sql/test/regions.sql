@@ -194,16 +194,34 @@ SELECT is(pieces(of_run(:'film', 'assemble', 4), :fence), format('masked %1$s,%1
 SELECT masked(of_run(:'film', 'assemble', 4), 'masked.mp4') AS key4 \gset
 SELECT is((SELECT state FROM media.media WHERE id = :'film'), 'ready', 'video: ready again');
 
+-- two edits that come to nothing: the first has rendered a segment, which the second does not want
+SELECT is(edit(:'film', '{"keep": [3]}'), 'ok', 'video: a fourth');
+SELECT associated(of_run(:'film', 'associate', 5), '[{"step": "render", "range": {"n": 3}}, {"step": "assemble"}]',
+  '[{"track": "masked", "from": 1, "to": 2}]') \gset _
+SELECT painted(of_run(:'film', 'render', 5), '{3}') \gset _
+SELECT is(said(media.media_cancel(:'ann', :'film')), 'ok', 'video: which is stopped');
+SELECT is(edit(:'film', '{"mask": [3]}'), 'ok', 'video: a fifth');
+SELECT is(associated(of_run(:'film', 'associate', 6), '[{"step": "assemble"}]', '[{"track": "masked", "from": 1, "to": 3}]'), 'ok',
+  'video: everything is to be as it was');
+SELECT is(said(media.media_cancel(:'ann', :'film')), 'ok', 'video: which is stopped, too');
+SELECT is(edit(:'film', '{"keep": [4]}'), 'ok', 'video: a sixth');
+SELECT is(associated(of_run(:'film', 'associate', 7), '[{"step": "assemble"}]', '[{"track": "masked", "from": 1, "to": 3}]'), 'ok',
+  'video: changes no picture');
+SELECT claim_job(of_run(:'film', 'assemble', 7)) AS fence \gset
+SELECT is(pieces(of_run(:'film', 'assemble', 7), :fence), format('masked %1$s,%1$s,%2$s,%3$s masked_sound %4$s,%4$s,%4$s,%4$s', :'r3', :'r1', :'r2',
+  :'voice'), 'video: what an edit rendered that came to nothing is in no other');
+SELECT masked(of_run(:'film', 'assemble', 7), 'masked.mp4') AS key7 \gset
+
 -- its original is gone
 UPDATE media.media SET original_due_at = now() WHERE id = :'film';
 SELECT media.janitor_originals(9) \gset _
 SELECT is(edit(:'film', format('{"add": [%s]}', :'box')::jsonb), 'ok', 'video, gone: a region');
-SELECT is(jobs_of(:'film', 5), 'anonymize:queued:masked voice:succeeded:original', 'video, gone: made anew of the masked copy, but for the sound');
-SELECT claim_job(of_run(:'film', 'anonymize', 5)) \gset _
-SELECT is(finish_job(of_run(:'film', 'anonymize', 5), '{"fan_out": [{"step": "render", "range": {}}, {"step": "assemble"}]}'), 'ok', 'video, gone: planned');
-SELECT is(jobs_of(:'film', 5), 'anonymize:succeeded:masked assemble:waiting:none render:queued:masked voice:succeeded:original', 'video, gone: and rendered');
-SELECT is((SELECT object_key FROM media.job_input(of_run(:'film', 'render', 5))), :'key4', 'video, gone: from it');
-SELECT painted(of_run(:'film', 'render', 5), '{0,1,2,3}', 3), masked(of_run(:'film', 'assemble', 5), 'masked.mp4') \gset _
+SELECT is(jobs_of(:'film', 8), 'anonymize:queued:masked voice:succeeded:original', 'video, gone: made anew of the masked copy, but for the sound');
+SELECT claim_job(of_run(:'film', 'anonymize', 8)) \gset _
+SELECT is(finish_job(of_run(:'film', 'anonymize', 8), '{"fan_out": [{"step": "render", "range": {}}, {"step": "assemble"}]}'), 'ok', 'video, gone: planned');
+SELECT is(jobs_of(:'film', 8), 'anonymize:succeeded:masked assemble:waiting:none render:queued:masked voice:succeeded:original', 'video, gone: and rendered');
+SELECT is((SELECT object_key FROM media.job_input(of_run(:'film', 'render', 8))), :'key7', 'video, gone: from it');
+SELECT painted(of_run(:'film', 'render', 8), '{0,1,2,3}', 3), masked(of_run(:'film', 'assemble', 8), 'masked.mp4') \gset _
 SELECT is((SELECT state || withdrawn FROM media.media WHERE id = :'film'), 'readyfalse', 'video, gone: ready');
 SELECT is((SELECT code FROM media.media_delete(:'ann', :'film')), 'ok', 'deleted');
 SELECT is((SELECT string_agg(DISTINCT state || all_versions, ' ') FROM media.objects WHERE media_id = :'film'), 'doomedtrue', 'with everything');
@@ -211,4 +229,16 @@ SELECT video(:'ann') AS film \gset
 SELECT is(edit(:'film', '{"keep": [1]}'), 'ok', 'an edit');
 SELECT is((SELECT code FROM media.media_delete(:'ann', :'film')), 'ok', 'deleted in the middle of it');
 SELECT is((SELECT string_agg(DISTINCT state || all_versions, ' ') FROM media.objects WHERE media_id = :'film'), 'doomedtrue', 'with everything');
+
+-- a picture is masked once more, which fails, and then its original is gone: the masked copy is not lost
+SELECT media(:'ann', 'anonymize') AS film \gset
+SELECT masked(job_id(:'film', 'anonymize')) AS key1 \gset
+SELECT is(said(media.media_run(:'ann', :'film', 'anonymize', NULL)), 'ok', 'picture: masked again');
+SELECT claim_job(of_run(:'film', 'anonymize', 2)), fail_job(of_run(:'film', 'anonymize', 2)) \gset _
+SELECT is(edit(:'film', format('{"add": [%s]}', :'box')::jsonb), 'conflict there is no masked copy to change: run a pipeline that makes one first',
+  'picture: half a run is no base');
+UPDATE media.media SET original_due_at = now() WHERE id = :'film';
+SELECT media.janitor_originals(9) \gset _
+SELECT is(edit(:'film', format('{"add": [%s]}', :'box')::jsonb), 'ok', 'picture: but the copy is, when nothing else is left');
+SELECT is((SELECT object_key FROM media.job_input(of_run(:'film', 'anonymize', 3))), :'key1', 'picture: the job reads it');
 SELECT * FROM finish();
