@@ -263,6 +263,7 @@ static void test_an_image_regions_and_kept_tracks(void)
         {"{\"regions\":[{\"box\":[0,0.75,0.2,0.25]}]}", 1, 1},
         {"{\"regions\":[{\"box\":[0.2,0.2,0.4,0.5],\"mode\":\"never\"}]}", 0, 0},
         {"{\"regions\":[{\"box\":[0.8,0.8,0.2,0.2],\"mode\":\"never\"}]}", 1, 0},
+        {"{\"regions\":[{\"box\":[0,0.75,0.2,0.25],\"from\":4,\"to\":8}]}", 1, 1},
         {"{\"edit\":{\"kept\":[1]}}", 0, 0},
         {"{\"edit\":{\"kept\":[2]}}", 1, 0},
         {"{\"edit\":{\"base\":\"masked\"},\"regions\":[{\"box\":[0,0.75,0.2,0.25]}]}", 0, 1}};
@@ -286,6 +287,53 @@ static void test_an_image_regions_and_kept_tracks(void)
     av_frame_free(&f);
 }
 
+/* What is on display while a region holds: slides of 4 s each. */
+static void test_an_image_timed_regions_of_animations(void)
+{
+    static const make_t slides = {"gif", "gif", AV_PIX_FMT_RGB8, "", 0, "loop", {4, 1}};
+    static const int corner[4] = {0, 95, 30, 28};
+    static const struct {
+        const char *params;
+        int masked[3];
+        const char *warning;
+    } cases[] = {
+        {"{\"regions\":[{\"box\":[0,0.75,0.2,0.25],\"from\":5,\"to\":6}]}", {0, 1, 0}, ""},
+        {"{\"regions\":[{\"box\":[0,0.75,0.2,0.25],\"from\":4,\"to\":8}]}", {0, 1, 0}, ""},
+        {"{\"regions\":[{\"box\":[0,0.75,0.2,0.25],\"from\":11.9}]}", {0, 0, 1}, ""},
+        {"{\"edit\":{\"regions\":[{\"box\":[0,0.75,0.2,0.25],\"id\":7,\"from\":12}]}}",
+         {0, 0, 0},
+         "Region 7 lies behind the end."},
+    };
+    AVFrame *frames[3];
+    bytes_t in;
+
+    for (int i = 0; i < 3; i++) {
+        frames[i] = picture_make(W, H, box, 5 * i);
+    }
+    in = encode(&slides, frames, 3);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        finder_t finder = here;
+        ran_t r = run(in, cases[i].params, &finder);
+        int loops;
+        decoded_t after = decode_any(r.out, &loops);
+        const json_t *warning = json_array_get(json_object_get(r.report, "warnings"), 0);
+
+        CHECK_INT(after.n, 3);
+        for (int k = 0; k < after.n; k++) {
+            CHECK(fabs(after.shown_s[k] - 4) < 1e-6);
+            CHECK_INT(inside_off(after.frames[k], corner, 0, 0, 0) == 0, cases[i].masked[k]);
+        }
+        CHECK_STR(warning != NULL ? json_string_value(json_object_get(warning, "detail")) : "",
+                  cases[i].warning);
+        decoded_free(&after);
+        ran_free(&r);
+    }
+    for (int i = 0; i < 3; i++) {
+        av_frame_free(&frames[i]);
+    }
+    free(in.p);
+}
+
 int main(void)
 {
     an_image_warm();
@@ -297,5 +345,6 @@ int main(void)
     test_an_image_animation_keeps_time_and_masks_a_second_around();
     test_an_image_cut_animation_refused();
     test_an_image_regions_and_kept_tracks();
+    test_an_image_timed_regions_of_animations();
     return test_report();
 }

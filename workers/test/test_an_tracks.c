@@ -329,6 +329,69 @@ static void test_an_veils_follow_the_parameters(void)
     an_found_free(&found);
 }
 
+/* The times of a region are those of what is on display, not of the pictures that begin in it. */
+static void test_an_veils_regions_mask_what_is_shown(void)
+{
+    static const double slides[] = {0, 10, 10.04, 14, 20};
+    static const struct {
+        double from_s, to_s;
+        int is_never;
+        int masked[4]; /* of 4 pictures that have a face each */
+    } cases[] = {
+        {4, 8, 0, {1, 0, 0, 0}},    {9.99, 10.01, 0, {1, 1, 0, 0}}, {10, 10.04, 0, {0, 1, 0, 0}},
+        {12, 12, 0, {0, 0, 1, 0}},  {10, 10, 0, {0, 1, 0, 0}},      {13, -1, 0, {0, 0, 1, 1}},
+        {0, 0.01, 0, {1, 0, 0, 0}}, {20, -1, 0, {0, 0, 0, 0}},      {4, 14, 1, {1, 0, 0, 1}},
+        {4, 8, 1, {1, 1, 1, 1}},    {10.02, -1, 1, {1, 1, 0, 0}},   {0, 10, 1, {0, 1, 1, 1}},
+    };
+    static an_mask_t masks[AN_VEILS_AT_MAX];
+    const an_film_t film = {4, slides, width, height};
+    an_found_t found = {0};
+    an_hit_t face = {0.4f, 0.4f, 0.2f, 0.2f, 0.9f, AN_FACE};
+
+    for (uint32_t i = 0; i < 4; i++) {
+        CHECK_INT(an_found_look(&found, i, AN_LOOK_SEEN, &face, 1), 0);
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        an_region_t region = {
+            1, 0.3f, 0.3f, 0.4f, 0.4f, cases[i].from_s, cases[i].to_s, cases[i].is_never};
+        an_params_t params = {.grow = 0.2f, .regions = &region, .nregions = 1};
+        an_tracks_t tracks = {0};
+        an_veils_t veils;
+
+        if (cases[i].is_never) {
+            CHECK_INT(an_tracks_make(&film, &found, &tracks), 0);
+        }
+        CHECK_INT(an_veils_make(&film, &found, &tracks, &params, &veils), 0);
+        for (uint32_t k = 0; k < 4; k++) {
+            CHECK_INT(an_veils_at(&veils, k, width, height, masks), cases[i].masked[k]);
+        }
+        an_veils_free(&veils);
+        an_tracks_free(&tracks);
+    }
+    an_found_free(&found);
+}
+
+/* A report tells of regions that nobody sees. */
+static void test_an_film_report_tells_of_unused_regions(void)
+{
+    static const film_case_t c = {"still", 1, 3, 0, 0, 0, 0, 0, still, 0};
+    an_film_t film = film_of(&c);
+    an_region_t regions[] = {
+        {0, 0, 0, 1, 1, 12, -1, 0}, {2, 0, 0, 1, 1, 11.99, -1, 0}, {3, 0, 0, 1, 1, 12, 14, 0}};
+    an_params_t params = {.grow = 0.2f, .regions = regions, .nregions = 3};
+    an_found_t found = {0};
+    an_tracks_t tracks = {0};
+    json_t *report = an_film_report(&film, &found, &tracks, &params);
+    json_t *warnings = json_object_get(report, "warnings"), *last = json_array_get(warnings, 1);
+
+    CHECK_INT(json_array_size(warnings), 2);
+    CHECK_STR(json_string_value(json_object_get(json_array_get(warnings, 0), "detail")),
+              "The parameter regions[0] lies behind the end.");
+    CHECK_STR(json_string_value(json_object_get(last, "code")), "region_unused");
+    CHECK_STR(json_string_value(json_object_get(last, "detail")), "Region 3 lies behind the end.");
+    json_decref(report);
+}
+
 /* A report tells when nothing was found, and of no more than was. */
 static void test_an_film_report_tells_gaps(void)
 {
@@ -358,7 +421,9 @@ static void test_an_film_report_tells_gaps(void)
 int main(void)
 {
     test_an_veils_follow_the_parameters();
+    test_an_veils_regions_mask_what_is_shown();
     test_an_film_report_tells_gaps();
+    test_an_film_report_tells_of_unused_regions();
     test_an_tracks_cover_what_is_known();
     return test_report();
 }

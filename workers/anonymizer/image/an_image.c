@@ -1,5 +1,6 @@
 #include "an_image.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #include "an_color.h"
 #include "an_find.h"
+#include "an_region.h"
 #include "an_seen.h"
 #include "an_upright.h"
 #include "an_writer.h"
@@ -162,7 +164,13 @@ static int find_all(state_t *s)
 
 /* ---- painting ---- */
 
-static int paint_frame(state_t *s, AVFrame *frame, double at_s)
+/* Nothing follows a still, and times say nothing of frames that take none. */
+static int is_timeless(const state_t *s)
+{
+    return s->reader.nframes == 1 || s->duration_s <= 0;
+}
+
+static int paint_frame(state_t *s, AVFrame *frame, double at_s, double end_s)
 {
     const an_params_t *p = s->job->params;
     an_paint_t paint = {.style = p->style,
@@ -170,7 +178,7 @@ static int paint_frame(state_t *s, AVFrame *frame, double at_s)
                         .feather = p->feather,
                         .image = s->job->image};
     int n, rc;
-    an_mask_t *masks = an_seen_masks(&s->seen, p, at_s, &n);
+    an_mask_t *masks = an_seen_masks(&s->seen, p, at_s, end_s, &n);
 
     if (masks == NULL) {
         return no_memory(s);
@@ -182,8 +190,10 @@ static int paint_frame(state_t *s, AVFrame *frame, double at_s)
 
 static int paint_and_write(state_t *s, AVFrame *frame, AVRational delay, double at_s)
 {
-    return paint_frame(s, frame, at_s) != 0 || an_writer_add(&s->writer, frame, delay, s->f) != 0 ||
-                   progress(s) != 0
+    double end_s = is_timeless(s) ? INFINITY : at_s + av_q2d(delay);
+
+    return paint_frame(s, frame, at_s, end_s) != 0 ||
+                   an_writer_add(&s->writer, frame, delay, s->f) != 0 || progress(s) != 0
                ? -1
                : 0;
 }
@@ -258,6 +268,7 @@ static int write_report(state_t *s, json_t *report)
         json_object_set_new(report, "frames", json_integer(s->reader.nframes)) != 0 ||
         json_object_set_new(report, "duration", json_real(s->duration_s)) != 0 ||
         json_object_set(report, "tracks", tracks) != 0 ||
+        an_region_warn(warnings, s->job->params, is_timeless(s) ? INFINITY : s->duration_s) != 0 ||
         json_object_set(report, "warnings", warnings) != 0) {
         (void)no_memory(s);
     }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "an_region.h"
+
 #define SAME 0.2F /* overlap (IoU) from which a box is the one of the frame before */
 
 void an_seen_init(an_seen_t *s, int width, int height)
@@ -85,13 +87,9 @@ int an_seen_add(an_seen_t *s, double at_s, an_hit_t *hits, int n, tc_fail_t *f)
 
 /* ---- masks ---- */
 
-static int is_now(const an_region_t *r, double at_s)
-{
-    return at_s >= r->from_s && (r->to_s < 0 || at_s <= r->to_s);
-}
-
 /* Kept by an edit, or its middle lies where nothing is to be masked. */
-static int is_spared(const an_seen_t *s, const an_params_t *p, const an_seen_hit_t *h, double at_s)
+static int is_spared(const an_seen_t *s, const an_params_t *p, const an_seen_hit_t *h, double at_s,
+                     double end_s)
 {
     float x = (h->hit.x + h->hit.w / 2) / (float)s->width;
     float y = (h->hit.y + h->hit.h / 2) / (float)s->height;
@@ -104,8 +102,8 @@ static int is_spared(const an_seen_t *s, const an_params_t *p, const an_seen_hit
     for (int i = 0; i < p->nregions; i++) {
         const an_region_t *r = &p->regions[i];
 
-        if (r->is_never && is_now(r, at_s) && x >= r->x && x <= r->x + r->w && y >= r->y &&
-            y <= r->y + r->h) {
+        if (r->is_never && an_region_is_at(r, at_s, end_s) && x >= r->x && x <= r->x + r->w &&
+            y >= r->y && y <= r->y + r->h) {
             return 1;
         }
     }
@@ -124,7 +122,8 @@ static an_mask_t mask_of(const an_seen_t *s, const an_params_t *p, const an_seen
                        .seed = s->secret + 0x9E3779B97F4A7C15U * (uint64_t)h->id};
 }
 
-an_mask_t *an_seen_masks(const an_seen_t *s, const an_params_t *p, double at_s, int *n)
+an_mask_t *an_seen_masks(const an_seen_t *s, const an_params_t *p, double at_s, double end_s,
+                         int *n)
 {
     an_mask_t *masks = malloc((size_t)(s->n + p->nregions + 1) * sizeof(*masks));
 
@@ -135,14 +134,14 @@ an_mask_t *an_seen_masks(const an_seen_t *s, const an_params_t *p, double at_s, 
     for (int i = 0; i < s->n; i++) {
         const an_seen_hit_t *h = &s->hits[i];
 
-        if (fabs(h->at_s - at_s) <= AN_SPAN_S && !is_spared(s, p, h, at_s)) {
+        if (fabs(h->at_s - at_s) <= AN_SPAN_S && !is_spared(s, p, h, at_s, end_s)) {
             masks[(*n)++] = mask_of(s, p, h);
         }
     }
     for (int i = 0; i < p->nregions; i++) {
         const an_region_t *r = &p->regions[i];
 
-        if (!r->is_never && is_now(r, at_s)) {
+        if (!r->is_never && an_region_is_at(r, at_s, end_s)) {
             masks[(*n)++] = (an_mask_t){.x = r->x * (float)s->width,
                                         .y = r->y * (float)s->height,
                                         .w = r->w * (float)s->width,

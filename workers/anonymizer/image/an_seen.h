@@ -31,9 +31,10 @@ void an_seen_free(an_seen_t *s);
 /* The hits of the frame shown from at_s on; frames come in order. Sorts hits. 0 or -1 with a cause.
  */
 int an_seen_add(an_seen_t *s, double at_s, an_hit_t *hits, int n, tc_fail_t *f);
-/* The masks of a frame: of hits that no region spares and no edit keeps, and of regions. Owned
- * (free), *n of them; NULL: no memory. */
-an_mask_t *an_seen_masks(const an_seen_t *s, const an_params_t *p, double at_s, int *n);
+/* The masks of the frame shown from at_s until end_s: of hits that no region spares and no edit
+ * keeps, and of regions. Owned (free), *n of them; NULL: no memory. */
+an_mask_t *an_seen_masks(const an_seen_t *s, const an_params_t *p, double at_s, double end_s,
+                         int *n);
 /* "tracks" of the report: [{"id","class","from","to","boxes":[[t,x,y,w,h,score],...]}], boxes as
  * found, in fractions of the picture. Owned, NULL: no memory. */
 json_t *an_seen_tracks(const an_seen_t *s);

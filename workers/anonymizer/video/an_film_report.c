@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "an_region.h"
+
 /* Digits that say something: a millisecond, a fiftieth of a pixel. */
 static json_t *rounded(double v, double digits)
 {
@@ -67,7 +69,8 @@ static json_t *track_of(const an_film_t *film, const an_found_t *found, const an
     return o;
 }
 
-static json_t *warnings_of(const an_found_t *found)
+static json_t *warnings_of(const an_film_t *film, const an_found_t *found,
+                           const an_params_t *params)
 {
     json_t *warnings = json_array();
     uint32_t damaged = 0;
@@ -82,6 +85,7 @@ static json_t *warnings_of(const an_found_t *found)
                       json_sprintf("%u pictures could not be decoded and are masked as a whole.",
                                    damaged)));
     }
+    (void)an_region_warn(warnings, params, film->at[film->npictures]);
     return warnings;
 }
 
@@ -95,5 +99,5 @@ json_t *an_film_report(const an_film_t *film, const an_found_t *found, const an_
     }
     return json_pack("{s:s,s:i,s:i,s:o,s:o,s:o}", "kind", "video", "width", film->width, "height",
                      film->height, "duration", seconds(film->at[film->npictures]), "tracks", list,
-                     "warnings", warnings_of(found));
+                     "warnings", warnings_of(film, found, params));
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "an_region.h"
+
 an_veil_t *an_veils_add(an_veils_t *v, uint32_t first, uint32_t end, uint32_t nboxes)
 {
     an_veil_t *one;
@@ -60,7 +62,7 @@ static an_veil_box_t box_of(an_edges_t e)
 
 static int is_at(const an_film_t *film, const an_region_t *r, uint32_t picture)
 {
-    return film->at[picture] >= r->from_s && (r->to_s < 0 || film->at[picture] < r->to_s);
+    return an_region_is_at(r, film->at[picture], film->at[picture + 1]);
 }
 
 /* Its middle lies where nothing is to be masked. */
