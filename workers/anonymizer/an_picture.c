@@ -7,6 +7,7 @@
 #include "an_image.h"
 #include "an_question.h"
 #include "an_report.h"
+#include "an_seen_kept.h"
 #include "an_stamp.h"
 #include "tc_input.h"
 
@@ -29,16 +30,25 @@ static int put(void *ctx, const char *name, const char *type, int width, int hei
                                           "content_type", type, "width", width, "height", height));
 }
 
+static int keep(void *ctx, const void *bytes, size_t len)
+{
+    wk_peer_t *peer = ((image_t *)ctx)->peer;
+
+    return wk_peer_write(peer, 0, bytes, len) != 0
+               ? -1
+               : wk_peer_output(peer, json_pack("{s:s,s:s,s:b}", "name", "found", "content_type",
+                                                "application/octet-stream", "keep", 1));
+}
+
 static int progress(void *ctx, double done)
 {
     return wk_peer_progress(((image_t *)ctx)->peer, done < 1 ? done : 1);
 }
 
 /* Takes found. */
-static int put_report(wk_peer_t *peer, json_t *found, const an_params_t *p, const json_t *limits,
-                      tc_fail_t *f)
+static int put_report(wk_peer_t *peer, json_t *found, const an_params_t *p, tc_fail_t *f)
 {
-    char *text = an_report(found, p, json_object_get(limits, "detectors"));
+    char *text = an_report(found, p, json_object_get(found, "detectors"));
     int rc = text == NULL || wk_peer_write(peer, 0, text, strlen(text)) != 0 ||
                      wk_peer_output(peer, an_report_meta()) != 0
                  ? tc_fail(f, "internal", "The report could not be handed over.")
@@ -48,15 +58,38 @@ static int put_report(wk_peer_t *peer, json_t *found, const an_params_t *p, cons
     return rc;
 }
 
+/* What the run before has kept for an edit, if it has. *kept is owned. */
+static int read_kept(wk_peer_t *peer, const wk_child_input_t *in, const an_params_t *params,
+                     media_str_t *kept, tc_fail_t *f)
+{
+    size_t len = (size_t)in->kept;
+    char *p;
+
+    if (!params->is_edit || params->from_masked || in->kept <= 0) {
+        return 0;
+    }
+    p = len <= AN_SEEN_BYTES_MAX ? malloc(len) : NULL;
+    if (p == NULL || wk_peer_read(peer, in->size, p, len) != (ssize_t)len) {
+        free(p);
+        return tc_fail(f, "internal", "What was kept of the picture is not usable.");
+    }
+    *kept = (media_str_t){p, len};
+    return 0;
+}
+
 static int mask(image_t *w, const wk_child_input_t *in, const vd_source_t *source,
                 const an_ask_t *ask, tc_fail_t *f)
 {
-    const an_image_sink_t sink = {.ctx = w, .put = put, .progress = progress};
+    const an_image_sink_t sink = {.ctx = w, .put = put, .keep = keep, .progress = progress};
     const tc_limits_t limits = tc_limits_read(in->limits);
     json_t *found = json_object();
     AVFrame *stamp = NULL;
     an_params_t params;
-    an_image_job_t job = {.source = source, .params = &params, .ask = ask, .limits = &limits};
+    an_image_job_t job = {.source = source,
+                          .params = &params,
+                          .ask = ask,
+                          .limits = &limits,
+                          .detectors = json_object_get(in->limits, "detectors")};
     int rc = an_params_read(in->params, &params, f);
 
     if (rc != 0) {
@@ -66,13 +99,17 @@ static int mask(image_t *w, const wk_child_input_t *in, const vd_source_t *sourc
     rc = an_stamp_receive(in->limits, &params, &stamp, f);
     job.image = stamp;
     if (rc == 0) {
+        rc = read_kept(w->peer, in, &params, &job.kept, f);
+    }
+    if (rc == 0) {
         rc = an_image(&job, &sink, found, f);
     }
     if (rc == 0) {
-        rc = put_report(w->peer, found, &params, in->limits, f);
+        rc = put_report(w->peer, found, &params, f);
     } else {
         json_decref(found);
     }
+    free((void *)(uintptr_t)job.kept.p);
     av_frame_free(&stamp);
     an_params_free(&params);
     return rc;

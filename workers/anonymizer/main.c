@@ -25,14 +25,25 @@ static int has_own_child(const wk_job_t *job, char *path, size_t cap)
            wk_spawn_beside("media-picture", path, cap) == 0;
 }
 
+/* An edit of a picture masks what was found before. */
+static int has_found(const wk_job_t *job, const an_params_t *params)
+{
+    return params->is_edit && strcmp(job->step, "anonymize") == 0 &&
+           json_is_object(json_object_get(job->range, WK_KEPT));
+}
+
 /* A child that looks for something: its detectors run before it does. */
 static enum wk_end looking(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_limits_t *limits,
                            const an_params_t *params, wk_outcome_t *out)
 {
     json_t *about = NULL;
     wk_asked_t asked;
-    enum wk_end end = an_detectors_ready(ctx, params, &asked, &about, out);
+    enum wk_end end;
 
+    if (has_found(job, params)) {
+        return wk_child_run(ctx, job, limits, out);
+    }
+    end = an_detectors_ready(ctx, params, &asked, &about, out);
     if (end == WK_DONE) {
         (void)json_object_set(limits->policy, "detectors", about);
         end = wk_child_run_asked(ctx, job, limits, &asked, out);

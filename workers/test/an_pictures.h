@@ -421,7 +421,7 @@ static inline int ask_box(void *ctx, enum an_kind kind, const an_picture_t *p, a
 }
 
 typedef struct {
-    bytes_t out;
+    bytes_t out, kept;
     char name[32], type[32];
     int width, height, puts;
     json_t *report;
@@ -443,6 +443,14 @@ static inline int put_out(void *ctx, const char *name, const char *type, int wid
     return 0;
 }
 
+static inline int keep_out(void *ctx, const void *p, size_t n)
+{
+    ran_t *r = ctx;
+
+    r->kept = bytes_of(p, n);
+    return 0;
+}
+
 static inline int ignore_progress(void *ctx, double done)
 {
     (void)ctx;
@@ -459,17 +467,21 @@ static inline ssize_t read_bytes(void *ctx, int64_t off, void *dst, size_t len)
     return (ssize_t)len;
 }
 
-/* params: JSON text. */
-static inline ran_t run(bytes_t in, const char *params, finder_t *finder)
+/* params: JSON text; kept: of the run before. */
+static inline ran_t run_edit(bytes_t in, bytes_t kept, const char *params, finder_t *finder)
 {
     ran_t r = {.report = json_object()};
     tc_limits_t limits = TC_LIMITS_DEFAULT;
     vd_source_t source = {&in, (int64_t)in.n, read_bytes};
     an_ask_t ask = {finder, ask_box};
-    an_image_sink_t sink = {&r, put_out, ignore_progress};
+    an_image_sink_t sink = {&r, put_out, keep_out, ignore_progress};
     json_t *o = json_loads(params, 0, NULL);
     an_params_t p;
-    an_image_job_t job = {&source, &p, &ask, &limits, NULL};
+    an_image_job_t job = {.source = &source,
+                          .params = &p,
+                          .ask = &ask,
+                          .limits = &limits,
+                          .kept = {(const char *)kept.p, kept.n}};
 
     if (an_params_read(o, &p, &r.f) != 0) {
         die(r.f.detail);
@@ -480,8 +492,14 @@ static inline ran_t run(bytes_t in, const char *params, finder_t *finder)
     return r;
 }
 
+static inline ran_t run(bytes_t in, const char *params, finder_t *finder)
+{
+    return run_edit(in, (bytes_t){NULL, 0}, params, finder);
+}
+
 static inline void ran_free(ran_t *r)
 {
+    free(r->kept.p);
     free(r->out.p);
     json_decref(r->report);
 }

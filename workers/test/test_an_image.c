@@ -1,6 +1,7 @@
 /* Pictures of every format: masked where they are to be, as they were elsewhere, nothing left of
  * what came with them; and what is not whole is refused. */
 #include "an_formats.h"
+#include "an_seen_kept.h"
 
 static void check_format(const format_t *k)
 {
@@ -264,8 +265,6 @@ static void test_an_image_regions_and_kept_tracks(void)
         {"{\"regions\":[{\"box\":[0.2,0.2,0.4,0.5],\"mode\":\"never\"}]}", 0, 0},
         {"{\"regions\":[{\"box\":[0.8,0.8,0.2,0.2],\"mode\":\"never\"}]}", 1, 0},
         {"{\"regions\":[{\"box\":[0,0.75,0.2,0.25],\"from\":4,\"to\":8}]}", 1, 1},
-        {"{\"edit\":{\"kept\":[1]}}", 0, 0},
-        {"{\"edit\":{\"kept\":[2]}}", 1, 0},
         {"{\"edit\":{\"base\":\"masked\"},\"regions\":[{\"box\":[0,0.75,0.2,0.25]}]}", 0, 1}};
     static const int corner[4] = {0, 95, 30, 28};
     AVFrame *f = picture_make(W, H, box, 0);
@@ -283,6 +282,112 @@ static void test_an_image_regions_and_kept_tracks(void)
         decoded_free(&after);
         ran_free(&r);
     }
+    free(in.p);
+    av_frame_free(&f);
+}
+
+/* An edit goes by what was found the first time: another detector sees somebody else, further up,
+ * who would be the first. */
+static void test_an_image_edit_keeps_who_was_kept(void)
+{
+    static const struct {
+        const char *params;
+        int face;
+    } cases[] = {{"{\"edit\":{\"kept\":[1]}}", 0},
+                 {"{\"edit\":{\"kept\":[2]}}", 1},
+                 {"{\"edit\":{\"kept\":[]}}", 1}};
+    static const int other[4] = {4, 4, 20, 20};
+    AVFrame *f = picture_make(W, H, box, 0);
+    bytes_t in = encode(&formats[2].make, &f, 1);
+    finder_t finder = here;
+    ran_t base = run(in, "{}", &finder);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        finder_t today = {{0, 0, 0.25F, 0.25F}, -1, 0, 0};
+        ran_t r = run_edit(in, base.kept, cases[i].params, &today);
+        ran_t next = run_edit(in, r.kept, "{\"edit\":{\"kept\":[]}}", &today);
+        decoded_t after = decode(r.out), last = decode(next.out);
+
+        CHECK_STR(r.f.detail, "");
+        CHECK_INT(today.asked, 0);
+        CHECK_INT(json_array_size(json_object_get(r.report, "tracks")), 1);
+        CHECK_INT(inside_off(after.frames[0], box, 0, 0, 0) == 0, cases[i].face);
+        CHECK(inside_off(after.frames[0], other, 0, 0, 0) > 0);
+        CHECK_INT(inside_off(last.frames[0], box, 0, 0, 0), 0);
+        decoded_free(&after);
+        decoded_free(&last);
+        ran_free(&r);
+        ran_free(&next);
+    }
+    ran_free(&base);
+    free(in.p);
+    av_frame_free(&f);
+}
+
+static void check_edit_refused(bytes_t in, bytes_t kept, const char *params, const char *detail)
+{
+    finder_t finder = here;
+    ran_t r = run_edit(in, kept, params, &finder);
+
+    CHECK_INT(r.rc, -1);
+    CHECK_STR(r.f.code, "internal");
+    CHECK_STR(r.f.detail, detail);
+    CHECK_INT(r.puts, 0);
+    ran_free(&r);
+}
+
+static void test_an_image_edit_without_what_was_found_refused(void)
+{
+    AVFrame *f = picture_make(W, H, box, 0), *small = picture_make(W - 16, H, box, 0);
+    bytes_t in = encode(&formats[2].make, &f, 1), in_small = encode(&formats[2].make, &small, 1);
+    finder_t finder = here;
+    ran_t base = run(in, "{}", &finder);
+    ran_t anew = run_edit(in, (bytes_t){NULL, 0}, "{\"edit\":{\"kept\":[]}}", &finder);
+
+    CHECK_STR(anew.f.detail, "");
+    CHECK_INT(finder.asked, 2);
+    check_edit_refused(in, (bytes_t){NULL, 0}, "{\"edit\":{\"kept\":[1]}}",
+                       "What was found in the picture before is missing.");
+    check_edit_refused(in_small, base.kept, "{\"edit\":{\"kept\":[]}}",
+                       "What was kept is of a picture of another size.");
+    check_edit_refused(in, (bytes_t){base.kept.p, 20}, "{\"edit\":{\"kept\":[1]}}",
+                       "What was kept of the picture is not usable: what was found is cut off.");
+    ran_free(&base);
+    ran_free(&anew);
+    free(in.p);
+    free(in_small.p);
+    av_frame_free(&f);
+    av_frame_free(&small);
+}
+
+/* Not one byte of it is trusted. */
+static void test_an_image_kept_is_read_with_care(void)
+{
+    AVFrame *f = picture_make(W, H, box, 0);
+    bytes_t in = encode(&formats[2].make, &f, 1);
+    finder_t finder = here;
+    ran_t base = run(in, "{}", &finder);
+    an_seen_t s;
+    int bad = 0;
+
+    CHECK_INT(an_seen_read(base.kept.p, base.kept.n, &s, NULL), 0);
+    CHECK_INT(s.n, 1);
+    an_seen_free(&s);
+    for (size_t i = 0; i < base.kept.n; i++) {
+        bytes_t part = bytes_of(base.kept.p, i);
+
+        CHECK(an_seen_read(part.p, part.n, &s, NULL) != 0);
+        an_seen_free(&s);
+        free(part.p);
+        for (int bit = 0; bit < 8; bit++) {
+            base.kept.p[i] ^= (uint8_t)(1 << bit);
+            bad += an_seen_read(base.kept.p, base.kept.n, &s, NULL) != 0;
+            an_seen_free(&s);
+            base.kept.p[i] ^= (uint8_t)(1 << bit);
+        }
+    }
+    CHECK(bad > 100);
+    ran_free(&base);
     free(in.p);
     av_frame_free(&f);
 }
@@ -345,6 +450,9 @@ int main(void)
     test_an_image_animation_keeps_time_and_masks_a_second_around();
     test_an_image_cut_animation_refused();
     test_an_image_regions_and_kept_tracks();
+    test_an_image_edit_keeps_who_was_kept();
+    test_an_image_edit_without_what_was_found_refused();
+    test_an_image_kept_is_read_with_care();
     test_an_image_timed_regions_of_animations();
     return test_report();
 }

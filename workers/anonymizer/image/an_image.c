@@ -10,7 +10,7 @@
 #include "an_color.h"
 #include "an_find.h"
 #include "an_region.h"
-#include "an_seen.h"
+#include "an_seen_kept.h"
 #include "an_upright.h"
 #include "an_writer.h"
 
@@ -123,7 +123,7 @@ static int find_frame(state_t *s, const AVFrame *frame, enum an_alpha alpha, dou
     an_hit_t *hits;
     int n, rc;
 
-    if (s->job->params->from_masked) {
+    if (s->job->params->from_masked || s->job->kept.len > 0) {
         return 0;
     }
     hits = malloc(AN_HITS_MAX * sizeof(*hits));
@@ -136,6 +136,26 @@ static int find_frame(state_t *s, const AVFrame *frame, enum an_alpha alpha, dou
     return rc;
 }
 
+/* Before the first frame: what was found already, or nothing yet. */
+static int see(state_t *s, const AVFrame *frame)
+{
+    const an_image_job_t *j = s->job;
+    media_err_t ei = {""};
+
+    if (j->kept.len == 0) {
+        an_seen_init(&s->seen, frame->width, frame->height);
+        s->seen.detectors = j->detectors != NULL ? json_incref(j->detectors) : json_array();
+        return s->seen.detectors != NULL ? 0 : no_memory(s);
+    }
+    if (an_seen_read(j->kept.p, j->kept.len, &s->seen, &ei) != 0) {
+        return tc_fail(s->f, "internal", "What was kept of the picture is not usable: %s.",
+                       ei.text);
+    }
+    return s->seen.width == frame->width && s->seen.height == frame->height
+               ? 0
+               : tc_fail(s->f, "internal", "What was kept is of a picture of another size.");
+}
+
 /* The first pass. */
 static int find_all(state_t *s)
 {
@@ -145,10 +165,10 @@ static int find_all(state_t *s)
     int rc;
 
     while ((rc = next_frame(s, &frame, &delay, &alpha)) > 0) {
-        if (s->seen.width == 0) {
-            an_seen_init(&s->seen, frame->width, frame->height);
+        rc = s->done > 0 ? 0 : see(s, frame);
+        if (rc == 0) {
+            rc = find_frame(s, frame, alpha, s->duration_s);
         }
-        rc = find_frame(s, frame, alpha, s->duration_s);
         s->duration_s += av_q2d(delay);
         if (s->reader.nframes == 1) {
             s->still = frame;
@@ -268,6 +288,7 @@ static int write_report(state_t *s, json_t *report)
         json_object_set_new(report, "frames", json_integer(s->reader.nframes)) != 0 ||
         json_object_set_new(report, "duration", json_real(s->duration_s)) != 0 ||
         json_object_set(report, "tracks", tracks) != 0 ||
+        json_object_set(report, "detectors", s->seen.detectors) != 0 ||
         an_region_warn(warnings, s->job->params, is_timeless(s) ? INFINITY : s->duration_s) != 0 ||
         json_object_set(report, "warnings", warnings) != 0) {
         (void)no_memory(s);
@@ -287,15 +308,39 @@ static int hand_over(state_t *s)
                : tc_fail(s->f, "internal", "The masked picture could not be handed over.");
 }
 
+static int keep(state_t *s)
+{
+    media_buf_t b;
+    int rc;
+
+    media_buf_init(&b, AN_SEEN_BYTES_MAX);
+    rc = an_seen_write(&s->seen, &b);
+    if (rc == 0) {
+        rc = s->sink->keep(s->sink->ctx, b.p, b.len);
+    }
+    media_buf_free(&b);
+    return rc == 0 ? 0 : tc_fail(s->f, "internal", "What was found could not be handed over.");
+}
+
+/* An edit that keeps tracks visible knows which. */
+static int check_kept(state_t *s)
+{
+    const an_params_t *p = s->job->params;
+
+    return p->nkept == 0 || p->from_masked || s->job->kept.len > 0
+               ? 0
+               : tc_fail(s->f, "internal", "What was found in the picture before is missing.");
+}
+
 int an_image(const an_image_job_t *job, const an_image_sink_t *sink, json_t *report, tc_fail_t *f)
 {
     state_t s = {.job = job, .sink = sink, .f = f};
     int rc = -1;
 
-    if (load(&s) == 0 &&
+    if (check_kept(&s) == 0 && load(&s) == 0 &&
         an_reader_open(&s.reader, s.file, (size_t)job->source->size, job->limits, f) == 0 &&
         find_all(&s) == 0 && paint_all(&s) == 0 && write_report(&s, report) == 0) {
-        rc = hand_over(&s);
+        rc = hand_over(&s) == 0 ? keep(&s) : -1;
     }
     an_writer_close(&s.writer);
     an_seen_free(&s.seen);

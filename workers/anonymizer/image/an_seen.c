@@ -22,6 +22,7 @@ void an_seen_init(an_seen_t *s, int width, int height)
 void an_seen_free(an_seen_t *s)
 {
     free(s->hits);
+    json_decref(s->detectors);
     memset(s, 0, sizeof(*s));
 }
 

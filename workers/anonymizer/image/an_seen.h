@@ -23,7 +23,8 @@ typedef struct {
     an_seen_hit_t *hits; /* in order of time; owned */
     int n, cap;
     int ntracks;
-    uint64_t secret; /* seeds of patterns come from it; dies with the job */
+    uint64_t secret;   /* seeds of patterns come from it; dies with the job */
+    json_t *detectors; /* what was asked, an array for the report; owned */
 } an_seen_t;
 
 void an_seen_init(an_seen_t *s, int width, int height);
