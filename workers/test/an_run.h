@@ -22,6 +22,7 @@ typedef struct {
     int n;
     media_buf_t file; /* assembled */
     const char *tracks[2];
+    int told; /* of progress */
 } store_t;
 
 static inline int store_put(void *ctx, const vd_piece_t *piece)
@@ -40,8 +41,10 @@ static inline int store_put(void *ctx, const vd_piece_t *piece)
 
 static inline int store_progress(void *ctx, double done)
 {
-    (void)ctx;
-    return done >= 0 ? 0 : -1;
+    store_t *s = ctx;
+
+    s->told++;
+    return done >= 0 && done <= 1 ? 0 : -1;
 }
 
 static inline piece_t *store_find(store_t *s, const char *track, int64_t number)
@@ -192,14 +195,15 @@ static inline int associate(run_t *r, media_str_t kept, tc_fail_t *f)
 {
     clip_t parts = {.fd = -1, .p = (const uint8_t *)r->found.p, .size = (int64_t)r->found.len};
     vd_source_t source = clip_source(&parts);
+    vd_sink_t sink = {r->store, store_put, store_progress};
     json_t *range = json_deep_copy(job_of(r->planned, "associate", 0));
     int rc;
 
     (void)json_object_set(range, "detections", r->sizes);
     r->associated = json_object();
     media_buf_init(&r->kept, AN_KEPT_BYTES_MAX);
-    rc = an_video_associate(&source, kept, range, &r->params, &r->kept, &r->report, r->associated,
-                            f);
+    rc = an_video_associate(&source, kept, range, &r->params, &sink, &r->kept, &r->report,
+                            r->associated, f);
     json_decref(range);
     if (rc == 0) {
         CHECK_INT(an_kept_read(r->kept.p, r->kept.len, &r->read, NULL), 0);

@@ -2,6 +2,7 @@
  * function of time, what the detector says is that with noise, in every third picture, and with
  * misses. No face is uncovered, no mask flickers. */
 #include <math.h>
+#include <time.h>
 
 #include "an_film_report.h"
 #include "an_kept.h"
@@ -329,6 +330,34 @@ static void test_an_veils_follow_the_parameters(void)
     an_found_free(&found);
 }
 
+/* Four hours, 30000 tracks: what a range shows is told by the tracks in it. */
+static void test_an_veils_same_of_long_films(void)
+{
+    enum { LONG = 4 * 3600 * FPS, TRACKS = 30000, RANGE = 20 * FPS };
+    an_veils_t a = {0}, b = {0};
+    clock_t from = clock();
+    uint32_t changed = 0;
+
+    for (uint32_t i = 0; i < TRACKS; i++) {
+        for (int is_b = 0; is_b < 2; is_b++) {
+            an_veil_t *v = an_veils_add(is_b ? &b : &a, 12 * i, 12 * i + 2 * FPS, 2 * FPS);
+
+            CHECK(v != NULL);
+            for (uint32_t k = 0; v != NULL && k < v->nboxes; k++) {
+                v->boxes[k] = (an_veil_box_t){10, 10, 100, 100};
+            }
+        }
+    }
+    b.veils[TRACKS / 2].boxes[0].x0 = 11;
+    for (uint32_t first = 0; first < LONG; first += RANGE) {
+        changed += !an_veils_same(&a, &b, first, first + RANGE);
+    }
+    CHECK_INT(changed, 1);
+    CHECK(clock() - from < 10 * CLOCKS_PER_SEC);
+    an_veils_free(&a);
+    an_veils_free(&b);
+}
+
 /* The times of a region are those of what is on display, not of the pictures that begin in it. */
 static void test_an_veils_regions_mask_what_is_shown(void)
 {
@@ -422,6 +451,7 @@ int main(void)
 {
     test_an_veils_follow_the_parameters();
     test_an_veils_regions_mask_what_is_shown();
+    test_an_veils_same_of_long_films();
     test_an_film_report_tells_gaps();
     test_an_film_report_tells_of_unused_regions();
     test_an_tracks_cover_what_is_known();

@@ -221,6 +221,7 @@ static void test_an_video_edit_renders_what_changed(void)
     media_buf_init(&e.found, 1);
     CHECK_INT(associate(&e, media_buf_view(&r.kept), &f), 0);
     CHECK_STR(f.detail, "");
+    CHECK(e.store->told >= 5);
     CHECK_INT(count_jobs(e.associated, "render"), 1);
     reuse = json_array_get(json_object_get(e.associated, "reuse"), 0);
     CHECK_STR(json_string_value(json_object_get(reuse, "track")), AN_FILM_VIDEO);

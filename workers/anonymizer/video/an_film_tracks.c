@@ -9,13 +9,27 @@
 
 typedef struct {
     const an_params_t *params;
+    const vd_sink_t *sink;
     an_kept_t base; /* of an edit: what the run before has kept */
     int is_edit;
     an_kept_t kept; /* by this one; in an edit with base's index and detections */
     an_film_t film;
     vd_cuts_t cuts;
     an_tracks_t tracks;
+    uint8_t *changed; /* of ranges: whether they are rendered */
 } associate_t;
+
+/* Shares of the whole, roughly: whoever watches wants to hear of us now and then. */
+#define READ 0.2
+#define TRACKED 0.4
+#define COVERED 0.6
+
+static int tell(const associate_t *a, double done, tc_fail_t *f)
+{
+    return a->sink->progress(a->sink->ctx, done) == 0
+               ? 0
+               : tc_fail(f, "internal", "The worker is gone.");
+}
 
 /* ---- reading ---- */
 
@@ -148,6 +162,21 @@ static int is_changed(const associate_t *a, uint32_t i)
            !an_veils_same(&a->base.veils, &a->kept.veils, first, end);
 }
 
+static int find_changed(associate_t *a, tc_fail_t *f)
+{
+    int rc = 0;
+
+    a->changed = malloc((size_t)a->cuts.nranges + 1);
+    if (a->changed == NULL) {
+        return tc_fail_av(f, AVERROR(ENOMEM), "");
+    }
+    for (uint32_t i = 0; rc == 0 && i < a->cuts.nranges; i++) {
+        a->changed[i] = (uint8_t)is_changed(a, i);
+        rc = tell(a, COVERED + (1 - COVERED) * (i + 1) / a->cuts.nranges, f);
+    }
+    return rc;
+}
+
 /* Segments of ranges i <= ... < end, which stay as they are. */
 static int add_reuse(const associate_t *a, uint32_t i, uint32_t end, json_t *reuse)
 {
@@ -162,14 +191,14 @@ static int add_jobs(const associate_t *a, json_t *result, tc_fail_t *f)
     int rc = 0;
 
     for (uint32_t i = 0, end; rc == 0 && i < a->cuts.nranges; i = end) {
-        json_t *range = is_changed(a, i) ? render_range(a, i) : NULL;
+        json_t *range = a->changed[i] ? render_range(a, i) : NULL;
 
         end = i + 1;
         if (range != NULL) {
             rc = an_film_job(jobs, "render", range);
             continue;
         }
-        while (end < a->cuts.nranges && !is_changed(a, end)) {
+        while (end < a->cuts.nranges && !a->changed[end]) {
             end++;
         }
         rc = add_reuse(a, i, end, reuse);
@@ -193,7 +222,8 @@ static int make(associate_t *a, media_buf_t *out, json_t **report, json_t *resul
         an_film_cuts(&a->kept.index, &a->cuts, f) != 0 || check_found(a, f) != 0) {
         return -1;
     }
-    if (an_tracks_make(&a->film, &a->kept.found, &a->tracks) != 0 ||
+    if (tell(a, READ, f) != 0 || an_tracks_make(&a->film, &a->kept.found, &a->tracks) != 0 ||
+        tell(a, TRACKED, f) != 0 ||
         an_veils_make(&a->film, &a->kept.found, &a->tracks, a->params, &a->kept.veils) != 0 ||
         an_kept_write(&a->kept, out, &ei) != 0) {
         return tc_fail(f, "limits", "There is too much to be masked in the video.");
@@ -202,14 +232,14 @@ static int make(associate_t *a, media_buf_t *out, json_t **report, json_t *resul
     if (*report == NULL) {
         return tc_fail_av(f, AVERROR(ENOMEM), "");
     }
-    return add_jobs(a, result, f);
+    return tell(a, COVERED, f) != 0 || find_changed(a, f) != 0 ? -1 : add_jobs(a, result, f);
 }
 
 int an_video_associate(const vd_source_t *parts, media_str_t kept, const json_t *range,
-                       const an_params_t *params, media_buf_t *out, json_t **report, json_t *result,
-                       tc_fail_t *f)
+                       const an_params_t *params, const vd_sink_t *sink, media_buf_t *out,
+                       json_t **report, json_t *result, tc_fail_t *f)
 {
-    associate_t a = {.params = params};
+    associate_t a = {.params = params, .sink = sink};
     int rc = read_kept(&a, parts, kept, range, f);
 
     *report = NULL;
@@ -225,5 +255,6 @@ int an_video_associate(const vd_source_t *parts, media_str_t kept, const json_t 
     an_film_free(&a.film);
     vd_cuts_free(&a.cuts);
     an_tracks_free(&a.tracks);
+    free(a.changed);
     return rc;
 }

@@ -235,33 +235,59 @@ int an_veils_at(const an_veils_t *v, uint32_t picture, int width, int height, an
     return n;
 }
 
-/* The next veil that masks the picture; v->n: none. */
-static uint32_t next_at(const an_veils_t *v, uint32_t i, uint32_t picture)
+/* Those of a few pictures alone: of a long film it is a small part of all. */
+typedef struct {
+    const an_veil_t **veils;
+    uint32_t n;
+} part_t;
+
+static int part_of(const an_veils_t *v, uint32_t first, uint32_t end, part_t *out)
 {
-    while (i < v->n && box_at(&v->veils[i], picture) == NULL) {
+    out->n = 0;
+    out->veils = malloc(((size_t)v->n + 1) * sizeof(const an_veil_t *));
+    for (uint32_t i = 0; out->veils != NULL && i < v->n; i++) {
+        if (v->veils[i].first < end && v->veils[i].end > first) {
+            out->veils[out->n++] = &v->veils[i];
+        }
+    }
+    return out->veils != NULL ? 0 : -1;
+}
+
+/* The next veil that masks the picture; p->n: none. */
+static uint32_t next_at(const part_t *p, uint32_t i, uint32_t picture)
+{
+    while (i < p->n && box_at(p->veils[i], picture) == NULL) {
         i++;
     }
     return i;
 }
 
-int an_veils_same(const an_veils_t *a, const an_veils_t *b, uint32_t first, uint32_t end)
+static int is_same_at(const part_t *a, const part_t *b, uint32_t picture)
 {
-    for (uint32_t picture = first; picture < end; picture++) {
-        uint32_t i = next_at(a, 0, picture), k = next_at(b, 0, picture);
+    uint32_t i = next_at(a, 0, picture), k = next_at(b, 0, picture);
 
-        while (i < a->n && k < b->n) {
-            const an_veil_t *x = &a->veils[i], *y = &b->veils[k];
+    while (i < a->n && k < b->n) {
+        const an_veil_t *x = a->veils[i], *y = b->veils[k];
 
-            if (x->shape != y->shape ||
-                memcmp(box_at(x, picture), box_at(y, picture), sizeof(an_veil_box_t)) != 0) {
-                return 0;
-            }
-            i = next_at(a, i + 1, picture);
-            k = next_at(b, k + 1, picture);
-        }
-        if (i < a->n || k < b->n) {
+        if (x->shape != y->shape ||
+            memcmp(box_at(x, picture), box_at(y, picture), sizeof(an_veil_box_t)) != 0) {
             return 0;
         }
+        i = next_at(a, i + 1, picture);
+        k = next_at(b, k + 1, picture);
     }
-    return 1;
+    return i == a->n && k == b->n;
+}
+
+int an_veils_same(const an_veils_t *a, const an_veils_t *b, uint32_t first, uint32_t end)
+{
+    part_t x = {NULL, 0}, y = {NULL, 0};
+    int is_same = part_of(a, first, end, &x) == 0 && part_of(b, first, end, &y) == 0;
+
+    for (uint32_t picture = first; is_same && picture < end; picture++) {
+        is_same = is_same_at(&x, &y, picture);
+    }
+    free(x.veils);
+    free(y.veils);
+    return is_same;
 }

@@ -42,7 +42,8 @@ an_veil_t *an_veils_add(an_veils_t *v, uint32_t first, uint32_t end, uint32_t nb
 /* The masks of a picture into out: how many; -1: more than AN_VEILS_AT_MAX. */
 int an_veils_at(const an_veils_t *v, uint32_t picture, int width, int height, an_mask_t *out);
 
-/* 1 if pictures first <= i < end look the same by both, whatever the seeds. */
+/* 1 if pictures first <= i < end look the same by both, whatever the seeds; 0 also where there is
+ * no memory to tell. */
 int an_veils_same(const an_veils_t *a, const an_veils_t *b, uint32_t first, uint32_t end);
 
 #endif

@@ -28,11 +28,11 @@ int an_video_detect(const vd_source_t *source, const media_vindex_t *v, const js
 
 /* `parts` are the documents of all ranges, one after another, as long each as the range document's
  * "detections" says. `kept` is the index; in an edit it is what this step has kept for the run
- * before, and nothing else is needed. Fills `out` (the object to keep), the report, and the members
- * "fan_out" and "reuse" of result. *report is owned. */
+ * before, and nothing else is needed. Progress alone is asked of the sink. Fills `out` (the object
+ * to keep), the report, and the members "fan_out" and "reuse" of result. *report is owned. */
 int an_video_associate(const vd_source_t *parts, media_str_t kept, const json_t *range,
-                       const an_params_t *params, media_buf_t *out, json_t **report, json_t *result,
-                       tc_fail_t *f);
+                       const an_params_t *params, const vd_sink_t *sink, media_buf_t *out,
+                       json_t **report, json_t *result, tc_fail_t *f);
 
 /* `image`: what is shown on masks of the style AN_IMAGE, RGBA, borrowed. */
 int an_video_render(const vd_source_t *source, const an_kept_t *kept, const json_t *range,

@@ -195,7 +195,7 @@ static int do_associate(work_t *w, tc_fail_t *f)
 
     media_buf_init(&out, AN_KEPT_BYTES_MAX);
     if (rc == 0) {
-        rc = an_video_associate(&w->source, kept, w->in->range, &w->params, &out, &report,
+        rc = an_video_associate(&w->source, kept, w->in->range, &w->params, &w->sink, &out, &report,
                                 w->result, f);
     }
     if (rc == 0) {
