@@ -11,7 +11,7 @@
 #define TILES_SIDE_MAX 2048
 #define EDGE 2      /* pixels: a hit this near to a cut is cut itself */
 #define SAME 0.3f   /* overlap (IoU) of two hits of one thing */
-#define INSIDE 0.8f /* or this much of the smaller one in the other */
+#define INSIDE 0.8f /* or this much of the new one in a known one */
 #define HALF 0.5f
 #define DOUBTFUL 0.625f  /* of 640: a face higher than 400 is placed badly by the whole pass */
 #define LARGE 0.3f       /* of 320: what counts of the small pass */
@@ -67,20 +67,22 @@ int an_scales_add(an_scales_t *s, enum an_class c, enum an_kind kind, float thre
 
 /* ---- one list out of the passes' ---- */
 
-/* How much of the smaller one lies in the other. */
-static float inside(const an_hit_t *a, const an_hit_t *b)
+/* How much of the hit lies in the other. */
+static float inside(const an_hit_t *hit, const an_hit_t *other)
 {
-    float w = fminf(a->x + a->w, b->x + b->w) - fmaxf(a->x, b->x);
-    float h = fminf(a->y + a->h, b->y + b->h) - fmaxf(a->y, b->y);
+    float w = fminf(hit->x + hit->w, other->x + other->w) - fmaxf(hit->x, other->x);
+    float h = fminf(hit->y + hit->h, other->y + other->h) - fmaxf(hit->y, other->y);
 
-    return w > 0 && h > 0 ? w * h / fminf(a->w * a->h, b->w * b->h) : 0;
+    return w > 0 && h > 0 ? w * h / (hit->w * hit->h) : 0;
 }
 
+/* Would a mask of what is known hide it? A small thing in front of a large one is no reason to
+ * leave the large one out. */
 static int is_known(const search_t *q, const an_hit_t *hit)
 {
     for (int i = 0; i < q->n; i++) {
         if (q->hits[i].label == hit->label &&
-            (an_iou(&q->hits[i], hit) > SAME || inside(&q->hits[i], hit) > INSIDE)) {
+            (an_iou(&q->hits[i], hit) > SAME || inside(hit, &q->hits[i]) > INSIDE)) {
             return 1;
         }
     }
@@ -170,27 +172,29 @@ static int pass_whole(search_t *q, const an_picture_t *whole, float scale)
     return n < 0 ? n : 0;
 }
 
-/* A large face as the small pass sees it. The whole pass may have put one or two boxes over parts
- * of it: they become one box with it. */
+/* A large face as the small pass sees it. The whole pass may have put one or two large boxes over
+ * parts of it: they become one box with it. A small face within it (on a shirt, on a poster behind)
+ * is another one. */
 static void add_large(search_t *q, const an_hit_t *hit, float whole_scale)
 {
     an_hit_t all = *hit;
-    int doubtful = 0, others = 0, kept = 0;
+    int doubtful = 0, known = 0, kept = 0;
 
     for (int i = 0; i < q->n; i++) {
         const an_hit_t *h = &q->hits[i];
-        int same = h->label == hit->label && (an_iou(h, hit) > SAME || inside(h, hit) > HALF);
+        int same = h->label == hit->label && (an_iou(h, hit) > SAME || inside(hit, h) > HALF);
+        int part = h->label == hit->label && inside(h, hit) > HALF;
 
-        if (same && h->h * whole_scale > DOUBTFUL * 640) {
+        if ((same || part) && h->h * whole_scale > DOUBTFUL * 640) {
             widen(&all, h);
             doubtful++;
         } else {
-            others += same;
+            known += same;
             q->hits[kept++] = *h;
         }
     }
     q->n = kept;
-    if (doubtful > 0 || (others == 0 && hit->score >= ALONE_SCORE)) {
+    if (doubtful > 0 || (known == 0 && hit->score >= ALONE_SCORE)) {
         add(q, &all);
     }
 }

@@ -138,6 +138,43 @@ static void test_an_scales_large_face_seen_by_the_small_pass_alone_is_kept(void)
     CHECK(found[0].x == 100 && found[0].h == 520);
 }
 
+/* A face on the shirt of somebody close by does not stand for his own. */
+static void test_an_scales_small_face_does_not_hide_a_large_one(void)
+{
+    oracle_t o = {.fail_at = -1,
+                  .says = (const says_t[]){{0, {200, 400, 30, 40, 0.9F, AN_FACE}},
+                                           {1, {50, 40, 180, 260, 0.85F, AN_FACE}}},
+                  .says_count = 2};
+
+    CHECK_INT(look(&o, 640, 640, 0), 2);
+    CHECK(found[0].w == 30 && found[1].x == 100 && found[1].h == 520);
+}
+
+/* What the whole pass has seen well is not added again. */
+static void test_an_scales_large_face_that_is_known_stays_one(void)
+{
+    oracle_t o = {.fail_at = -1,
+                  .says = (const says_t[]){{0, {100, 100, 300, 390, 0.9F, AN_FACE}},
+                                           {1, {50, 50, 160, 210, 0.95F, AN_FACE}}},
+                  .says_count = 2};
+
+    CHECK_INT(look(&o, 640, 640, 0), 1);
+    CHECK(found[0].w == 300);
+}
+
+/* A child before an adult, seen in a tile alone; and the adult's arm, which he covers already. */
+static void test_an_scales_child_does_not_hide_an_adult(void)
+{
+    oracle_t o = {.fail_at = -1,
+                  .says = (const says_t[]){{5, {300, 300, 60, 100, 0.9F, AN_PERSON}},
+                                           {5, {250, 100, 130, 310, 0.8F, AN_PERSON}},
+                                           {5, {260, 200, 20, 40, 0.7F, AN_PERSON}}},
+                  .says_count = 3};
+
+    CHECK_INT(look(&o, 1920, 1080, 1), 2);
+    CHECK(found[0].score == 0.9F && found[1].score == 0.8F);
+}
+
 static void test_an_scales_tiles_add_small_faces_once(void)
 {
     /* 2560 x 1440 in tiles of 704 x 720 at half the size; the second begins at 576 */
@@ -259,6 +296,9 @@ int main(void)
     test_an_scales_hits_are_in_pixels_of_the_picture();
     test_an_scales_large_face_becomes_one_box();
     test_an_scales_large_face_seen_by_the_small_pass_alone_is_kept();
+    test_an_scales_small_face_does_not_hide_a_large_one();
+    test_an_scales_large_face_that_is_known_stays_one();
+    test_an_scales_child_does_not_hide_an_adult();
     test_an_scales_tiles_add_small_faces_once();
     test_an_scales_thresholds_are_of_the_class();
     test_an_scales_failed_question_fails_all();
