@@ -11,9 +11,10 @@ int an_question_ask(void *ctx, enum an_kind kind, const an_picture_t *picture, a
     const an_question_t head = {(uint32_t)kind, (uint32_t)picture->width, (uint32_t)picture->height,
                                 0};
     const int most = max < AN_HITS_MAX ? max : AN_HITS_MAX;
-    char *text = bytes <= AN_QUESTION_MAX ? malloc(sizeof(head) + bytes) : NULL;
+    char *text = bytes <= AN_PICTURE_MAX ? malloc(sizeof(head) + bytes) : NULL;
     ssize_t n = MEDIA_E_NOMEM;
 
+    _Static_assert(sizeof(head) + AN_PICTURE_MAX <= WK_FRAME_MAX, "a question is one frame");
     if (text != NULL) {
         memcpy(text, &head, sizeof(head));
         memcpy(text + sizeof(head), picture->bgr, bytes);

@@ -14,8 +14,6 @@ typedef struct {
     uint32_t zero;
 } an_question_t;
 
-#define AN_QUESTION_MAX (WK_FRAME_MAX - sizeof(an_question_t)) /* bytes of a picture */
-
 /* Asks through the parent. `ctx` is the wk_peer_t; as an_ask_t.ask. In the child. */
 int an_question_ask(void *ctx, enum an_kind kind, const an_picture_t *picture, an_hit_t *hits,
                     int max);

@@ -36,8 +36,9 @@ enum an_kind {
         AN_KIND_COUNT
 };
 
-#define AN_PICTURE_MAX (4u << 20) /* bytes of a picture that a detector is asked about, BGR */
-#define AN_HITS_MAX 1024          /* hits of one answer */
+#define AN_PICTURE_MAX                                                                             \
+    ((4u << 20) - 64)    /* bytes of a picture that a detector is asked about, BGR */
+#define AN_HITS_MAX 1024 /* hits of one answer */
 
 /* A box in pixels of the picture asked about; it may reach over the picture's edge. */
 typedef struct {

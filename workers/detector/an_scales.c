@@ -156,6 +156,17 @@ static int shrink(const an_picture_t *from, int side, an_picture_t *to, float *s
     return bgr != NULL ? an_shrink(from, w, h, bgr) : MEDIA_E_NOMEM;
 }
 
+/* The long side of a whole pass: of a near-square picture less, so that the question fits into
+ * AN_PICTURE_MAX. (One less than fits: the other side may have been rounded up.) */
+static int whole_side(enum an_kind kind, const an_picture_t *p)
+{
+    double longer = p->width > p->height ? p->width : p->height;
+    double shorter = p->width > p->height ? p->height : p->width;
+    double most = sqrt((double)(AN_PICTURE_MAX / 3) * longer / shorter) - 1;
+
+    return most < plans[kind].whole ? (int)most : plans[kind].whole;
+}
+
 static void drop(an_picture_t *image)
 {
     free((void *)(uintptr_t)image->bgr);
@@ -290,7 +301,9 @@ static int search(search_t *q, const an_picture_t *picture)
         rc = shrink(picture, side, &tiled, &tiled_scale);
     }
     if (rc == 0) {
-        rc = shrink(with_tiles ? &tiled : picture, plans[q->kind].whole, &whole, &scale);
+        const an_picture_t *from = with_tiles ? &tiled : picture;
+
+        rc = shrink(from, whole_side(q->kind, from), &whole, &scale);
         scale *= tiled_scale;
     }
     rc = rc == 0 ? pass_whole(q, &whole, scale) : rc;

@@ -3,7 +3,8 @@
  * a callback.
  *
  *   pass     picture                           of its hits count
- *   whole    long side 640 (plates 1280)       all
+ *   whole    long side 640 (plates 1280, or    all
+ *            what fits into a question)
  *   small    long side 320, faces              large ones: the network places those higher than
  *                                              400 of 640 too low and too small
  *   tiles    long side 1280 to 2048, over-     faces up to 128, everything else that is whole;

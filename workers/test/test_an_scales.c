@@ -94,6 +94,34 @@ static void test_an_scales_questions_follow_the_size(void)
     CHECK(o.kind[0] == AN_KIND_YUNET && o.kind[1] == AN_KIND_DNN);
 }
 
+/* Near-square pictures are the largest questions; each class, by each of its detectors. */
+static void test_an_scales_question_fits_into_a_frame(void)
+{
+    static const int sizes[][2] = {{1093, 1280}, {1181, 1182}, {1280, 1280}, {1280, 1094},
+                                   {1281, 1281}, {2304, 2304}, {3000, 2900}, {4096, 4096}};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const int w = sizes[i][0], h = sizes[i][1];
+        uint8_t *bgr = calloc((size_t)w * (size_t)h, 3);
+        const an_picture_t p = {bgr, w, h, 3 * (size_t)w};
+
+        for (int c = 0; c < AN_CLASS_COUNT; c++) {
+            for (int kind = 0; kind < AN_KIND_COUNT; kind++) {
+                oracle_t o = {.fail_at = -1};
+                const an_ask_t ask = {&o, answer};
+                an_scales_t s;
+
+                an_scales_init(&s);
+                if (an_scales_add(&s, (enum an_class)c, (enum an_kind)kind, -1) == 0) {
+                    CHECK_INT(an_scales_find(&s, &p, &ask, found, AN_HITS_MAX), 0);
+                    CHECK(o.n > 0);
+                }
+            }
+        }
+        free(bgr);
+    }
+}
+
 static void test_an_scales_hits_are_in_pixels_of_the_picture(void)
 {
     oracle_t o = {
@@ -293,6 +321,7 @@ static void test_an_hit_names_of_networks_are_known(void)
 int main(void)
 {
     test_an_scales_questions_follow_the_size();
+    test_an_scales_question_fits_into_a_frame();
     test_an_scales_hits_are_in_pixels_of_the_picture();
     test_an_scales_large_face_becomes_one_box();
     test_an_scales_large_face_seen_by_the_small_pass_alone_is_kept();
