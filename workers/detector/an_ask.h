@@ -11,8 +11,9 @@ typedef struct {
     size_t stride; /* bytes per row */
 } an_picture_t;
 
-/* Asks a detector of the kind: at most `max` hits, how many; negative: it cannot be asked. The
- * picture is packed (stride == 3 * width), of at most AN_PICTURE_MAX bytes. */
+/* Asks a detector of the kind: at most `max` hits, best first, how many (when it is `max`, more may
+ * have been left out); negative: it cannot be asked. The picture is packed (stride == 3 * width),
+ * of at most AN_PICTURE_MAX bytes. */
 typedef struct {
     void *ctx;
     int (*ask)(void *ctx, enum an_kind kind, const an_picture_t *picture, an_hit_t *hits, int max);

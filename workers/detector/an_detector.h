@@ -37,7 +37,8 @@ void an_detector_close(an_detector_t *d);
 int an_detector_keep(an_detector_t **d, const an_spec_t *spec, const char *exe, an_fault_t *fault);
 
 /* What is in a picture of w x h, BGR without padding, AN_PICTURE_MAX bytes at most: the number of
- * hits in pixels of it, best first, at most max (of AN_HITS_MAX). MEDIA_E_RETRY: no answer within
+ * hits in pixels of it, best first, at most max (of AN_HITS_MAX; then there may be more).
+ * MEDIA_E_RETRY: no answer within
  * timeout_ms, or none that makes sense: the process was ended, open a new one.
  * MEDIA_E_REJECT: an error answer; the process goes on. [thread] */
 int an_detector_ask(an_detector_t *d, uint32_t w, uint32_t h, const uint8_t *bgr, an_hit_t *hits,

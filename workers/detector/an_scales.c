@@ -39,6 +39,7 @@ typedef struct {
     enum an_kind kind;
     an_hit_t *hits; /* AN_HITS_MAX, in pixels of the picture */
     int n;
+    int is_full;                 /* there was no room for one more */
     an_hit_t found[AN_HITS_MAX]; /* of one question */
 } search_t;
 
@@ -93,6 +94,8 @@ static void add(search_t *q, const an_hit_t *hit)
 {
     if (q->n < AN_HITS_MAX) {
         q->hits[q->n++] = *hit;
+    } else {
+        q->is_full = 1;
     }
 }
 
@@ -111,6 +114,18 @@ static void widen(an_hit_t *to, const an_hit_t *by)
 
 /* ---- passes ---- */
 
+/* Does the answer end, for want of room, with a hit that counts? Others behind it would, too. */
+static int is_cut_short(const search_t *q, int n, float more)
+{
+    int is_short = 0;
+
+    for (int c = 0; n >= AN_HITS_MAX && c < AN_CLASS_COUNT; c++) {
+        is_short |=
+            q->s->kind[c] == (int)q->kind && q->found[n - 1].score >= q->s->threshold[c] + more;
+    }
+    return is_short;
+}
+
 /* Asks about a packed picture; q->found in pixels of the whole one: at (x, y) of what was scaled by
  * `scale`. Those of a class that this kind is not used for, or below its threshold + more, are
  * left out. */
@@ -119,6 +134,7 @@ static int ask(search_t *q, const an_picture_t *p, float x, float y, float scale
     int n = q->ask->ask(q->ask->ctx, q->kind, p, q->found, AN_HITS_MAX);
     int kept = 0;
 
+    q->is_full |= is_cut_short(q, n, more);
     for (int i = 0; i < n; i++) {
         an_hit_t f = q->found[i];
 
@@ -339,9 +355,11 @@ int an_scales_find(const an_scales_t *s, const an_picture_t *picture, const an_a
             rc = search(q, picture);
         }
     }
+    if (rc == 0 && (q->is_full || q->n > max)) {
+        rc = MEDIA_E_TOOBIG;
+    }
     if (rc == 0) {
         rc = an_nms(all, q->n, 1); /* sorts: each thing is there once already */
-        rc = rc < max ? rc : max;
         memcpy(hits, all, (size_t)rc * sizeof(*hits));
     }
     free(all);

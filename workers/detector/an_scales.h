@@ -30,7 +30,8 @@ int an_scales_add(an_scales_t *s, enum an_class c, enum an_kind kind, float thre
 float an_scales_threshold(enum an_kind kind);
 
 /* What is in the upright picture, in its pixels, best first, one hit for each thing: their number,
- * at most max; MEDIA_E_NOMEM, MEDIA_E_REJECT (no picture), or what `ask` returned. [thread] */
+ * at most max; MEDIA_E_TOOBIG (there are more, or more than AN_HITS_MAX), MEDIA_E_NOMEM,
+ * MEDIA_E_REJECT (no picture), or what `ask` returned. [thread] */
 int an_scales_find(const an_scales_t *s, const an_picture_t *picture, const an_ask_t *ask,
                    an_hit_t *hits, int max);
 

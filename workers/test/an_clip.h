@@ -86,6 +86,7 @@ typedef struct {
     int asked;
     int none_from, none_to; /* pictures in which it finds nothing */
     int is_blind;           /* the clip is not one of these: never finds anything */
+    int crowds;             /* finds as much as there is room for */
 } fake_t;
 
 static inline int number_of(const an_picture_t *p)
@@ -111,6 +112,12 @@ static inline int fake_ask(void *ctx, enum an_kind kind, const an_picture_t *pic
     fake->asked++;
     if (fake->is_blind) {
         return 0;
+    }
+    for (int i = 0; fake->crowds && i < max; i++) {
+        hits[i] = (an_hit_t){(float)(i % 100), (float)(i / 100), 1, 1, 0.8f, AN_FACE};
+    }
+    if (fake->crowds) {
+        return max;
     }
     for (int k = 0; k < FACES && k < max; k++) {
         face_t f = face_at(k, number, picture->width, picture->height);

@@ -11,7 +11,7 @@
 #define H 123
 
 static const int box[4] = {40, 30, 40, 50};
-static const finder_t here = {{40.0F / W, 30.0F / H, 40.0F / W, 50.0F / H}, -1, 0, 0};
+static const finder_t here = {{40.0F / W, 30.0F / H, 40.0F / W, 50.0F / H}, -1, 0, 0, 0};
 
 typedef struct {
     make_t make;

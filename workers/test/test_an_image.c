@@ -63,7 +63,7 @@ static void test_an_image_avif_becomes_jpeg(void)
     AVFrame *picture = picture_make(W - 1, H - 1, box, 0);
     bytes_t in = encode_avif(picture, 1), two = encode_avif(picture, 2);
     finder_t finder = {
-        {40.0F / (W - 1), 30.0F / (H - 1), 40.0F / (W - 1), 50.0F / (H - 1)}, -1, 0, 0};
+        {40.0F / (W - 1), 30.0F / (H - 1), 40.0F / (W - 1), 50.0F / (H - 1)}, -1, 0, 0, 0};
     ran_t r = run(in, "{}", &finder);
     decoded_t after = decode(r.out);
 
@@ -127,6 +127,14 @@ static void test_an_image_detector_fails_nothing_handed_over(void)
     r = run(in, "{}", &finder);
     CHECK_INT(r.rc, -1);
     CHECK_STR(r.f.code, "internal");
+    CHECK_INT(r.puts, 0);
+    ran_free(&r);
+    finder.fails = 0;
+    finder.crowds = 1;
+    r = run(in, "{}", &finder);
+    CHECK_INT(r.rc, -1);
+    CHECK_STR(r.f.code, "limits");
+    CHECK_STR(r.f.detail, "There are more than 1024 things to mask in one picture.");
     CHECK_INT(r.puts, 0);
     ran_free(&r);
     free(in.p);

@@ -45,7 +45,7 @@ static bytes_t read_file(const char *path)
 /* In the child. */
 static void work(bytes_t in, const char *params, int fd)
 {
-    finder_t finder = {{0.25F, 0.25F, 0.25F, 0.25F}, -1, 0, 0};
+    finder_t finder = {{0.25F, 0.25F, 0.25F, 0.25F}, -1, 0, 0, 0};
     struct rlimit cpu = {CPU_S, CPU_S};
     outcome_t o = {{0}, {0}, {0}, 0, 0, 0};
     ran_t r;

@@ -84,7 +84,7 @@ static AVFrame *flat(int r, int g, int b, int a)
 
 static void check_flat(bytes_t in, const char *params, int r, int g, int b)
 {
-    finder_t nobody = {{0}, -1, 0, 0};
+    finder_t nobody = {{0}, -1, 0, 0, 0};
     ran_t ran = run(in, params, &nobody);
     decoded_t after = decode(ran.out);
     int all[4] = {0, 0, 32, 32};
@@ -159,7 +159,7 @@ static void test_an_image_profile_becomes_srgb_or_stays(void)
     uint8_t *icc = an_color_profile(p3, 0, &n);
     AVFrame *f = flat(234, 51, 35, 255);
     bytes_t plain = encode_jpeg(f, JCS_EXT_RGBA, JCS_RGB), in = with_icc(plain, icc, n);
-    finder_t nobody = {{0}, -1, 0, 0};
+    finder_t nobody = {{0}, -1, 0, 0, 0};
     ran_t r;
 
     check_flat(plain, "{}", 234, 51, 35);
@@ -183,7 +183,7 @@ static void test_an_image_hidden_colors_cleared(void)
 
     for (int i = 0; i < 2; i++) {
         AVFrame *f = picture_make(W, H, box, 0);
-        finder_t nobody = {{0}, -1, 0, 0};
+        finder_t nobody = {{0}, -1, 0, 0, 0};
         decoded_t after;
         bytes_t in;
         ran_t r;

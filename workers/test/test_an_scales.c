@@ -19,6 +19,8 @@ typedef struct {
     int fail_at; /* this question fails; -1: none */
     const says_t *says;
     int says_count;
+    int crowd;  /* besides so many small faces to each question, */
+    float last; /* the last one with this score */
 } oracle_t;
 
 static int answer(void *ctx, enum an_kind kind, const an_picture_t *p, an_hit_t *hits, int max)
@@ -36,6 +38,14 @@ static int answer(void *ctx, enum an_kind kind, const an_picture_t *p, an_hit_t 
         if (o->says[i].question == number) {
             hits[found++] = o->says[i].hit;
         }
+    }
+    for (int i = 0; i < o->crowd && found < max; i++) {
+        hits[found++] = (an_hit_t){(float)(i % 40 * 16),
+                                   (float)(i / 40 * 16),
+                                   8,
+                                   8,
+                                   i + 1 < o->crowd ? 0.9F : o->last,
+                                   AN_FACE};
     }
     return number == o->fail_at ? MEDIA_E_RETRY : found;
 }
@@ -259,6 +269,32 @@ static void test_an_scales_failed_question_fails_all(void)
     CHECK_INT(an_scales_find(&s, &none, &ask, found, AN_HITS_MAX), MEDIA_E_REJECT);
 }
 
+/* More than there is room for are not left out in silence; in one answer or in all together. */
+static void test_an_scales_too_many_hits_are_refused(void)
+{
+    oracle_t full = {.fail_at = -1, .crowd = AN_HITS_MAX, .last = 0.9F};
+    oracle_t enough = {.fail_at = -1, .crowd = AN_HITS_MAX, .last = 0.4F};
+    oracle_t together = {.fail_at = -1, .crowd = 600, .last = 0.9F};
+    uint8_t *bgr = calloc(640, 640 * 3);
+    const an_picture_t p = {bgr, 640, 640, 3 * 640};
+    const an_ask_t ask = {&enough, answer};
+    an_scales_t s;
+
+    CHECK_INT(look(&full, 640, 640, 0), MEDIA_E_TOOBIG);
+    /* best first: what did not fit in is below the threshold */
+    CHECK_INT(look(&enough, 640, 640, 0), AN_HITS_MAX - 1);
+    CHECK_INT(look(&together, 640, 640, 0), 600);
+    together.n = 0;
+    CHECK_INT(look(&together, 2560, 1440, 0), MEDIA_E_TOOBIG);
+    an_scales_init(&s);
+    CHECK_INT(an_scales_add(&s, AN_FACE, AN_KIND_YUNET, -1), 0);
+    enough.crowd = 10;
+    enough.n = 0;
+    CHECK_INT(an_scales_find(&s, &p, &ask, found, 9), 9);
+    CHECK_INT(an_scales_find(&s, &p, &ask, found, 8), MEDIA_E_TOOBIG);
+    free(bgr);
+}
+
 static void test_an_shrink_averages_areas(void)
 {
     /* 3 x 2 -> 2 x 1: a pixel of the result is one and a half of the source, twice */
@@ -331,6 +367,7 @@ int main(void)
     test_an_scales_tiles_add_small_faces_once();
     test_an_scales_thresholds_are_of_the_class();
     test_an_scales_failed_question_fails_all();
+    test_an_scales_too_many_hits_are_refused();
     test_an_shrink_averages_areas();
     test_an_hit_ellipse_covers_the_whole_box();
     test_an_hit_best_of_one_class_is_kept();

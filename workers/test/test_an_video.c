@@ -328,6 +328,23 @@ static void test_an_video_keeps_hdr(void)
     }
 }
 
+static void test_an_video_too_many_to_mask_fails(void)
+{
+    synth_t t = film;
+    run_t r = {.params = usual, .fake = {.crowds = 1}};
+    tc_fail_t f = {0};
+
+    t.frames = 10;
+    must(synth_make(&t, &r.clip) == 0, "libx264");
+    r.source = clip_source(&r.clip);
+    plan(&r);
+    CHECK_INT(detect(&r, &f), -1);
+    CHECK_STR(f.code, "limits");
+    CHECK_STR(f.detail, "There are more than 1024 things to mask in one picture.");
+    clip_close(&r.clip);
+    run_free(&r);
+}
+
 /* What cannot be decoded is not shown: the job fails, or those pictures are masked whole. */
 static void test_an_video_damage(void)
 {
@@ -495,6 +512,7 @@ int main(void)
     test_an_video_other_films();
     test_an_video_edit_renders_what_changed();
     test_an_video_keeps_hdr();
+    test_an_video_too_many_to_mask_fails();
     test_an_video_damage();
     test_an_video_voice();
     test_an_video_disguise();

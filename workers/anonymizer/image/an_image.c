@@ -90,32 +90,27 @@ static void to_bgr(const AVFrame *frame, int on_white, uint8_t *bgr)
     }
 }
 
-/* Asks about the frame on white and, where it is half transparent, also about its colours alone. */
+/* Asks about the frame on white and, where it is half transparent, also about its colours alone:
+ * hits of both. */
 static int find_in(state_t *s, const AVFrame *frame, enum an_alpha alpha, an_hit_t *hits)
 {
     const an_image_job_t *j = s->job;
     uint8_t *bgr = malloc((size_t)frame->width * (size_t)frame->height * 3);
     an_picture_t picture = {bgr, frame->width, frame->height, (size_t)frame->width * 3};
-    an_hit_t *more = NULL;
-    int n = -1, again = 0;
+    int n, more;
 
     if (bgr == NULL) {
         return no_memory(s);
     }
     to_bgr(frame, 1, bgr);
-    n = an_find(j->params, j->ask, &picture, hits, AN_HITS_MAX);
+    n = an_find(j->params, j->ask, &picture, hits, s->f);
     if (n >= 0 && alpha == AN_SHEER) {
-        more = malloc(AN_HITS_MAX * sizeof(*more));
         to_bgr(frame, 0, bgr);
-        again = more == NULL ? -1 : an_find(j->params, j->ask, &picture, more, AN_HITS_MAX);
-        for (int i = 0; i < again && n < AN_HITS_MAX; i++) {
-            hits[n++] = more[i];
-        }
-        n = again < 0 ? n : an_nms(hits, n, SAME);
+        more = an_find(j->params, j->ask, &picture, hits + n, s->f);
+        n = more < 0 ? more : an_nms(hits, n + more, SAME);
     }
-    free(more);
     free(bgr);
-    return n < 0 || again < 0 ? tc_fail(s->f, "internal", "The detector could not be asked.") : n;
+    return n;
 }
 
 static int find_frame(state_t *s, const AVFrame *frame, enum an_alpha alpha, double at_s)
@@ -126,7 +121,7 @@ static int find_frame(state_t *s, const AVFrame *frame, enum an_alpha alpha, dou
     if (s->job->params->from_masked || s->job->kept.len > 0) {
         return 0;
     }
-    hits = malloc(AN_HITS_MAX * sizeof(*hits));
+    hits = malloc(2 * AN_HITS_MAX * sizeof(*hits));
     if (hits == NULL) {
         return no_memory(s);
     }

@@ -44,9 +44,9 @@ static int look(detect_t *d, const AVFrame *frame, uint32_t number, uint32_t fla
         return -1;
     }
     picture = (an_picture_t){upright->data[0], d->width, d->height, (size_t)upright->linesize[0]};
-    n = an_find(d->params, d->ask, &picture, d->hits, AN_HITS_MAX);
+    n = an_find(d->params, d->ask, &picture, d->hits, f);
     if (n < 0) {
-        return tc_fail(f, "detector_failed", "The detector did not answer.");
+        return -1;
     }
     for (int i = 0; i < n; i++) {
         d->hits[i].x /= (float)d->width;
