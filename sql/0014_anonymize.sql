@@ -450,8 +450,8 @@ SELECT p.name, s.step, s.queue, s.depends_on::text[], s.priority, s.step <> 'ano
      "detector":      {"enum": ["yunet", "yunet_2022mar", "haar"], "default": "yunet"},
      "objects":       {"enum": ["dnn", "hog"], "default": "dnn"},
      "threshold":     {"type": "object", "members": {
-                         "face": {"type": "number", "min": 0, "max": 1}, "person": {"type": "number", "min": 0, "max": 1},
-                         "vehicle": {"type": "number", "min": 0, "max": 1}, "plate": {"type": "number", "min": 0, "max": 1}}},
+                         "face": {"type": "number", "min": 0.2, "max": 1}, "person": {"type": "number", "min": 0.2, "max": 1},
+                         "vehicle": {"type": "number", "min": 0.2, "max": 1}, "plate": {"type": "number", "min": 0.2, "max": 1}}},
      "grow":          {"type": "number", "min": 0, "max": 2, "default": 0.2},
      "shape":         {"enum": ["ellipse", "box"], "default": "ellipse"},
      "mask":          {"enum": ["solid", "mosaic", "image", "blur", "pixelate"], "default": "solid"},

@@ -203,6 +203,7 @@ SELECT is((SELECT jsonb_path_query_array(ladder::jsonb, '$.tracks[*].name') FROM
 SELECT is((SELECT detail FROM media.upload_check('anonymize', p)), d, coalesce(d, 'good params')) FROM (VALUES
   ('{"classes": ["face", "plate"], "threshold": {"face": 0.5}, "color": "#00fF00", "regions": [{"box": [0, 0, 0.5, 1], "mode": "never"}],
     "keep_original_days": 0}'::jsonb, NULL),
+  ('{"threshold": {"face": 0.2, "plate": 1}}', NULL), ('{"threshold": {"plate": 0.1}}', 'params.threshold.plate: 0.1 is outside 0.2..1'),
   ('{"color": "red"}', 'params.color: "red" is not like #rrggbb'), ('{"color": 7}', 'params.color: must be a text'),
   ('{"classes": ["face", "face"]}', 'params.classes[1]: class "face" occurs twice'), ('{"keep_original_days": 3651}',
   'params.keep_original_days: 3651 is outside 0..3650'),

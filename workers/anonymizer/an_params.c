@@ -171,7 +171,7 @@ static int read_thresholds(const json_t *o, an_params_t *p, tc_fail_t *f)
     }
     for (const word_t *w = classes; w->name != NULL; w++) {
         n = -1;
-        if (read_number(json_object_get(o, w->name), "threshold", 0, 1, &n, f) != 0) {
+        if (read_number(json_object_get(o, w->name), "threshold", AN_SCORE_MIN, 1, &n, f) != 0) {
             return -1;
         }
         p->threshold[w->value] = (float)n;

@@ -31,7 +31,7 @@ typedef struct {
     unsigned classes;                /* 1u << enum an_class */
     char faces[16];                  /* yunet, yunet_2022mar, haar */
     char objects[16];                /* dnn, hog */
-    float threshold[AN_CLASS_COUNT]; /* negative: the detector's default */
+    float threshold[AN_CLASS_COUNT]; /* AN_SCORE_MIN to 1; negative: the detector's default */
     float grow;                      /* share of the hit's size that a mask grows by, per side */
     enum an_shape shape;
     enum an_style style;

@@ -40,6 +40,8 @@ enum an_kind {
     ((4u << 20) - 64)    /* bytes of a picture that a detector is asked about, BGR */
 #define AN_HITS_MAX 1024 /* hits of one answer */
 
+#define AN_SCORE_MIN 0.2 /* of a hit; a threshold may not be less */
+
 /* A box in pixels of the picture asked about; it may reach over the picture's edge. */
 typedef struct {
     float x, y, w, h;

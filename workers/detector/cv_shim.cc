@@ -24,7 +24,7 @@ extern "C" {
 
 #define SIDE_MAX 1408 /* of a picture as the detectors look at it */
 #define WARM_SIDE 640
-#define SCORE_MIN 0.2f
+#define SCORE_MIN ((float)AN_SCORE_MIN)
 #define FACE_IOU 0.3f
 #define OBJECT_IOU 0.45f
 
@@ -146,7 +146,7 @@ class Yunet : public cv_shim_s
         for (int k = 0; k < n; k++, b += 4) {
             float score =
                 std::sqrt(std::min(std::max(c[k], 0.f), 1.f) * std::min(std::max(o[k], 0.f), 1.f));
-            if (!(score >= SCORE_MIN)) {
+            if (score < SCORE_MIN) {
                 continue;
             }
             float w = std::exp(b[2]) * (float)stride, h = std::exp(b[3]) * (float)stride;
@@ -164,7 +164,7 @@ class Yunet2022 : public cv_shim_s
 {
   public:
     explicit Yunet2022(const cv_shim_file_t &model)
-        : yn(cv::FaceDetectorYN::create(model.path, "", cv::Size(WARM_SIDE, WARM_SIDE), 0.3f,
+        : yn(cv::FaceDetectorYN::create(model.path, "", cv::Size(WARM_SIDE, WARM_SIDE), SCORE_MIN,
                                         FACE_IOU))
     {
     }
@@ -428,11 +428,13 @@ class Yolo : public cv_shim_s
             float best[AN_CLASS_COUNT] = {0};
             for (int i = 0; i < names; i++) {
                 if (labels[i] >= 0) {
-                    best[labels[i]] = std::max(best[labels[i]], p[first + i] * objectness);
+                    float score = p[first + i] * objectness;
+                    float &most = best[labels[i]]; /* stays NaN once it is */
+                    most = std::isnan(score) ? score : std::max(most, score);
                 }
             }
             for (int c = 0; c < AN_CLASS_COUNT; c++) {
-                if (best[c] >= SCORE_MIN) {
+                if (!(best[c] < SCORE_MIN)) {
                     hits.push_back(hit_of((p[0] - p[2] / 2) / sx, (p[1] - p[3] / 2) / sy, p[2] / sx,
                                           p[3] / sy, std::min(best[c], 1.f), c));
                 }
@@ -493,7 +495,7 @@ template <typename F> int guard(int code, media_err_t *ei, F f)
 int sane(const an_hit_t &h)
 {
     return std::isfinite(h.x) && std::isfinite(h.y) && std::isfinite(h.w) && std::isfinite(h.h) &&
-           h.w > 0 && h.h > 0;
+           h.w > 0 && h.h > 0 && std::isfinite(h.score);
 }
 
 } /* namespace */
@@ -538,9 +540,10 @@ int cv_shim_detect(cv_shim_t *shim, uint32_t w, uint32_t h, const uint8_t *bgr, 
         int n;
 
         shim->find(cv::Mat((int)h, (int)w, CV_8UC3, (void *)bgr), found);
-        found.erase(std::remove_if(found.begin(), found.end(),
-                                   [](const an_hit_t &hit) { return !sane(hit); }),
-                    found.end());
+        if (!std::all_of(found.begin(), found.end(), sane)) {
+            /* what it should have been is not known: not left out */
+            broken("it found what is no box");
+        }
         n = std::min(an_nms(found.data(), (int)found.size(), shim->iou()), max);
         std::copy_n(found.begin(), n, hits);
         return n;

@@ -24,8 +24,9 @@ cv_shim_t *cv_shim_open(enum an_kind kind, const cv_shim_file_t *files, size_t n
 void cv_shim_close(cv_shim_t *shim); /* NULL safe */
 
 /* Finds what is in a picture of w x h, BGR without padding. The number of hits, best first, at most
- * `max` (then there may be more), of score 0.2 and above; MEDIA_E_RETRY with the cause when OpenCV
- * fails, MEDIA_E_REJECT when the picture is empty or too large. */
+ * `max` (then there may be more), of score AN_SCORE_MIN and above; MEDIA_E_RETRY with the cause
+ * when OpenCV fails or finds what is no box, MEDIA_E_REJECT when the picture is empty or too large.
+ */
 int cv_shim_detect(cv_shim_t *shim, uint32_t w, uint32_t h, const uint8_t *bgr, an_hit_t *hits,
                    int max, media_err_t *ei);
 

@@ -270,6 +270,40 @@ static void test_an_detector_own_network_is_read(void)
     take_away("objects.names");
 }
 
+/* A hit that is no box might be something to mask: it is not left out. */
+static void test_an_detector_hit_that_is_no_box_fails(void)
+{
+    static const struct {
+        float row[6]; /* cx, cy, w, h, objectness, score */
+        const char *why;
+    } cases[] = {{{100, 50, 0, 20, 1, 0.9F}, "it found what is no box"},
+                 {{100, 50, 40, -20, 1, 0.9F}, "it found what is no box"},
+                 {{NAN, 50, 40, 20, 1, 0.9F}, "it found what is no box"},
+                 {{100, 50, INFINITY, 20, 1, 0.9F}, "it found what is no box"},
+                 {{100, 50, 40, 20, 1, NAN}, "it found what is no box"},
+                 {{100, 50, 0, 20, 1, 0.1F}, ""}}; /* nobody would ask for it */
+    static uint8_t bgr[64 * 64 * 3];
+    const an_picture_t p = {bgr, 64, 64, 0};
+    const an_spec_t spec = spec_of(AN_KIND_DNN, own);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        an_fault_t fault = {"", ""};
+        an_detector_t *d;
+
+        own_network(1, 6, cases[i].row, "person\n");
+        d = an_detector_open(&spec, MEDIA_DETECTOR, &fault);
+        CHECK_STR(fault.detail, "");
+        if (d != NULL) {
+            CHECK_INT(ask(d, &p, &fault), cases[i].why[0] != '\0' ? MEDIA_E_REJECT : 0);
+            CHECK_STR(fault.code, cases[i].why[0] != '\0' ? "detector_failed" : "");
+            CHECK_STR(fault.detail, cases[i].why);
+        }
+        an_detector_close(d);
+    }
+    take_away("objects.onnx");
+    take_away("objects.names");
+}
+
 static void test_an_detector_says_what_it_is(void)
 {
     an_detector_t *d = open_kind(AN_KIND_HAAR);
@@ -458,6 +492,7 @@ int main(void)
     test_an_detector_process_is_locked_down();
     test_an_detector_broken_model_is_named();
     test_an_detector_own_network_is_read();
+    test_an_detector_hit_that_is_no_box_fails();
     test_an_detector_says_what_it_is();
     test_an_detector_picture_of_any_size_is_answered();
     test_an_detector_picture_too_large_is_refused();

@@ -94,6 +94,7 @@ static void test_an_params_wrong_refused_by_name(void)
                  {"{\"objects\":7}", "objects"},
                  {"{\"threshold\":0.5}", "threshold"},
                  {"{\"threshold\":{\"face\":1.01}}", "threshold"},
+                 {"{\"threshold\":{\"face\":0.19}}", "a number from 0.2 to 1"},
                  {"{\"grow\":-0.1}", "grow"},
                  {"{\"grow\":\"1\"}", "grow"},
                  {"{\"shape\":\"star\"}", "shape"},

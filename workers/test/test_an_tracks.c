@@ -135,8 +135,33 @@ static void detect(const film_case_t *c, an_found_t *found)
                                        AN_FACE};
             }
         }
-        CHECK_INT(an_found_look(found, (uint32_t)i, flags, hits, n), 0);
+        CHECK_INT(an_found_look(found, (uint32_t)i, flags, hits, n, NULL), 0);
     }
+}
+
+/* A hit that is no box might be something to mask: it is not left out. */
+static void test_an_found_hit_that_is_no_box_fails(void)
+{
+    static const an_hit_t wrong[] = {{NAN, 0, 0.1F, 0.1F, 0.9F, AN_FACE},
+                                     {0, 0, 0, 0.1F, 0.9F, AN_FACE},
+                                     {0, 0, 0.1F, -1, 0.9F, AN_FACE},
+                                     {0, 17, 0.1F, 0.1F, 0.9F, AN_FACE},
+                                     {0, 0, 0.1F, 0.1F, 0.9F, AN_CLASS_COUNT}};
+    const an_hit_t right = {0, 0, 0.1F, 0.1F, 0.9F, AN_FACE};
+    an_found_t found = {0};
+    media_err_t ei;
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        const an_hit_t hits[] = {right, wrong[i]};
+
+        CHECK_INT(an_found_look(&found, 7, AN_LOOK_SEEN, hits, 2, &ei), MEDIA_E_REJECT);
+        CHECK_STR(ei.text, "a detection is no box");
+    }
+    CHECK(found.nlooks == 0 && found.nhits == 0);
+    CHECK_INT(an_found_look(&found, 7, AN_LOOK_SEEN, &right, 1, &ei), 0);
+    CHECK_INT(an_found_look(&found, 7, AN_LOOK_SEEN, &right, 1, &ei), MEDIA_E_REJECT);
+    CHECK(found.nlooks == 1 && found.nhits == 1);
+    an_found_free(&found);
 }
 
 /* ---- judging ---- */
@@ -449,6 +474,7 @@ static void test_an_film_report_tells_gaps(void)
 
 int main(void)
 {
+    test_an_found_hit_that_is_no_box_fails();
     test_an_veils_follow_the_parameters();
     test_an_veils_regions_mask_what_is_shown();
     test_an_veils_same_of_long_films();

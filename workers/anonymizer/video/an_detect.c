@@ -38,7 +38,8 @@ static int look(detect_t *d, const AVFrame *frame, uint32_t number, uint32_t fla
 {
     AVFrame *upright = vd_picture_make(&d->picture, frame, f);
     an_picture_t picture;
-    int n;
+    media_err_t ei = {""};
+    int n, rc;
 
     if (upright == NULL) {
         return -1;
@@ -56,15 +57,18 @@ static int look(detect_t *d, const AVFrame *frame, uint32_t number, uint32_t fla
     }
     d->looked_at = d->v->frames[number].pts;
     av_frame_unref(d->last);
-    return an_found_look(&d->found, number, flags | AN_LOOK_SEEN, d->hits, n) == 0
-               ? 0
-               : tc_fail(f, "limits", "There is too much to be masked in the video.");
+    rc = an_found_look(&d->found, number, flags | AN_LOOK_SEEN, d->hits, n, &ei);
+    if (rc != 0) {
+        return tc_fail(f, rc == MEDIA_E_TOOBIG ? "limits" : "detector_failed",
+                       "What was found in the video is not usable: %s.", ei.text);
+    }
+    return 0;
 }
 
 /* Not looked at, but perhaps worth a note. */
 static int pass(detect_t *d, const AVFrame *frame, uint32_t number, uint32_t flags, tc_fail_t *f)
 {
-    int rc = flags != 0 ? an_found_look(&d->found, number, flags, NULL, 0) : 0;
+    int rc = flags != 0 ? an_found_look(&d->found, number, flags, NULL, 0, NULL) : 0;
 
     av_frame_unref(d->last);
     if (rc == 0 && flags == 0) {

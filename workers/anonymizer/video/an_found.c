@@ -40,23 +40,30 @@ static int is_box(const an_hit_t *h)
            h->label < AN_CLASS_COUNT;
 }
 
-int an_found_look(an_found_t *f, uint32_t picture, uint32_t flags, const an_hit_t *hits, int n)
+int an_found_look(an_found_t *f, uint32_t picture, uint32_t flags, const an_hit_t *hits, int n,
+                  media_err_t *ei)
 {
-    an_look_t look = {picture, flags, f->nhits, 0};
+    an_look_t look = {picture, flags, f->nhits, (uint32_t)n};
 
-    if ((f->nlooks > 0 && f->looks[f->nlooks - 1].picture >= picture) || n < 0 || n > AN_HITS_MAX ||
+    if (f->nlooks > 0 && f->looks[f->nlooks - 1].picture >= picture) {
+        return media_err_set(ei, MEDIA_E_REJECT, "the detections are out of order");
+    }
+    for (int i = 0; i < n; i++) {
+        if (!is_box(&hits[i])) { /* what it should have been is not known: not left out */
+            return media_err_set(ei, MEDIA_E_REJECT, "a detection is no box");
+        }
+    }
+    if (n < 0 || n > AN_HITS_MAX ||
         grow((void **)&f->looks, &f->looks_cap, f->nlooks + 1, AN_FOUND_LOOKS_MAX,
              sizeof(*f->looks)) != 0 ||
         grow((void **)&f->hits, &f->hits_cap, f->nhits + (uint32_t)n, AN_FOUND_HITS_MAX,
              sizeof(*f->hits)) != 0) {
-        return -1;
+        return media_err_set(ei, MEDIA_E_TOOBIG, "the detections are too many");
     }
-    for (int i = 0; i < n; i++) {
-        if (is_box(&hits[i])) {
-            f->hits[f->nhits++] = hits[i];
-            look.n++;
-        }
+    if (n > 0) {
+        memcpy(&f->hits[f->nhits], hits, (size_t)n * sizeof(*hits));
     }
+    f->nhits += look.n;
     f->looks[f->nlooks++] = look;
     return 0;
 }
@@ -111,13 +118,8 @@ static int read_look(an_bytes_t *r, an_found_t *f, media_err_t *ei)
         h->h = an_get_float(r);
         h->score = an_get_float(r);
         h->label = (int32_t)an_get(r, 4);
-        if (!is_box(h)) {
-            return media_err_set(ei, MEDIA_E_REJECT, "a detection is no box");
-        }
     }
-    return an_found_look(f, picture, flags, hits, (int)n) == 0
-               ? 0
-               : media_err_set(ei, MEDIA_E_REJECT, "the detections are too many or out of order");
+    return an_found_look(f, picture, flags, hits, (int)n, ei) == 0 ? 0 : MEDIA_E_REJECT;
 }
 
 int an_found_read(const void *p, size_t len, an_found_t *f, media_err_t *ei)

@@ -30,8 +30,10 @@ typedef struct {
     uint32_t nhits, hits_cap;
 } an_found_t;
 
-/* Appends. 0, or -1: a limit or no memory, or the picture is not behind the last one. */
-int an_found_look(an_found_t *f, uint32_t picture, uint32_t flags, const an_hit_t *hits, int n);
+/* Appends. 0; MEDIA_E_REJECT: a hit is no box, or the picture is not behind the last one;
+ * MEDIA_E_TOOBIG: a limit, or no memory. Each with a cause. */
+int an_found_look(an_found_t *f, uint32_t picture, uint32_t flags, const an_hit_t *hits, int n,
+                  media_err_t *ei);
 void an_found_free(an_found_t *f);
 
 /* Appends the serialized form; the buffer's failure. */
