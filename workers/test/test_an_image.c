@@ -311,7 +311,7 @@ static void test_an_image_edit_keeps_who_was_kept(void)
     ran_t base = run(in, "{}", &finder);
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        finder_t today = {{0, 0, 0.25F, 0.25F}, -1, 0, 0};
+        finder_t today = {{0, 0, 0.25F, 0.25F}, -1, 0, 0, 0};
         ran_t r = run_edit(in, base.kept, cases[i].params, &today);
         ran_t next = run_edit(in, r.kept, "{\"edit\":{\"kept\":[]}}", &today);
         decoded_t after = decode(r.out), last = decode(next.out);
