@@ -403,7 +403,7 @@ static void test_an_veils_regions_mask_what_is_shown(void)
     an_hit_t face = {0.4f, 0.4f, 0.2f, 0.2f, 0.9f, AN_FACE};
 
     for (uint32_t i = 0; i < 4; i++) {
-        CHECK_INT(an_found_look(&found, i, AN_LOOK_SEEN, &face, 1), 0);
+        CHECK_INT(an_found_look(&found, i, AN_LOOK_SEEN, &face, 1, NULL), 0);
     }
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         an_region_t region = {
