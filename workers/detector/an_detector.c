@@ -178,9 +178,15 @@ static int is_same(const an_spec_t *a, const an_spec_t *b)
            strcmp(a->models, b->models != NULL ? b->models : "") == 0;
 }
 
+/* Is it there, and silent as long as nobody asks? */
+static int is_idle(const an_detector_t *d)
+{
+    return d->proc.pid > 0 && an_wire_wait(d->proc.sock, 0) == MEDIA_E_AGAIN;
+}
+
 int an_detector_keep(an_detector_t **d, const an_spec_t *spec, const char *exe, an_fault_t *fault)
 {
-    if (*d != NULL && (*d)->proc.pid > 0 && is_same(&(*d)->spec, spec)) {
+    if (*d != NULL && is_idle(*d) && is_same(&(*d)->spec, spec)) {
         return 0;
     }
     an_detector_close(*d);

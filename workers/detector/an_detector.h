@@ -32,8 +32,8 @@ typedef struct an_detector_s an_detector_t;
 an_detector_t *an_detector_open(const an_spec_t *spec, const char *exe, an_fault_t *fault);
 /* Ends the process. NULL safe. [thread] */
 void an_detector_close(an_detector_t *d);
-/* *d, if it is alive and of this spec; else *d is closed and replaced. 0, or MEDIA_E_RETRY and *d
- * is NULL. For whoever keeps a detector between jobs. [thread] */
+/* *d, if it is alive, silent and of this spec; else *d is closed and replaced. 0, or MEDIA_E_RETRY
+ * and *d is NULL. For whoever keeps a detector between jobs. [thread] */
 int an_detector_keep(an_detector_t **d, const an_spec_t *spec, const char *exe, an_fault_t *fault);
 
 /* What is in a picture of w x h, BGR without padding, AN_PICTURE_MAX bytes at most: the number of

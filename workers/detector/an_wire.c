@@ -37,6 +37,11 @@ static int wait_for(int fd, short events, int64_t until_ms)
     }
 }
 
+int an_wire_wait(int fd, int64_t until_ms)
+{
+    return wait_for(fd, POLLIN, until_ms);
+}
+
 int an_wire_recv(int fd, void *dst, size_t len, int64_t until_ms)
 {
     char *to = dst;

@@ -37,6 +37,8 @@ int an_wire_recv(int fd, void *dst, size_t len, int64_t until_ms);
 /* A frame whose payload is a followed by b; either may be empty. */
 int an_wire_send(int fd, const an_head_t *head, const void *a, size_t a_len, const void *b,
                  size_t b_len, int64_t until_ms);
+/* Until there is something to receive, if only the end: 0; MEDIA_E_AGAIN as above. */
+int an_wire_wait(int fd, int64_t until_ms);
 /* CLOCK_MONOTONIC in milliseconds. [any] */
 int64_t an_wire_now_ms(void);
 

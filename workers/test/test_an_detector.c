@@ -2,6 +2,7 @@
  * is told when a model, a picture or the process is broken. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
@@ -447,6 +448,29 @@ static void test_an_detector_killed_is_replaced(void)
     an_detector_close(d);
 }
 
+/* Nobody was asking it anything: the next job does not pay for that with an attempt. */
+static void test_an_detector_died_idle_is_replaced_before_it_is_asked(void)
+{
+    const an_spec_t spec = spec_of(AN_KIND_HOG, NULL);
+    static uint8_t bgr[64 * 128 * 3];
+    const an_picture_t p = {bgr, 64, 128, 0};
+    an_detector_t *d = NULL;
+    an_fault_t fault = {"", ""};
+    siginfo_t info;
+    pid_t first;
+
+    CHECK_INT(an_detector_keep(&d, &spec, MEDIA_DETECTOR, &fault), 0);
+    first = an_detector_pid(d);
+    (void)kill(first, SIGKILL);
+    CHECK_INT(waitid(P_PID, (id_t)first, &info, WEXITED | WNOWAIT), 0);
+    CHECK_INT(an_detector_keep(&d, &spec, MEDIA_DETECTOR, &fault), 0);
+    CHECK(an_detector_pid(d) > 0 && an_detector_pid(d) != first);
+    CHECK(ask(d, &p, &fault) >= 0);
+    CHECK_STR(fault.detail, "");
+    CHECK(waitpid(first, NULL, WNOHANG) < 0 && errno == ECHILD);
+    an_detector_close(d);
+}
+
 static void test_an_detector_silent_is_ended(void)
 {
     static uint8_t bgr[64 * 128 * 3];
@@ -499,6 +523,7 @@ int main(void)
     test_an_detector_request_that_lies_gets_an_error();
     test_an_detector_ends_with_its_socket();
     test_an_detector_killed_is_replaced();
+    test_an_detector_died_idle_is_replaced_before_it_is_asked();
     test_an_detector_silent_is_ended();
     test_an_detector_without_a_program_fails();
     CHECK_INT(rmdir(own), 0);
