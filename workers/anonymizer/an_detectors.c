@@ -55,15 +55,36 @@ static int answer(void *data, media_str_t question, char *reply, size_t *len, me
     return 0;
 }
 
-static enum wk_end start(wk_ctx_t *ctx, enum an_kind kind, const char *exe, json_t *about,
-                         wk_outcome_t *out)
+typedef struct {
+    wk_ctx_t *ctx;
+    const wk_job_t *job;
+    int rc; /* why the beat ended the waiting */
+} beat_t;
+
+static int on_beat(void *data)
 {
+    beat_t *b = data;
+
+    b->rc = wk_job_beat(b->ctx, b->job, -1, -1);
+    return b->rc;
+}
+
+/* A large network from a cold disk takes longer than a lease. */
+static enum wk_end start(wk_ctx_t *ctx, const wk_job_t *job, enum an_kind kind, const char *exe,
+                         json_t *about, wk_outcome_t *out)
+{
+    beat_t beat = {ctx, job, 0};
     const an_spec_t spec = {.kind = kind,
                             .models = ctx->conf->models,
-                            .uid = geteuid() == 0 ? ctx->conf->child_uid : -1};
+                            .uid = geteuid() == 0 ? ctx->conf->child_uid : -1,
+                            .beat = on_beat,
+                            .ctx = &beat};
     an_fault_t fault = {"", ""};
 
     if (an_detector_keep(&detectors.of[kind], &spec, exe, &fault) != 0) {
+        if (beat.rc != 0) {
+            return beat.rc == MEDIA_E_AGAIN ? WK_RELEASE : WK_LOST;
+        }
         return wk_outcome(out, WK_RETRY, fault.code, "%s", fault.detail);
     }
     return json_array_append_new(about, json_deep_copy(an_detector_about(detectors.of[kind]))) == 0
@@ -71,8 +92,8 @@ static enum wk_end start(wk_ctx_t *ctx, enum an_kind kind, const char *exe, json
                : wk_outcome(out, WK_RETRY, "worker_memory", "The worker is out of memory.");
 }
 
-enum wk_end an_detectors_ready(wk_ctx_t *ctx, const an_params_t *params, wk_asked_t *asked,
-                               json_t **about, wk_outcome_t *out)
+enum wk_end an_detectors_ready(wk_ctx_t *ctx, const wk_job_t *job, const an_params_t *params,
+                               wk_asked_t *asked, json_t **about, wk_outcome_t *out)
 {
     char exe[512];
     enum wk_end end = WK_DONE;
@@ -85,7 +106,7 @@ enum wk_end an_detectors_ready(wk_ctx_t *ctx, const an_params_t *params, wk_aske
     }
     for (int kind = 0; end == WK_DONE && kind < AN_KIND_COUNT; kind++) {
         if (detectors.wanted & (1u << kind)) {
-            end = start(ctx, (enum an_kind)kind, exe, *about, out);
+            end = start(ctx, job, (enum an_kind)kind, exe, *about, out);
         }
     }
     *asked = (wk_asked_t){.answer = answer, .data = &detectors};

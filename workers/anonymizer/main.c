@@ -43,7 +43,7 @@ static enum wk_end looking(wk_ctx_t *ctx, const wk_job_t *job, const wk_child_li
     if (has_found(job, params)) {
         return wk_child_run(ctx, job, limits, out);
     }
-    end = an_detectors_ready(ctx, params, &asked, &about, out);
+    end = an_detectors_ready(ctx, job, params, &asked, &about, out);
     if (end == WK_DONE) {
         (void)json_object_set(limits->policy, "detectors", about);
         end = wk_child_run_asked(ctx, job, limits, &asked, out);

@@ -15,6 +15,7 @@
 #include "wk_log.h"
 
 #define OPEN_TIMEOUT_MS 60000 /* a network of 250 MB from a cold disk */
+#define BEAT_MS 500
 #define MEMORY_MIB 2048
 #define STDERR_MAX 2048
 
@@ -63,6 +64,8 @@ static void end(an_detector_t *d, int rc, int waited_ms, an_fault_t *fault)
     } else if (rc == MEDIA_E_AGAIN) {
         fail(fault, "detector_silent", "The detector \"%s\" did not answer within %d ms.", kind,
              waited_ms);
+    } else if (rc == MEDIA_E_RETRY) {
+        fail(fault, "detector_start", "Nobody waits for the detector \"%s\" any more.", kind);
     } else {
         fail(fault, "detector_failed", "The detector \"%s\" sent what is no answer.", kind);
     }
@@ -96,6 +99,22 @@ static int recv_error(an_detector_t *d, uint32_t len, int64_t until_ms, an_fault
     return rc;
 }
 
+/* Until it says something. 0, the wire's code, or MEDIA_E_RETRY: the beat has ended it. */
+static int await_word(const an_detector_t *d, int64_t until_ms)
+{
+    int rc;
+
+    do {
+        int64_t next_ms = an_wire_now_ms() + BEAT_MS;
+
+        if (d->spec.beat != NULL && d->spec.beat(d->spec.ctx) != 0) {
+            return MEDIA_E_RETRY;
+        }
+        rc = an_wire_wait(d->proc.sock, next_ms < until_ms ? next_ms : until_ms);
+    } while (rc == MEDIA_E_AGAIN && an_wire_now_ms() < until_ms);
+    return rc;
+}
+
 static int start(an_detector_t *d, an_fault_t *fault)
 {
     int64_t until_ms = an_wire_now_ms() + OPEN_TIMEOUT_MS;
@@ -107,6 +126,7 @@ static int start(an_detector_t *d, an_fault_t *fault)
     if (text != NULL) {
         rc = an_wire_send(d->proc.sock, &head, text, head.len, NULL, 0, until_ms);
     }
+    rc = rc == 0 ? await_word(d, until_ms) : rc;
     if (rc == 0) {
         rc = an_wire_recv(d->proc.sock, &head, sizeof(head), until_ms);
     }
@@ -151,6 +171,8 @@ an_detector_t *an_detector_open(const an_spec_t *spec, const char *exe, an_fault
     if (start(d, fault) != 0) {
         goto failed;
     }
+    d->spec.beat = NULL; /* its ctx may go now */
+    d->spec.ctx = NULL;
     return d;
 failed:
     free(models);

@@ -13,6 +13,10 @@ typedef struct {
     const char *models; /* MEDIA_MODELS; NULL: not set */
     int64_t uid;        /* to become; -1: ours */
     int memory_mib;     /* RLIMIT_DATA; 0: 2048 */
+    /* Called twice a second while its start is waited for; not 0: that ends the waiting. NULL:
+     * none. Not needed after the start. */
+    int (*beat)(void *ctx);
+    void *ctx;
 } an_spec_t;
 
 /* Why there is no answer: `code` is stable (model_missing, model_broken, sandbox_failed,

@@ -1,6 +1,7 @@
 /* The parent against a detector process that somebody has taken over: this program is both. What
  * the detector shall say is the name of its directory of models. */
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -79,6 +80,9 @@ static int liar(void)
     } else if (strstr(what, "other frame") != NULL) {
         say_text(7, "{}");
     } else {
+        if (strstr(what, "slow") != NULL) {
+            (void)poll(NULL, 0, 1300);
+        }
         say_text(AN_F_READY, "{}");
     }
     while (an_wire_recv(AN_WIRE_FD, &head, sizeof(head), -1) == 0 && head.len <= sizeof(picture) &&
@@ -107,6 +111,34 @@ static void test_an_liar_is_not_ready(void)
         CHECK(open_liar(words[i], &fault) == NULL);
         CHECK_STR(fault.code, "detector_failed");
     }
+}
+
+typedef struct {
+    int n, most;
+} beats_t;
+
+static int beat(void *ctx)
+{
+    beats_t *b = ctx;
+
+    return ++b->n > b->most ? -1 : 0;
+}
+
+/* The job that waits for a slow start keeps its lease, and ends the waiting when it is lost. */
+static void test_an_liar_is_waited_for_with_beats(void)
+{
+    beats_t enough = {0, 100}, few = {0, 2};
+    an_spec_t spec = {
+        .kind = AN_KIND_YUNET, .models = "slow", .uid = -1, .beat = beat, .ctx = &enough};
+    an_fault_t fault = {"", ""};
+    an_detector_t *d = an_detector_open(&spec, SELF, &fault);
+
+    CHECK(d != NULL && enough.n >= 3);
+    an_detector_close(d);
+    spec.ctx = &few;
+    CHECK(an_detector_open(&spec, SELF, &fault) == NULL);
+    CHECK_INT(few.n, 3);
+    CHECK_STR(fault.code, "detector_start");
 }
 
 static void test_an_liar_is_ended(void)
@@ -176,6 +208,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     wk_log_init("test_an_liar", MEDIA_LOG_ERROR);
     test_an_liar_is_not_ready();
+    test_an_liar_is_waited_for_with_beats();
     test_an_liar_is_ended();
     test_an_liar_that_stops_in_mid_answer_is_not_waited_for();
     test_an_liar_who_is_honest_goes_on();
