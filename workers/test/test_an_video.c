@@ -341,8 +341,8 @@ static void test_an_video_too_many_to_mask_fails(void)
     CHECK_INT(detect(&r, &f), -1);
     CHECK_STR(f.code, "limits");
     CHECK_STR(f.detail, "There are more than 1024 things to mask in one picture.");
-    clip_close(&r.clip);
     run_free(&r);
+    synth_free(&r.clip);
 }
 
 /* What cannot be decoded is not shown: the job fails, or those pictures are masked whole. */
