@@ -66,11 +66,11 @@ def throughput(ours, paths):
     peer = PerPicture(paths)
     many = paths * REPEAT
     objects = {"classes": ["person", "vehicle"], "objects": "dnn"}
-    ways = {"jobs, faces": lambda: ours.measured(many, 2 * photos.CORES),
+    ways = {"jobs, faces": lambda: ours.measured(many, photos.CORES),
             "process per picture, network of YOLOv3's shape": lambda: peer.measured(yolov3())}
     fastest = yolo_fastest()
     if fastest[1].exists():
-        ways["jobs, persons and vehicles, yolo-fastest"] = lambda: ours.measured(many, 2 * photos.CORES, **objects)
+        ways["jobs, persons and vehicles, yolo-fastest"] = lambda: ours.measured(many, photos.CORES, **objects)
         ways["process per picture, yolo-fastest"] = lambda: peer.measured(fastest)
         ways[f"the same, {photos.CORES} at once"] = lambda: peer.measured(fastest, photos.CORES)
     series = bench.in_turn(ways, photos.ROUNDS)
