@@ -18,41 +18,15 @@
 #include "vd_file.h"
 #include "vd_sound.h"
 #include "vd_text.h"
-#include "wk_log.h"
-
-#define PROGRESS_MS 200
 
 typedef struct {
     wk_peer_t *peer;
     const wk_child_input_t *in;
-    int64_t told_ms;
+    vd_parent_t parent;
     vd_source_t source;
     vd_sink_t sink;
     json_t *result;
 } work_t;
-
-static int put(void *ctx, const vd_piece_t *piece)
-{
-    work_t *w = ctx;
-
-    return wk_peer_write(w->peer, 0, piece->head.p, piece->head.len) != 0 ||
-                   (piece->body.len > 0 && wk_peer_write(w->peer, (int64_t)piece->head.len,
-                                                         piece->body.p, piece->body.len) != 0)
-               ? -1
-               : wk_peer_output(w->peer, vd_sink_meta(piece));
-}
-
-static int progress(void *ctx, double done)
-{
-    work_t *w = ctx;
-    int64_t now_ms = wk_mono_ms();
-
-    if (now_ms - w->told_ms < PROGRESS_MS) {
-        return 0;
-    }
-    w->told_ms = now_ms;
-    return wk_peer_progress(w->peer, done < 1 ? done : 1);
-}
 
 /* ---- index ---- */
 
@@ -187,12 +161,12 @@ int vd_work(wk_peer_t *peer, const wk_child_input_t *in)
     work_t w = {.peer = peer,
                 .in = in,
                 .source = tc_input_source(peer, in->size),
-                .sink = {.put = put, .progress = progress},
+                .parent = {.peer = peer},
                 .result = json_pack("{s:[]}", "tracks")};
     tc_fail_t f = {{0}, {0}, 0};
     int rc;
 
-    w.sink.ctx = &w;
+    w.sink = vd_sink_to_parent(&w.parent);
     rc = w.result != NULL ? run(&w, &f) : tc_fail_av(&f, AVERROR(ENOMEM), "");
     if (rc == 0) {
         return wk_peer_result(peer, w.result);

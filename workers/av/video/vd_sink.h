@@ -25,8 +25,13 @@ typedef struct {
     int (*progress)(void *ctx, double done);
 } vd_sink_t;
 
-/* What the parent of a child is told of a piece (WK_F_OUTPUT); owned, NULL: no memory. */
-json_t *vd_sink_meta(const vd_piece_t *piece);
+/* The parent of a decoder child as a sink: pieces as outputs, progress five times a second. Set
+ * `peer`; must outlive the sink. */
+typedef struct {
+    wk_peer_t *peer;
+    int64_t told_ms;
+} vd_parent_t;
+vd_sink_t vd_sink_to_parent(vd_parent_t *parent);
 
 /* The same with a cause: 0 or -1. */
 static inline int vd_sink_put(const vd_sink_t *sink, const vd_piece_t *piece, tc_fail_t *f)
