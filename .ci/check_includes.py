@@ -29,6 +29,7 @@ RULES = [
     (r"workers/(av|transcoder|anonymizer)/", [PQ, AMQP, CURL, NGX, SECCOMP, CRYPT, CV]),
     (r"workers/notifier/", [PQ, AMQP, AV, NGX, SECCOMP, CRYPT, CV]),
     (r"workers/mediactl/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CV]),
+    (r"gateway/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT, CV]),
     (r"workers/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT, CV]),
 ]
 
@@ -49,6 +50,8 @@ OWN = [
      + ["workers/common", "libmedia/include"]),
     (r"workers/mediactl/", ["workers/mediactl", "workers/detector", "workers/common", "libmedia/include"]),
     (r"workers/transcoder/", ["workers/transcoder", "workers/common", "libmedia/include"] + AV_ROOMS),
+    (r"gateway/test/", ["gateway", "libmedia/include", "libmedia/test"]),
+    (r"gateway/", ["gateway", "workers/common", "libmedia/include"]),
     (r"workers/(\w+)/", ["workers/{0}", "workers/common", "libmedia/include"]),
 ]
 

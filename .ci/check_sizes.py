@@ -10,7 +10,7 @@ FUNCTION_LINES = [(r"ngx_media_module/", 80), (r".*", 60)]
 TEXT = (".c", ".h", ".cc", ".sh", ".py", ".pl", ".t", ".sql", ".cmake", ".in", ".conf", ".txt")
 COLUMNS = [
     (r"ngx_media_module/.*\.[ch]$", 80),
-    (r"(libmedia|workers)/.*\.[ch]$", 100),
+    (r"(libmedia|workers|gateway)/.*\.[ch]$", 100),
     (r".*\.sql$", 160),
     (r".*\.t$", 1000),  # tokens and expected answers
     (r".*", 125),

@@ -28,7 +28,7 @@ files() {
 
 format() {
     local list out
-    mapfile -t list < <(files 'libmedia/*.[ch]' 'workers/*.[ch]' 'workers/*.cc')
+    mapfile -t list < <(files 'libmedia/*.[ch]' 'workers/*.[ch]' 'workers/*.cc' 'gateway/*.[ch]')
     out=$(clang-format --dry-run -Werror "${list[@]}" 2>&1) && return 0
     # one line per file is enough: clang-format -i tells the rest
     sed -n 's/^\([^:]*\):.*error: code should be.*/clang-format -i \1/p; /^[^:]*:[0-9:]* error: [^c]/p' <<<"$out" | sort -u
@@ -50,7 +50,7 @@ for path in sys.argv[1:]:
     ast.parse(open(path).read(), path)' "${list[@]}"
 }
 
-check "clang-format (libmedia, workers)" format
+check "clang-format (libmedia, workers, gateway)" format
 check "banned functions" .ci/check_banned.py
 check "who includes whom" .ci/check_includes.py
 check "sizes and white space" .ci/check_sizes.py

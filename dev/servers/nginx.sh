@@ -13,41 +13,29 @@ nginx_bin() {
     fi
 }
 
-h2c_listen() {
-    if [ "$MEDIA_H2C_PORT" != 0 ]; then
-        printf 'listen 127.0.0.1:%s http2;' "$MEDIA_H2C_PORT"
-    fi
-}
-
-# outputs in a bucket of their own: the endpoint is the same
-s3_output_lines() {
-    if [ "$S3_OUTPUT" = separate ]; then
-        printf 'media_s3_output_bucket %s;' "$S3_OUTPUT_BUCKET"
-    fi
-}
-
-# Fills @NAME@ of the template in; a name without a value is an error of this script.
+# conf/nginx.conf.in as a container has it, save where things lie
 nginx_render() {
-    local text host name value
-    host=${S3_URL#*://}
-    case $S3_URL in
-    https://*) [[ $host = *:* ]] || host=$host:443 ;;
-    esac
-    text=$(<"$ROOT/conf/nginx.conf.in")
-    local -A values=(
-        [USER_LINE]="$(is_root && printf 'user www-data;')"
-        [MODULE]=$NGINX_MODULE [CONF]=$ROOT/conf [LOG]=$RUN/log [TMP]=$RUN/tmp [TEMP]=$NGINX_HOME
-        [PORT]=$MEDIA_PORT [H2C_LISTEN]="$(h2c_listen)" [PG_PORT]=$MEDIA_PG_PORT
-        [S3_URL]=$S3_URL [S3_HOST]=$host
-        [S3_BUCKET]=$MEDIA_S3_BUCKET [S3_OUTPUT]="$(s3_output_lines)" [S3_REGION]=$S3_REGION
-        [JWT_KEY]=$RUN/secrets/jwt-key [PLAY_KEY]=$RUN/secrets/play-key
-    )
-    for name in "${!values[@]}"; do
-        value=${values[$name]}
-        text=${text//"@$name@"/"$value"}
-    done
-    [[ ! $text =~ @[A-Z0-9_]+@ ]] || die "conf/nginx.conf.in: no value for ${BASH_REMATCH[0]}"
-    printf '%s\n' "$text" >"$RUN/conf/nginx.conf"
+    # the directory of keys has files of that kind only
+    mkdir -p "$RUN/conf/jwt"
+    ln -sfn "$RUN/secrets/jwt-key" "$RUN/conf/jwt/jwt-key"
+    (
+        nginx_env
+        # shellcheck disable=SC2153 # of lib.sh
+        export PGHOST=127.0.0.1 PGPORT=$MEDIA_PG_PORT AWS_ENDPOINT_URL=$S3_URL AWS_REGION=$S3_REGION MEDIA_S3_BUCKET
+        export MEDIA_JWT_DIR=$RUN/conf/jwt MEDIA_PLAY_KEY_FILE=$RUN/secrets/play-key
+        export MEDIA_LISTEN=127.0.0.1 MEDIA_HTTP_PORT=$MEDIA_PORT MEDIA_H2C_PORT MEDIA_OPS_PORT=0
+        export MEDIA_MODULE=$NGINX_MODULE MEDIA_CONF_DIR=$ROOT/conf MEDIA_RUN_DIR=$NGINX_HOME MEDIA_CACHE_DIR=$NGINX_HOME/cache
+        export MEDIA_LOG_DIR=$RUN/log MEDIA_ROUTES_DIR=$RUN/conf/routes.d MEDIA_NGINX
+        MEDIA_NGINX=$(nginx_bin)
+        if is_root; then
+            export MEDIA_USER=www-data
+        fi
+        if [ "$S3_OUTPUT" = separate ]; then
+            # the endpoint is the same
+            export MEDIA_S3_OUTPUT_BUCKET=$S3_OUTPUT_BUCKET
+        fi
+        "$BUILD/bin/media-gateway" --render
+    ) >"$RUN/conf/nginx.conf" || die "nginx.conf: see above"
 }
 
 nginx_env() { # call it in a subshell

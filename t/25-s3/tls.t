@@ -40,8 +40,7 @@ my $other = authority('other');
 
 sub gateway {
     my ($s3, $host, $trust, %directives) = @_;
-    my $server = upload_server();
-    $server =~ s{proxy_ssl_trusted_certificate [^;]+;}{proxy_ssl_trusted_certificate $trust;} or die;
+    my $server = upload_server() . "proxy_ssl_trusted_certificate $trust;\n";
     return MediaNginx->start(server => $server, http => media_http(s3 => $s3->url($host), media_s3_trusted_certificate => $trust,
         media_s3_part_size => '5m', media_memory => '20m', %directives));
 }

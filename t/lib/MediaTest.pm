@@ -108,7 +108,7 @@ sub media_http {
 }
 
 # server{}: the shipped routes; the arguments are more lines of it
-sub media_server { return join "\n", "include $root/conf/media.conf;", @_, '' }
+sub media_server { return join "\n", (map {"include $root/conf/$_.conf;"} qw(media media-metrics)), @_, '' }
 
 # The same with other values of some of its directives, each where it stands first
 sub media_routes {
@@ -117,7 +117,7 @@ sub media_routes {
     for my $name (sort keys %given) {
         $text =~ s/^(\s*\Q$name\E) [^;]*;/$1 $given{$name};/m or die "no $name in media.conf";
     }
-    return "$text\n";
+    return "$text\ninclude $root/conf/media-metrics.conf;\n";
 }
 
 # ---- the outside ----
