@@ -1,16 +1,24 @@
 # shellcheck shell=bash disable=SC2034
-# Debian packages, by what they are for. Sourced by dev/deps.sh.
+# Debian packages, by what they are for. Sourced by dev/deps.sh and docker/packages.sh.
 
-PACKAGES_RUN=(
-    # tools of these scripts
-    ca-certificates curl jq procps python3 python3-pip
-    # build
+PACKAGES_BUILD=(
     build-essential cmake ninja-build pkg-config nginx-dev
     libssl-dev libjansson-dev libjwt-dev libcrypt-dev libseccomp-dev
     libpq-dev librabbitmq-dev libcurl4-openssl-dev
     libavformat-dev libavcodec-dev libavutil-dev libavfilter-dev libswresample-dev libswscale-dev
     g++ libopencv-core-dev libopencv-imgproc-dev libopencv-dnn-dev libopencv-objdetect-dev opencv-data
     libjpeg-dev libpng-dev libtiff-dev libwebp-dev libheif-dev liblcms2-dev
+)
+
+# what libheif1 of Debian 12 has inside comes as plugins later
+if [ "$(. /etc/os-release && printf '%s' "${VERSION_ID:-99}")" -ge 13 ]; then
+    PACKAGES_BUILD+=(libheif-plugin-libde265 libheif-plugin-dav1d)
+fi
+
+PACKAGES_RUN=(
+    # tools of these scripts
+    ca-certificates curl jq procps python3 python3-pip
+    "${PACKAGES_BUILD[@]}"
     # servers
     nginx postgresql rabbitmq-server python3-aiosmtpd
 )
