@@ -6,6 +6,8 @@ pkg_check_modules(JWT REQUIRED IMPORTED_TARGET libjwt)
 if(NOT MEDIA_FUZZ)
   pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
   pkg_check_modules(RABBITMQ REQUIRED IMPORTED_TARGET librabbitmq)
+  # from 0.12 on (Debian 13) the headers' older names, which those before have only, warn
+  target_compile_options(PkgConfig::RABBITMQ INTERFACE -Wno-cpp)
   pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
   pkg_check_modules(XCRYPT REQUIRED IMPORTED_TARGET libxcrypt)
   pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)

@@ -26,7 +26,7 @@ else()
 endif()
 
 set(NGX_INCLUDES ${NGX_OBJS})
-foreach(dir core event event/modules os/unix http http/modules http/v2)
+foreach(dir core event event/modules event/quic os/unix http http/modules http/v2 http/v3)
   list(APPEND NGX_INCLUDES ${NGX_TREE}/src/${dir})
 endforeach()
 
@@ -45,6 +45,8 @@ char *ngx_module_order[] = { NULL };
     "{ global: ngx_modules; ngx_module_names; ngx_module_order; local: *; };\n")
   add_library(${name} MODULE ${ARGN} ${CMAKE_CURRENT_BINARY_DIR}/${name}_modules.c)
   target_include_directories(${name} SYSTEM PRIVATE ${NGX_INCLUDES})
+  # as ngx_linux_config.h has it, for headers of the system that come before it
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
   # nginx's callbacks leave parameters unused by design; its timers read the first fields of
   # any event's data as a connection's (ngx_event_ident, debug log), which gcc takes for an overrun
   target_compile_options(${name} PRIVATE

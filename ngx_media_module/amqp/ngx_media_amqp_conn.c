@@ -5,8 +5,6 @@
  * t->a->url and goes nowhere but to the broker.
  */
 
-#define _GNU_SOURCE
-
 #include "ngx_media_amqp_conn.h"
 
 #include <netinet/in.h>

@@ -5,6 +5,8 @@
 
 #include <libavutil/avstring.h>
 
+#include "tc_compat.h"
+
 /* By name of FFmpeg's demuxers; an entry matches if any of a demuxer's names does. */
 #define DEMUXERS                                                                                   \
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,flac,mp3,aac,"    \
@@ -160,7 +162,7 @@ int tc_stream_encrypted(const AVStream *st)
     uint32_t tag = st->codecpar->codec_tag;
 
     return tag == MKTAG('e', 'n', 'c', 'a') || tag == MKTAG('e', 'n', 'c', 'v') ||
-           av_stream_get_side_data(st, AV_PKT_DATA_ENCRYPTION_INIT_INFO, NULL) != NULL;
+           tc_side_data(st, AV_PKT_DATA_ENCRYPTION_INIT_INFO, NULL) != NULL;
 }
 
 const char *tc_coding_name(const AVCodecParameters *par, char *tag)

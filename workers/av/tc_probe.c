@@ -8,6 +8,7 @@
 #include <libavutil/display.h>
 
 #include "media/str.h"
+#include "tc_compat.h"
 #include "tc_probe.h"
 
 #define CHAPTERS_MAX 1000
@@ -50,7 +51,7 @@ static void set_language(json_t *o, const AVStream *st)
 void tc_stream_rotation(const AVStream *st, int *rotation, int *flip)
 {
     size_t size = 0;
-    const uint8_t *side = av_stream_get_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, &size);
+    const uint8_t *side = tc_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, &size);
     int32_t m[9];
     double degrees;
 

@@ -7,6 +7,7 @@
 #include <libavutil/mastering_display_metadata.h>
 #include <libavutil/pixdesc.h>
 
+#include "tc_compat.h"
 #include "tc_probe.h"
 
 static void set_rate(json_t *o, const char *name, AVRational rate)
@@ -100,7 +101,7 @@ static json_t *hdr_of_stream(const AVStream *st)
 {
     size_t size = 0;
     const AVDOVIDecoderConfigurationRecord *dovi =
-        (const void *)av_stream_get_side_data(st, AV_PKT_DATA_DOVI_CONF, &size);
+        (const void *)tc_side_data(st, AV_PKT_DATA_DOVI_CONF, &size);
     const void *side;
     json_t *hdr = json_object();
 
@@ -112,9 +113,9 @@ static json_t *hdr_of_stream(const AVStream *st)
     if (dovi != NULL && size >= sizeof(*dovi)) {
         tc_set(hdr, "dolby_vision_profile", json_integer(dovi->dv_profile));
     }
-    side = av_stream_get_side_data(st, AV_PKT_DATA_MASTERING_DISPLAY_METADATA, &size);
+    side = tc_side_data(st, AV_PKT_DATA_MASTERING_DISPLAY_METADATA, &size);
     tc_set(hdr, "mastering_display", mastering(side, size));
-    side = av_stream_get_side_data(st, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, &size);
+    side = tc_side_data(st, AV_PKT_DATA_CONTENT_LIGHT_LEVEL, &size);
     set_light(hdr, side, size);
     return hdr;
 }
@@ -136,7 +137,7 @@ void tc_probe_frame(json_t *probe, int track, const AVFrame *frame)
     }
     set_hdr(o, hdr);
     if (json_object_get(o, "interlaced") == NULL) {
-        tc_set(o, "interlaced", json_boolean(frame->interlaced_frame));
+        tc_set(o, "interlaced", json_boolean(tc_interlaced(frame)));
     }
 }
 

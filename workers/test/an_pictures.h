@@ -16,6 +16,7 @@
 
 #include "an_image.h"
 #include "media/buf.h"
+#include "tc_compat.h"
 
 typedef struct {
     uint8_t *p;
@@ -150,7 +151,7 @@ typedef struct {
     size_t at, size;
 } made_t;
 
-static inline int on_write(void *ctx, uint8_t *p, int n)
+static inline int on_write(void *ctx, tc_written_t *p, int n)
 {
     made_t *m = ctx;
     size_t end = m->at + (size_t)n;
@@ -199,7 +200,7 @@ static inline bytes_t encode(const make_t *m, AVFrame *const *frames, int n)
     for (int i = 0; i < n; i++) {
         AVFrame *f = converted(frames[i], m->format);
         f->pts = av_rescale(i * 1000, m->frame_s.num, m->frame_s.den);
-        f->pkt_duration = av_rescale(1000, m->frame_s.num, m->frame_s.den);
+        *tc_frame_duration(f) = av_rescale(1000, m->frame_s.num, m->frame_s.den);
         f->quality = FF_QP2LAMBDA;
         if (avcodec_send_frame(c, f) < 0) {
             die("encoding");
@@ -341,7 +342,7 @@ static inline void receive(AVCodecContext *c, AVFormatContext *s, decoded_t *d)
     AVFrame *f = av_frame_alloc();
 
     while (d->n < FRAMES_MAX && avcodec_receive_frame(c, f) >= 0) {
-        d->shown_s[d->n] = (double)f->pkt_duration * av_q2d(s->streams[0]->time_base);
+        d->shown_s[d->n] = (double)*tc_frame_duration(f) * av_q2d(s->streams[0]->time_base);
         d->frames[d->n++] = converted(f, AV_PIX_FMT_RGBA);
         av_frame_unref(f);
     }

@@ -4,6 +4,7 @@
 
 #include <libavutil/display.h>
 
+#include "tc_compat.h"
 #include "vd_clip.h"
 
 #define SYNTH_MAX (96u << 20)
@@ -29,11 +30,7 @@ typedef struct {
     int64_t size, pos;
 } synth_out_t;
 
-#if LIBAVFORMAT_VERSION_MAJOR < 61
-static int synth_write(void *data, uint8_t *buf, int len)
-#else
-static int synth_write(void *data, const uint8_t *buf, int len)
-#endif
+static int synth_write(void *data, tc_written_t *buf, int len)
 {
     synth_out_t *o = data;
 
@@ -157,7 +154,7 @@ static inline int synth_open(synth_run_t *r, const synth_t *t, AVIOContext *io)
         st->avg_frame_rate = r->enc->framerate;
         CHECK(avcodec_parameters_from_context(st->codecpar, r->enc) >= 0);
         if (synth_rotation != 0) {
-            av_display_rotation_set((int32_t *)(void *)av_stream_new_side_data(
+            av_display_rotation_set((int32_t *)(void *)tc_side_data_new(
                                         st, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof(int32_t)),
                                     synth_rotation);
         }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tc_compat.h"
+
 /* Layouts every encoder here takes, by number of channels. */
 static int default_layout(AVChannelLayout *layout, int channels)
 {
@@ -62,9 +64,10 @@ static int choose_rate(const AVCodec *codec, const tc_params_t *p, const AVFrame
     static const int usual[] = {8000,  11025, 12000, 16000, 22050,  24000,  32000,
                                 44100, 48000, 88200, 96000, 176400, 192000, 0};
     int want = p->sample_rate > 0 ? p->sample_rate : first->sample_rate;
+    const int *rates = tc_sample_rates(codec);
 
-    if (codec->supported_samplerates != NULL) {
-        return nearest_rate(codec->supported_samplerates, want);
+    if (rates != NULL) {
+        return nearest_rate(rates, want);
     }
     /* rates above 65535 must be multiples of ten to fit FLAC's frame header */
     if (want >= 8000 && want <= 192000 && (want <= 65535 || want % 10 == 0)) {
@@ -87,7 +90,7 @@ static int source_bits(const AVCodecContext *dec, const AVFrame *first)
 
 static enum AVSampleFormat choose_fmt(const AVCodec *codec, enum AVSampleFormat want)
 {
-    const enum AVSampleFormat *list = codec->sample_fmts;
+    const enum AVSampleFormat *list = tc_sample_fmts(codec);
     enum AVSampleFormat packed = av_get_packed_sample_fmt(want);
     const enum AVSampleFormat *s;
 

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "tc_compat.h"
+
 #define PCM_FRAME 4096 /* for encoders without a frame size */
 
 typedef struct {
@@ -13,7 +15,7 @@ typedef struct {
     int64_t pos;
 } reread_t;
 
-static int on_write(void *data, uint8_t *buf, int len)
+static int on_write(void *data, tc_written_t *buf, int len)
 {
     tc_output_t *o = data;
 
@@ -76,7 +78,7 @@ static int64_t on_reread_seek(void *data, int64_t offset, int whence)
 }
 
 static AVIOContext *io_new(void *data, int writing, int (*read)(void *, uint8_t *, int),
-                           int (*write)(void *, uint8_t *, int),
+                           int (*write)(void *, tc_written_t *, int),
                            int64_t (*seek)(void *, int64_t, int))
 {
     uint8_t *buffer = av_malloc(TC_IO_BUFFER);
