@@ -14,7 +14,6 @@ BUILD=$ROOT/build/$PRESET
 # what a dot-command of Debian's root may lack
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
-PG_ROLES=(media_owner media_gateway media_worker media_notifier media_janitor media_ctl)
 SERVERS=(postgres rabbitmq s3 smtp nginx workers)
 
 say() { printf '%s\n' "$*"; }

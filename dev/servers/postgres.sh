@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # PostgreSQL: loopback TCP only, passwords only (SCRAM), no Unix socket. Its database and login roles.
 
+# shellcheck source=docker/ops/roles.sh
+. "$ROOT/docker/ops/roles.sh"
+
 PG_DIR=$(data_home)/postgres
 
 pg_bin() { # of the data directory's version, else the newest installed
@@ -87,28 +90,9 @@ pg_super() { # DATABASE; SQL on stdin
     )
 }
 
-# The programs' roles may log in and nothing else; what they may do is granted by sql/.
-pg_roles() {
-    local role
-    {
-        for role in "${PG_ROLES[@]}"; do
-            printf "SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%s') AS new \\\\gset\n" "$role"
-            printf '\\if :new\nCREATE ROLE %s;\n\\endif\n' "$role"
-            printf "ALTER ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '%s';\n" \
-                "$role" "$(secret "pg-$role")"
-        done
-        cat <<'SQL'
-SELECT NOT EXISTS (SELECT FROM pg_database WHERE datname = 'media') AS new \gset
-\if :new
-CREATE DATABASE media OWNER media_owner;
-\endif
-REVOKE ALL ON DATABASE media FROM PUBLIC;
-SQL
-        for role in "${PG_ROLES[@]}"; do
-            printf 'GRANT CONNECT ON DATABASE media TO %s;\n' "$role"
-        done
-    } | pg_super postgres
-}
+role_password() { secret "pg-$1"; }
+
+pg_roles() { roles_sql | pg_super postgres; }
 
 pg_ready() {
     (

@@ -4,8 +4,12 @@
 
 # shellcheck source=dev/gotool.sh
 . "$ROOT/dev/gotool.sh"
+# shellcheck source=docker/ops/s3.sh
+. "$ROOT/docker/ops/s3.sh"
 # shellcheck source=dev/servers/s3_users.sh
 . "$ROOT/dev/servers/s3_users.sh"
+
+S3_TMP=$RUN/tmp
 
 # at once; MinIO makes it follow its memory otherwise, and refuses all beyond that
 MINIO_REQUESTS=10000
@@ -47,30 +51,6 @@ versitygw_start() { # SIGNATURE PROGRAM DIR
 }
 
 hex_to_base64() { python3 -c 'import base64, sys; print(base64.b64encode(bytes.fromhex(sys.stdin.read())).decode())'; }
-
-# A signed request, its body from a file; the key goes to curl on stdin. Prints the status.
-s3_request() { # METHOD PATH [FILE]
-    local body=()
-    [ $# -lt 3 ] || body=(--data-binary "@$3")
-    printf 'user = "%s:%s"\n' "$S3_KEY" "$S3_SECRET" |
-        curl -sS -K - --aws-sigv4 "aws:amz:$S3_REGION:s3" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -X "$1" \
-            "${body[@]}" --max-time 20 -o "$RUN/tmp/s3-answer" -w '%{http_code}' "$S3_URL$2"
-}
-
-# a listing of buckets: MinIO's own /minio/health/ready says yes before requests get anything but 503
-s3_ready() { [ "$(s3_request GET / 2>/dev/null)" = 200 ]; }
-
-s3_bucket() { # NAME
-    local status
-    status=$(s3_request PUT "/$1") || die "s3: no answer from $S3_URL"
-    case $status in
-    200 | 409) ;; # 409: it is there
-    *) die "s3: cannot make bucket $1: status $status: $(head -c 300 "$RUN/tmp/s3-answer")" ;;
-    esac
-    # 409 may also mean that the name is somebody else's: the bucket must open to our key
-    status=$(s3_request GET "/$1?list-type=2&max-keys=1")
-    [ "$status" = 200 ] || die "s3: bucket $1 is not ours: status $status"
-}
 
 s3_await() {
     if [ "$S3_OWN" = 1 ]; then
