@@ -295,6 +295,9 @@ ngx_int_t ngx_media_readyz_handler(ngx_http_request_t *r);      /* no token */
 ngx_int_t ngx_media_metrics_handler(ngx_http_request_t *r);     /* no token */
 ngx_int_t ngx_media_problem_handler(ngx_http_request_t *r);     /* error_page */
 
+/* When the first certificate ends, 0 without any (ngx_media_certificate.c) */
+time_t ngx_media_certificates_end(ngx_http_request_t *r);
+
 /* Post-read phase: tokens out of the request line (ngx_media_mask.c); those of
  * playback out of r->uri and r->unparsed_uri, once the route is found.
  * [loop] */

@@ -328,6 +328,7 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
 {
     u_char           *p, *last;
     size_t            size;
+    time_t            end;
     ngx_str_t         body;
     ngx_uint_t        i;
     ngx_media_shm_t  *shm;
@@ -351,7 +352,7 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
     }
 
     size = (NGX_MEDIA_COUNTER_COUNT + NGX_MEDIA_GAUGE_COUNT
-            + MEDIA_PROBLEM_COUNT + 1)
+            + MEDIA_PROBLEM_COUNT + 2)
            * (256 + NGX_ATOMIC_T_LEN);
 
     body.data = ngx_pnalloc(r->pool, size);
@@ -375,6 +376,17 @@ ngx_media_metrics_handler(ngx_http_request_t *r)
                          "# TYPE ngx_media_%s gauge\nngx_media_%s %ui\n",
                          gauges[i].name, gauges[i].help, gauges[i].name,
                          gauges[i].name, ngx_media_gauge_sum(i));
+    }
+
+    end = ngx_media_certificates_end(r);
+
+    if (end != 0) {
+        p = ngx_slprintf(p, last,
+                         "# HELP ngx_media_certificate_not_after_seconds End "
+                         "of the first certificate to end.\n"
+                         "# TYPE ngx_media_certificate_not_after_seconds gauge"
+                         "\nngx_media_certificate_not_after_seconds %T\n",
+                         end);
     }
 
     p = ngx_slprintf(p, last,
