@@ -178,9 +178,10 @@ ngx_media_ready_settled(void)
 static ngx_int_t
 ngx_media_ready_send(ngx_http_request_t *r)
 {
-    u_char      text[128], *p;
-    ngx_str_t   body;
-    ngx_uint_t  pg, s3, out, apart;
+    u_char       text[256], *p;
+    ngx_str_t    body;
+    ngx_uint_t   pg, s3, out, apart;
+    const char  *unfit;
 
     pg = ngx_media_pg_probe.ok;
     s3 = ngx_media_s3_probes[MEDIA_STORE_INPUT].ok;
@@ -188,8 +189,10 @@ ngx_media_ready_send(ngx_http_request_t *r)
     apart = ngx_media_main_conf(r)->s3_apart;
     out = !apart || ngx_media_s3_probes[MEDIA_STORE_OUTPUT].ok;
 
+    unfit = ngx_media_pg_unfit();
+
     p = ngx_snprintf(text, sizeof(text), "postgresql %s\ns3 %s\n",
-                     pg ? "ok" : "down", s3 ? "ok" : "down");
+                     pg ? "ok" : unfit ? unfit : "down", s3 ? "ok" : "down");
 
     if (apart) {
         p = ngx_slprintf(p, text + sizeof(text), "s3_output %s\n",

@@ -9,7 +9,8 @@
  * Connections are opened while more queries wait than are connecting; one is
  * kept when none waits. After a failure the next attempt waits (exponential,
  * with jitter) and goes alone. While no connection is usable queries wait, but
- * once that has lasted for connect_timeout they are declined at once.
+ * once that has lasted for connect_timeout, or for a schema that does not fit,
+ * they are declined at once.
  *
  * All timers but the queries' are cancelable.
  */
@@ -140,10 +141,10 @@ ngx_media_pg_done(ngx_cycle_t *cycle)
 }
 
 
-ngx_uint_t
-ngx_media_pg_ready(void)
+const char *
+ngx_media_pg_unfit(void)
 {
-    return ngx_media_pg.conns != NULL && ngx_media_pg_usable() != 0;
+    return ngx_media_pg.unfit[0] ? ngx_media_pg.unfit : NULL;
 }
 
 
@@ -234,6 +235,11 @@ ngx_media_pg_dispatch(void)
             break;
         }
 
+        if (ngx_media_pg_schema_old(pc)) {
+            ngx_media_pg_schema_ask(pc);
+            continue;
+        }
+
         q = ngx_media_pg_shift();
 
         /* a statement cut off by its deadline costs the connection: one that
@@ -252,11 +258,15 @@ ngx_media_pg_dispatch(void)
     ngx_media_pg_grow();
 
     if (pool->down
-        && ngx_current_msec - pool->down_since >= pool->conf->connect_timeout)
+        && (pool->unfit[0]
+            || ngx_current_msec - pool->down_since
+               >= pool->conf->connect_timeout))
     {
         while (pool->nwaiting) {
             q = ngx_media_pg_shift();
-            ngx_media_pg_finish(q, NGX_DECLINED, "no connection");
+            ngx_media_pg_finish(q, NGX_DECLINED,
+                                pool->unfit[0] ? pool->unfit
+                                               : "no connection");
         }
     }
 }
@@ -275,7 +285,7 @@ ngx_media_pg_grow(void)
         open = ngx_media_pg_count(NGX_MEDIA_PG_CONNECTING,
                                   NGX_MEDIA_PG_RUNNING);
         connecting = ngx_media_pg_count(NGX_MEDIA_PG_CONNECTING,
-                                        NGX_MEDIA_PG_CONNECTING);
+                                        NGX_MEDIA_PG_ASKING);
 
         if (open == pool->n || (connecting && connecting >= pool->nwaiting)) {
             return;
@@ -349,6 +359,8 @@ ngx_media_pg_failure(void)
     ngx_media_pg_pool_t  *pool;
 
     pool = &ngx_media_pg;
+
+    pool->unfit[0] = '\0';
 
     for (i = 0; i < pool->n; i++) {
         pool->conns[i].fresh = 0;

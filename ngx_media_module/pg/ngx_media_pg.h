@@ -75,8 +75,9 @@ void ngx_media_pg_detach(ngx_media_pg_query_t *q);
 ngx_str_t ngx_media_pg_value(ngx_media_pg_result_t *res, ngx_uint_t row,
     ngx_uint_t col);
 
-/* 1 while at least one connection is usable. [loop] */
-ngx_uint_t ngx_media_pg_ready(void);
+/* What is wrong with the database's schema, so that queries are declined; NULL:
+ * nothing is known to be. [loop] */
+const char *ngx_media_pg_unfit(void);
 
 /* Checks a conninfo at configuration time: NGX_OK, or NGX_ERROR and a reason
  * (static, without any part of the conninfo). A host name (not an address, not

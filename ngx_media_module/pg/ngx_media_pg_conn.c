@@ -6,16 +6,19 @@
  *
  *   state       goes on                timer               watched for
  *   CLOSED      -connect-> CONNECTING
- *   CONNECTING  -ok->      IDLE        connect_timeout     as libpq asks
- *   IDLE        -send->    PREPARE     NGX_MEDIA_PG_KEEP   read
+ *   CONNECTING  -ok->      ASKING      connect_timeout     as libpq asks
+ *   ASKING      -fits->    IDLE        connect_timeout     read, write if left
+ *   IDLE        -ask->     ASKING      NGX_MEDIA_PG_KEEP   read
+ *               -send->    PREPARE
  *               -send->    RUNNING
  *   PREPARE     -end->     RUNNING     of the query        read, write if left
  *   RUNNING     -end->     IDLE        of the query        read, write if left
  *
- * From each of them lost() leads to CLOSED. It gives a query that was not yet
- * RUNNING back to the pool; a RUNNING one ends with NGX_ABORT, for the server
- * may have committed. Nothing is ever cancelled (PQcancel blocks): a deadline
- * drops the connection, the server's statement_timeout ends the statement.
+ * ASKING is ngx_media_pg_schema.c. From each of them lost() leads to CLOSED. It
+ * gives a query that was not yet RUNNING back to the pool; a RUNNING one ends
+ * with NGX_ABORT, for the server may have committed. Nothing is ever cancelled
+ * (PQcancel blocks): a deadline drops the connection, the server's
+ * statement_timeout ends the statement.
  */
 
 #include "ngx_media_pg_conn.h"
@@ -25,12 +28,10 @@
 
 
 static void ngx_media_pg_connect_poll(ngx_media_pg_conn_t *pc);
-static void ngx_media_pg_connected(ngx_media_pg_conn_t *pc);
 static ngx_int_t ngx_media_pg_watch(ngx_media_pg_conn_t *pc, ngx_int_t event);
 static void ngx_media_pg_unwatch(ngx_media_pg_conn_t *pc);
 static void ngx_media_pg_socket_handler(ngx_event_t *ev);
 static void ngx_media_pg_read(ngx_media_pg_conn_t *pc);
-static ngx_int_t ngx_media_pg_flush(ngx_media_pg_conn_t *pc);
 static ngx_int_t ngx_media_pg_execute(ngx_media_pg_conn_t *pc);
 static void ngx_media_pg_collect(ngx_media_pg_query_t *q, PGresult *res);
 static void ngx_media_pg_end(ngx_media_pg_conn_t *pc);
@@ -81,7 +82,15 @@ ngx_media_pg_connect_poll(ngx_media_pg_conn_t *pc)
     status = ngx_media_pg_poll(pc);
 
     if (status == PGRES_POLLING_OK) {
-        ngx_media_pg_connected(pc);
+
+        if (PQsetnonblocking(pc->pg, 1) != 0
+            || ngx_media_pg_watch(pc, NGX_READ_EVENT) != NGX_OK)
+        {
+            ngx_media_pg_lost(pc, NULL);
+            return;
+        }
+
+        ngx_media_pg_schema_ask(pc);
         return;
     }
 
@@ -101,25 +110,23 @@ ngx_media_pg_connect_poll(ngx_media_pg_conn_t *pc)
 }
 
 
-static void
+void
 ngx_media_pg_connected(ngx_media_pg_conn_t *pc)
 {
     ngx_uint_t  level;
 
-    if (PQsetnonblocking(pc->pg, 1) != 0
-        || ngx_media_pg_watch(pc, NGX_READ_EVENT) != NGX_OK)
-    {
-        ngx_media_pg_lost(pc, NULL);
-        return;
+    if (!pc->used) {
+        level = ngx_media_pg.failures ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
+        ngx_log_error(level, ngx_media_pg.log, 0,
+                      "media pg: connected, backend=%d",
+                      PQbackendPID(pc->pg));
+
+        pc->used = 1;
+        ngx_media_pg_up(pc);
     }
 
-    level = ngx_media_pg.failures ? NGX_LOG_NOTICE : NGX_LOG_INFO;
-
-    ngx_log_error(level, ngx_media_pg.log, 0,
-                  "media pg: connected, backend=%d",
-                  PQbackendPID(pc->pg));
-
-    ngx_media_pg_up(pc);
+    pc->asked = ngx_current_msec;
     ngx_media_pg_idle(pc);
 }
 
@@ -131,7 +138,7 @@ ngx_media_pg_conn_timer_handler(ngx_event_t *ev)
 
     pc = ev->data;
 
-    if (pc->state == NGX_MEDIA_PG_CONNECTING) {
+    if (pc->state < NGX_MEDIA_PG_IDLE) {
         ngx_media_pg_lost(pc, "connect timed out");
 
     } else if (ngx_exiting || ngx_media_pg_usable() > 1) {
@@ -229,6 +236,9 @@ ngx_media_pg_socket_handler(ngx_event_t *ev)
     } else if (pc->state == NGX_MEDIA_PG_CONNECTING) {
         ngx_media_pg_connect_poll(pc);
 
+    } else if (pc->state == NGX_MEDIA_PG_ASKING) {
+        ngx_media_pg_schema_read(pc);
+
     } else {
         ngx_media_pg_read(pc);
     }
@@ -283,7 +293,7 @@ ngx_media_pg_read(ngx_media_pg_conn_t *pc)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_media_pg_flush(ngx_media_pg_conn_t *pc)
 {
     switch (PQflush(pc->pg)) {
@@ -525,18 +535,19 @@ void
 ngx_media_pg_lost(ngx_media_pg_conn_t *pc, const char *why)
 {
     u_char                 text[NGX_MEDIA_PG_MESSAGE];
-    ngx_uint_t             level;
+    ngx_uint_t             level, used;
     ngx_media_pg_query_t  *q;
     ngx_media_pg_state_e   state;
 
     q = pc->query;
     state = pc->state;
+    used = pc->used;
 
     ngx_media_pg_text(text, sizeof(text), why ? why : ngx_media_pg_why(pc));
 
     /* an outage says so once, the attempts to end it are not news */
 
-    if (state != NGX_MEDIA_PG_CONNECTING) {
+    if (used) {
         level = NGX_LOG_WARN;
 
     } else {
@@ -544,9 +555,7 @@ ngx_media_pg_lost(ngx_media_pg_conn_t *pc, const char *why)
     }
 
     ngx_log_error(level, ngx_media_pg.log, 0, "media pg: %s: %s",
-                  state == NGX_MEDIA_PG_CONNECTING ? "no connection"
-                                                   : "connection lost",
-                  text);
+                  used ? "connection lost" : "no connection", text);
 
     ngx_media_pg_close(pc);
     ngx_media_pg_failure();
@@ -584,5 +593,6 @@ ngx_media_pg_close(ngx_media_pg_conn_t *pc)
     pc->pg = NULL;
 
     pc->state = NGX_MEDIA_PG_CLOSED;
+    pc->used = 0;
     ngx_memzero(pc->prepared, sizeof(pc->prepared));
 }

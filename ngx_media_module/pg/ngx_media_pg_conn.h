@@ -1,11 +1,12 @@
 
 /*
  * Private to ngx_media_pg*.c, the only files that include libpq: the structs
- * of the pool and what its five parts call of each other.
+ * of the pool and what its six parts call of each other.
  *
  *   ngx_media_pg.c           the pool: hands queries to connections
  *   ngx_media_pg_query.c     one query: made, waiting, ended
  *   ngx_media_pg_conn.c      one connection: connect, send, read, close
+ *   ngx_media_pg_schema.c    does the database's schema fit
  *   ngx_media_pg_input.c     what a server may say: no more than we bear
  *   ngx_media_pg_conninfo.c  where to connect, checked and completed
  */
@@ -15,6 +16,7 @@
 
 
 #include "ngx_media.h"
+#include "media/schema.h"
 
 #include <libpq-fe.h>
 
@@ -29,6 +31,7 @@ typedef struct ngx_media_pg_conn_s  ngx_media_pg_conn_t;
 typedef enum {
     NGX_MEDIA_PG_CLOSED = 0,
     NGX_MEDIA_PG_CONNECTING,
+    NGX_MEDIA_PG_ASKING,
     NGX_MEDIA_PG_IDLE,
     NGX_MEDIA_PG_PREPARE,
     NGX_MEDIA_PG_RUNNING
@@ -78,6 +81,9 @@ struct ngx_media_pg_conn_s {
     ngx_event_t                 timer;
     ngx_media_pg_state_e        state;
     size_t                      said;       /* bytes since it was asked */
+    media_schema_t              schema;
+    ngx_msec_t                  asked;      /* when the schema fitted */
+    unsigned                    used:1;     /* it has been IDLE */
     unsigned                    fresh:1;    /* made after the last failure */
     u_char                      prepared[MEDIA_STMT_COUNT];
 };
@@ -113,6 +119,8 @@ typedef struct {
     ngx_msec_t                  retry_at;
     ngx_uint_t                  failures;   /* since the last good answer */
     ngx_msec_t                  down_since;
+    char                        unfit[MEDIA_SCHEMA_TEXT];  /* the last
+                                               failure: such a schema */
     unsigned                    down:1;     /* no connection is usable */
     unsigned                    running:1;
 } ngx_media_pg_pool_t;
@@ -154,6 +162,16 @@ void ngx_media_pg_send(ngx_media_pg_conn_t *pc, ngx_media_pg_query_t *q);
 void ngx_media_pg_lost(ngx_media_pg_conn_t *pc, const char *why);
 void ngx_media_pg_close(ngx_media_pg_conn_t *pc);
 void ngx_media_pg_conn_timer_handler(ngx_event_t *ev);
+
+/* Its schema, see ngx_media_pg_schema.c. old: ask again before the next query;
+ * read: what has come while ASKING. It goes on with connected(). */
+
+ngx_uint_t ngx_media_pg_schema_old(ngx_media_pg_conn_t *pc);
+void ngx_media_pg_schema_ask(ngx_media_pg_conn_t *pc);
+void ngx_media_pg_schema_read(ngx_media_pg_conn_t *pc);
+void ngx_media_pg_connected(ngx_media_pg_conn_t *pc);
+/* Sends what is left to send. */
+ngx_int_t ngx_media_pg_flush(ngx_media_pg_conn_t *pc);
 
 /* What it says, see ngx_media_pg_input.c. poll, consume: as libpq's, and an
  * error if it says too much; why() tells. ignore: throws away what nobody waits

@@ -67,7 +67,8 @@ SELECT is(ask('media_worker', 'SELECT id::text FROM media.job_claim(''short'', '
 SELECT is(rows('media_notifier', 'notify_claim(''w'', 30)'), 'none', 'notify_claim');
 SELECT matches(rows('media_worker', format('job_finish(%L, 1, ''{}'')', job_id(:'u', 'work'))), '^\(ok,', 'job_finish');
 SELECT is((SELECT state FROM media.media WHERE id = :'u'), 'ready', 'of the real media');
-SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('janitor_doomed(10)', 'none'), ('janitor_strays(10)', 'none'), ('janitor_uploads(60)', '0'),
+SELECT is(rows('media_janitor', c), r, c) FROM (VALUES ('schema_numbers()', '(16,16)'),
+  ('janitor_doomed(10)', 'none'), ('janitor_strays(10)', 'none'), ('janitor_uploads(60)', '0'),
   ('janitor_leases()', '0')) t (c, r);
 SELECT is(ask('media_janitor', 'SELECT string_agg(message, '''') LIKE ''%evil%'' FROM media.janitor_outbox(0, 10)'), 'f', 'janitor_outbox');
 SELECT is(rows('media_ctl', format('ctl_media_rm(%L)', :'evil')), 'not_found', 'ctl_media_rm');

@@ -70,13 +70,13 @@ sub digest { my ($bytes) = @_; return 'sha-256=:' . encode_base64(sha256($bytes)
 
 # ---- configuration ----
 
-my $idle;
+my %idle;
 
 # The shipped routes; types, max_size and body_timeout replace what stands there. The step of their pipeline
 # waits for one that does not exist, so the media fails at once and no worker decodes what tests send.
 sub upload_server {
     my (%given) = @_;
-    $idle ||= !!sql(<<'SQL' . 'SELECT 1');
+    $idle{ $ENV{PGDATABASE} } ||= !!sql(<<'SQL' . 'SELECT 1');
         INSERT INTO pipelines VALUES ('test-idle', 'for tests', '{idle}') ON CONFLICT DO NOTHING;
         INSERT INTO pipeline_steps (pipeline, step, queue, depends_on, params_schema)
         VALUES ('test-idle', 'idle', 'short', '{never}', '{"level": {"type": "integer", "min": 1, "max": 9}}')

@@ -25,7 +25,7 @@
 #define WK_HEALTH_ANSWER_MAX 16384
 #define WK_HEALTH_DEADLINE_MS 1000 /* one request, from accept to the last byte */
 
-enum dep_state { DEP_UNKNOWN, DEP_UP, DEP_DOWN };
+enum dep_state { DEP_UNKNOWN, DEP_UP, DEP_DOWN, DEP_UNFIT };
 
 struct wk_health_s {
     const char *svc;
@@ -34,6 +34,7 @@ struct wk_health_s {
     int stop_fd;
     pthread_t thread;
     _Atomic int deps[WK_DEP_COUNT];
+    _Atomic uint64_t schema; /* that is unfit: its version, and its oldest below */
     _Atomic int64_t counters[WK_COUNTER_COUNT];
     int slots;
     _Atomic int running;
@@ -58,6 +59,18 @@ void wk_health_dep(wk_health_t *h, enum wk_dep dep, int ok)
     }
 }
 
+void wk_health_pg(wk_health_t *h, const wk_pg_t *pg, int ok)
+{
+    media_schema_t s;
+
+    if (h != NULL && wk_pg_unfit(pg, &s)) {
+        atomic_store(&h->schema, (uint64_t)s.version << 32 | (uint32_t)s.oldest);
+        atomic_store(&h->deps[WK_DEP_POSTGRES], DEP_UNFIT);
+    } else {
+        wk_health_dep(h, WK_DEP_POSTGRES, ok);
+    }
+}
+
 void wk_health_count(wk_health_t *h, enum wk_counter c, int64_t n)
 {
     if (h != NULL) {
@@ -72,10 +85,22 @@ void wk_health_running(wk_health_t *h, int n)
     }
 }
 
+static const char *dep_text(wk_health_t *h, int state, char *dst, size_t cap)
+{
+    uint64_t schema = atomic_load(&h->schema);
+
+    if (state == DEP_UNFIT) {
+        return media_schema_text((media_schema_t){(int)(schema >> 32), (int)(uint32_t)schema}, dst,
+                                 cap);
+    }
+    return state == DEP_UP ? "ok" : "unavailable";
+}
+
 /* One line per dependency this worker has used so far. Returns the HTTP status. Without RabbitMQ
  * the worker still polls the database, so it is degraded, not unready. */
 static int write_ready(wk_health_t *h, media_buf_t *body)
 {
+    char text[MEDIA_SCHEMA_TEXT];
     int status = 200;
     int degraded = 0;
 
@@ -84,7 +109,7 @@ static int write_ready(wk_health_t *h, media_buf_t *body)
         if (state == DEP_UNKNOWN && d != WK_DEP_POSTGRES) {
             continue;
         }
-        (void)media_buf_fmt(body, "%s: %s\n", dep_names[d], state == DEP_UP ? "ok" : "unavailable");
+        (void)media_buf_fmt(body, "%s: %s\n", dep_names[d], dep_text(h, state, text, sizeof(text)));
         if (state != DEP_UP && d == WK_DEP_RABBITMQ) {
             degraded = 1;
         } else if (state != DEP_UP) {

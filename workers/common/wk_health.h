@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include "wk_conf.h"
+#include "wk_pg.h"
 
 #define WK_COUNTERS(X)                                                                             \
     X(JOBS_CLAIMED, "jobs_claimed_total", "Jobs claimed")                                          \
@@ -35,6 +36,8 @@ wk_health_t *wk_health_start(const wk_conf_t *conf, const char *svc);
 void wk_health_stop(wk_health_t *h);
 /* [any thread]; h == NULL is allowed */
 void wk_health_dep(wk_health_t *h, enum wk_dep dep, int ok);
+/* Of PostgreSQL: up or not, and what its schema is. */
+void wk_health_pg(wk_health_t *h, const wk_pg_t *pg, int ok);
 void wk_health_count(wk_health_t *h, enum wk_counter c, int64_t n);
 /* A job has begun (1) or ended (-1). */
 void wk_health_running(wk_health_t *h, int n);

@@ -87,12 +87,12 @@ static void beat_database(wk_runner_t *r, const wk_job_t *job, double eta_s, int
         if (code != NULL && strcmp(code, "ok") == 0) {
             r->lease_until_ms = now_ms + (int64_t)r->ctx.conf->lease_s * 1000;
             r->progress_sent = r->progress;
-            wk_health_dep(r->ctx.health, WK_DEP_POSTGRES, 1);
+            wk_health_pg(r->ctx.health, r->ctx.pg, 1);
         } else {
             r->ended = MEDIA_E_GONE;
         }
     } else {
-        wk_health_dep(r->ctx.health, WK_DEP_POSTGRES, 0);
+        wk_health_pg(r->ctx.health, r->ctx.pg, 0);
         if (wk_mono_ms() >= r->lease_until_ms) {
             wk_log(MEDIA_LOG_WARN, "lease ran out, job given up", "job", job->id, "cause", ei.text,
                    NULL);
@@ -143,7 +143,7 @@ int wk_lease_query(wk_runner_t *r, enum media_stmt stmt, const char *const *para
 
     for (;;) {
         rc = wk_pg_query(r->ctx.pg, stmt, params, out, ei);
-        wk_health_dep(r->ctx.health, WK_DEP_POSTGRES, rc != MEDIA_E_RETRY);
+        wk_health_pg(r->ctx.health, r->ctx.pg, rc != MEDIA_E_RETRY);
         if (rc != MEDIA_E_RETRY || wk_mono_ms() >= r->lease_until_ms) {
             return rc;
         }
@@ -242,9 +242,9 @@ int wk_job_claim(wk_runner_t *r, wk_job_t *job)
     memset(job, 0, sizeof(*job));
     rc = wk_pg_query(r->ctx.pg, stmt, stmt == MEDIA_STMT_NOTIFY_CLAIM ? params + 1 : params, &res,
                      &ei);
-    wk_health_dep(r->ctx.health, WK_DEP_POSTGRES, rc == 0);
+    wk_health_pg(r->ctx.health, r->ctx.pg, rc == 0);
     if (rc == MEDIA_E_REJECT) {
-        /* schema not migrated yet, or a missing right: an operator's matter, not a reason to die */
+        /* a missing right: an operator's matter, not a reason to die */
         wk_log(MEDIA_LOG_ERROR, "claim refused", "cause", ei.text, NULL);
     }
     if (rc != 0) {

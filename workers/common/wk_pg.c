@@ -1,7 +1,11 @@
 /* PostgreSQL, blocking. A connection is made by the first query that needs one and again after it
  * was lost; between failed attempts lies a growing pause in which queries fail at once, so that a
  * caller in the middle of a job is not held up. Every query has a deadline of our own beside the
- * server's statement_timeout: a server that hangs without closing must not hang us. */
+ * server's statement_timeout: a server that hangs without closing must not hang us.
+ *
+ * A statement is said to a schema that fits alone (media/schema.h): a connection asks for its
+ * numbers before its first statement and again when the answer has grown old. A schema that does
+ * not fit is to callers a database that is away. */
 #include "wk_pg.h"
 
 #include <errno.h>
@@ -18,6 +22,7 @@
 #define WK_PG_BACKOFF_MIN_MS 200
 #define WK_PG_BACKOFF_MAX_MS 5000
 #define WK_PG_PARAMS_MAX 16
+#define WK_PG_SCHEMA_MS 5000 /* so long the numbers of a schema that fits are believed */
 
 struct wk_pg_s {
     const char *application_name;
@@ -26,6 +31,9 @@ struct wk_pg_s {
     int64_t backoff_ms;
     int told; /* the outage is in the log */
     media_err_t cause;
+    media_schema_t schema;         /* of this connection, as it last said */
+    int64_t schema_ms;             /* monotonic, when; 0: never */
+    char unfit[MEDIA_SCHEMA_TEXT]; /* what is wrong with it; in the log */
     unsigned char prepared[MEDIA_STMT_COUNT];
 };
 
@@ -50,6 +58,7 @@ static void pg_close(wk_pg_t *pg)
         PQfinish(pg->conn);
         pg->conn = NULL;
     }
+    pg->schema_ms = 0;
     memset(pg->prepared, 0, sizeof(pg->prepared));
 }
 
@@ -294,6 +303,89 @@ static int pg_prepare(wk_pg_t *pg, enum media_stmt stmt, const media_stmt_t *s, 
     return rc;
 }
 
+/* Once when it does not fit, again when it does not in another way, and when it does. */
+static void pg_tell_schema(wk_pg_t *pg)
+{
+    char text[MEDIA_SCHEMA_TEXT];
+
+    if (strcmp(media_schema_text(pg->schema, text, sizeof(text)), pg->unfit) == 0) {
+        return;
+    }
+    memcpy(pg->unfit, text, sizeof(text));
+    if (text[0] != '\0') {
+        wk_log(MEDIA_LOG_WARN, "database not used", "cause", text, NULL);
+    } else {
+        wk_log(MEDIA_LOG_INFO, "database used again", NULL);
+    }
+}
+
+/* 0 when the numbers are there, whether they fit or not. */
+static int pg_ask_schema(wk_pg_t *pg, media_err_t *ei)
+{
+    PGresult *res = NULL;
+    const char *state;
+    int rc;
+
+    if (!PQsendQuery(pg->conn, media_stmt_get(MEDIA_STMT_SCHEMA)->text)) {
+        return pg_lost(pg, ei, PQerrorMessage(pg->conn));
+    }
+    rc = pg_collect(pg, wk_mono_ms() + WK_PG_QUERY_MS, &res, ei);
+    if (rc != 0) {
+        return rc;
+    }
+    state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    if (state != NULL && media_schema_missing(state)) {
+        pg->schema = (media_schema_t){0, 0};
+    } else {
+        rc = pg_judge(pg, res, ei);
+        if (rc != 0) {
+            return rc;
+        }
+        pg->schema = PQntuples(res) == 1 && PQnfields(res) == 2
+                         ? media_schema_read(PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1))
+                         : (media_schema_t){0, 0};
+    }
+    PQclear(res);
+    pg->schema_ms = wk_mono_ms();
+    pg_tell_schema(pg);
+    return 0;
+}
+
+int wk_pg_schema(wk_pg_t *pg, media_schema_t *out, media_err_t *ei)
+{
+    int rc = pg_ensure(pg, ei);
+
+    if (rc == 0) {
+        rc = pg_ask_schema(pg, ei);
+    }
+    *out = rc == 0 ? pg->schema : (media_schema_t){0, 0};
+    return rc;
+}
+
+int wk_pg_unfit(const wk_pg_t *pg, media_schema_t *out)
+{
+    if (pg->schema_ms == 0 || pg->unfit[0] == '\0') {
+        return 0;
+    }
+    *out = pg->schema;
+    return 1;
+}
+
+/* Connected to a schema that fits. */
+static int pg_ready(wk_pg_t *pg, media_err_t *ei)
+{
+    int rc = pg_ensure(pg, ei);
+
+    if (rc == 0 && (pg->schema_ms == 0 || pg->unfit[0] != '\0' ||
+                    wk_mono_ms() - pg->schema_ms >= WK_PG_SCHEMA_MS)) {
+        rc = pg_ask_schema(pg, ei);
+    }
+    if (rc == 0 && pg->unfit[0] != '\0') {
+        rc = media_err_set(ei, MEDIA_E_RETRY, "database: %s", pg->unfit);
+    }
+    return rc;
+}
+
 int wk_pg_query(wk_pg_t *pg, enum media_stmt stmt, const char *const *params, wk_pg_result_t **out,
                 media_err_t *ei)
 {
@@ -308,7 +400,7 @@ int wk_pg_query(wk_pg_t *pg, enum media_stmt stmt, const char *const *params, wk
     if (s == NULL || s->nparams > WK_PG_PARAMS_MAX) {
         return media_err_set(ei, MEDIA_E_BUG, "no such statement");
     }
-    rc = pg_ensure(pg, ei);
+    rc = pg_ready(pg, ei);
     deadline_ms = wk_mono_ms() + WK_PG_QUERY_MS;
     if (rc == 0) {
         rc = pg_prepare(pg, stmt, s, deadline_ms, ei);

@@ -29,6 +29,7 @@
 
 #define REST_MIN_MS 250
 #define REST_MAX_MS 5000
+#define LOOK_MS 10000   /* while it waits, the schema is looked at */
 #define SEEN_GRACE_S 20 /* a worker that is this late to say that it is there is not */
 
 typedef struct {
@@ -77,19 +78,43 @@ static void acknowledge(loop_t *l)
     }
 }
 
-static void wait_message(loop_t *l)
+/* 0 when the loop is to ask the database again. */
+static int wait_some(loop_t *l, int timeout_ms)
 {
-    int timeout_ms = l->r.ctx.conf->poll_s * 1000;
     struct pollfd p = {.fd = l->r.ctx.stop_fd, .events = POLLIN};
     media_jobmsg_t message;
+    int rc;
 
     if (l->r.ctx.amqp == NULL) {
-        (void)poll(&p, 1, timeout_ms);
-        return;
+        return poll(&p, 1, timeout_ms) == 0;
     }
-    l->held = wk_amqp_wait(l->r.ctx.amqp, l->r.engine->queue, timeout_ms, l->r.ctx.stop_fd,
-                           &message) == 0;
+    rc = wk_amqp_wait(l->r.ctx.amqp, l->r.engine->queue, timeout_ms, l->r.ctx.stop_fd, &message);
     wk_health_dep(l->r.ctx.health, WK_DEP_RABBITMQ, wk_amqp_ready(l->r.ctx.amqp));
+    l->held = rc == 0;
+    return rc == MEDIA_E_AGAIN;
+}
+
+/* 0 when the database went away or its schema does not fit any more. */
+static int look(loop_t *l)
+{
+    media_schema_t schema;
+    int ok = wk_pg_schema(l->r.ctx.pg, &schema, NULL) == 0 && media_schema_fits(schema);
+
+    wk_health_pg(l->r.ctx.health, l->r.ctx.pg, ok);
+    return ok;
+}
+
+static void wait_message(loop_t *l)
+{
+    int64_t end_ms = wk_mono_ms() + (int64_t)l->r.ctx.conf->poll_s * 1000;
+    int64_t left_ms;
+
+    do {
+        left_ms = end_ms - wk_mono_ms();
+        if (!wait_some(l, (int)(left_ms < LOOK_MS ? left_ms : LOOK_MS)) || wk_stopping(&l->r)) {
+            return;
+        }
+    } while (wk_mono_ms() < end_ms && look(l));
 }
 
 static const char *end_name(enum wk_end end)

@@ -27,7 +27,7 @@ int sweep_stopping(const sweep_t *s)
 }
 
 /* Marks a task as failed; only the first failure in a row is logged, and none where `logged` says
- * that the connection's own outage is in the log. */
+ * that the database's own outage is in the log. */
 static void task_failed(sweep_t *s, enum sweep_task task, const char *cause, int logged)
 {
     s->failed[task] = 1;
@@ -42,11 +42,13 @@ static int run_query(sweep_t *s, enum sweep_task task, enum media_stmt stmt,
                      const char *const *params, wk_pg_result_t **res)
 {
     media_err_t ei = {""};
+    media_schema_t schema;
     int rc = wk_pg_query(s->pg, stmt, params, res, &ei);
 
-    wk_health_dep(s->health, WK_DEP_POSTGRES, rc != MEDIA_E_RETRY);
+    wk_health_pg(s->health, s->pg, rc != MEDIA_E_RETRY);
     if (rc != 0) {
-        task_failed(s, task, ei.text, rc == MEDIA_E_RETRY && !wk_pg_ready(s->pg));
+        task_failed(s, task, ei.text,
+                    rc == MEDIA_E_RETRY && (!wk_pg_ready(s->pg) || wk_pg_unfit(s->pg, &schema)));
     }
     return rc;
 }

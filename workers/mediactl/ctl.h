@@ -23,6 +23,7 @@ typedef struct {
 
 /* Each takes the arguments after its noun and returns an exit code. */
 int ctl_migrate(ctl_t *ctl, int argc, char **argv);
+int ctl_schema(ctl_t *ctl, int argc, char **argv);
 int ctl_user(ctl_t *ctl, int argc, char **argv);
 int ctl_job(ctl_t *ctl, int argc, char **argv);
 int ctl_media(ctl_t *ctl, int argc, char **argv);

@@ -1,9 +1,13 @@
 /* mediactl migrate: applies the files NNNN_name.sql of a directory, in order, each once.
+ * mediactl schema: do this program and the database fit (media/schema.h)?
  *
  * A file and its row in public.media_migrations are one transaction and go to the server as one
  * message, so neither a failure nor a lost connection can part them. A session lock lets concurrent
  * runs wait for each other; should it get lost with its connection, the row's primary key still
- * stops the second. */
+ * stops the second. The schema's own number (sql/0016) is part of the same transaction.
+ *
+ * A database with later files than these was migrated by a newer version. That is well, since an
+ * older one is rolled out again in this way, as long as its schema still serves it. */
 #include "ctl.h"
 
 #include <dirent.h>
@@ -185,17 +189,18 @@ static int load_applied(ctl_t *ctl, wk_pg_result_t **out)
     return rc;
 }
 
-/* Compares what was applied with the files. *first is the index of the first file to apply. */
+/* Compares what was applied with the files. *first is the index of the first file to apply, behind
+ * the last one if there are later ones in the database. */
 static int compare(ctl_t *ctl, const wk_pg_result_t *applied, const migrations_t *files,
                    size_t *first)
 {
-    for (int row = 0; row < wk_pg_rows(applied); row++) {
+    for (int row = 0; row < wk_pg_rows(applied) && (size_t)row < files->n; row++) {
         const char *version = wk_pg_value(applied, row, 0);
         const char *name = wk_pg_value(applied, row, 1);
         const char *sha256 = wk_pg_value(applied, row, 2);
-        const migration_t *m = (size_t)row < files->n ? &files->list[row] : NULL;
+        const migration_t *m = &files->list[row];
 
-        if (m == NULL || m->version > strtol(version, NULL, 10)) {
+        if (m->version > strtol(version, NULL, 10)) {
             return ctl_fail(ctl, CTL_CONFLICT, "missing_file",
                             "%s was applied to this database, but its file is not here", name);
         }
@@ -214,6 +219,35 @@ static int compare(ctl_t *ctl, const wk_pg_result_t *applied, const migrations_t
     return CTL_OK;
 }
 
+/* Of a database that is newer than the files, which are this program's whether or not it was told
+ * where they lie. */
+static int newer(ctl_t *ctl, int version, const wk_pg_result_t *applied)
+{
+    const char *last = wk_pg_value(applied, wk_pg_rows(applied) - 1, 1);
+    media_err_t ei = {""};
+    media_schema_t s;
+    int rc = wk_pg_schema(ctl->pg, &s, &ei);
+
+    if (rc != 0) {
+        return ctl_pg_fail(ctl, rc, &ei);
+    }
+    if (s.version == 0) {
+        return ctl_fail(ctl, CTL_CONFLICT, "missing_file",
+                        "%s was applied to this database, but its file is not here", last);
+    }
+    if (s.oldest > version) {
+        return ctl_fail(ctl, CTL_CONFLICT, "schema_newer",
+                        "the database is at version %d and serves programs from %d on; this one is "
+                        "at %d",
+                        s.version, s.oldest, version);
+    }
+    return ctl_print_done(
+        ctl, json_pack("{s:[],s:i,s:i}", "applied", "version", s.version, "oldest", s.oldest),
+        "the database is at version %d, newer than this program's %d, which it "
+        "still serves",
+        s.version, version);
+}
+
 static int apply(ctl_t *ctl, const migration_t *m)
 {
     media_err_t ei = {""};
@@ -223,11 +257,14 @@ static int apply(ctl_t *ctl, const migration_t *m)
     media_buf_init(&sql, FILE_MAX + 1024);
     (void)media_buf_cstr(&sql, "BEGIN;\n");
     (void)media_buf_cstr(&sql, m->text);
-    /* name and sum have no character that needs quoting, see name_version */
+    /* name and sum have no character that needs quoting, see name_version; the schema has no number
+     * before its migration that brings it */
     rc = media_buf_fmt(&sql,
                        "\n;INSERT INTO public.media_migrations (version, name, sha256)"
-                       " VALUES (%d, '%s', '%s');\nCOMMIT",
-                       m->version, m->name, m->sha256);
+                       " VALUES (%d, '%s', '%s');\n"
+                       "DO $$ BEGIN IF to_regclass('media.schema') IS NOT NULL THEN"
+                       " UPDATE media.schema SET version = %d; END IF; END $$;\nCOMMIT",
+                       m->version, m->name, m->sha256, m->version);
     if (rc != 0) {
         rc = ctl_fail(ctl, CTL_FAILED, "internal", "%s: out of memory", m->name);
     } else {
@@ -291,6 +328,10 @@ int ctl_migrate(ctl_t *ctl, int argc, char **argv)
     if (rc == CTL_OK) {
         rc = compare(ctl, applied, &files, &first);
     }
+    if (rc == CTL_OK && (size_t)wk_pg_rows(applied) > files.n) {
+        rc = newer(ctl, files.list[files.n - 1].version, applied);
+        goto done;
+    }
     for (size_t i = first; rc == CTL_OK && i < files.n; i++) {
         rc = apply(ctl, &files.list[i]);
         if (rc == CTL_OK) {
@@ -308,4 +349,33 @@ done:
     wk_pg_result_free(applied);
     migrations_free(&files);
     return rc;
+}
+
+int ctl_schema(ctl_t *ctl, int argc, char **argv)
+{
+    char text[MEDIA_SCHEMA_TEXT];
+    media_err_t ei = {""};
+    media_schema_t s;
+    json_t *doc;
+    int fits, rc;
+
+    if (argc != 0) {
+        return ctl_usage("schema: unknown argument \"%.60s\"", argv[0]);
+    }
+    rc = wk_pg_schema(ctl->pg, &s, &ei);
+    if (rc != 0) {
+        return ctl_pg_fail(ctl, rc, &ei);
+    }
+    fits = media_schema_fits(s);
+    doc = s.version > 0 ? json_pack("{s:i,s:i,s:i,s:b}", "program", MEDIA_SCHEMA, "version",
+                                    s.version, "oldest", s.oldest, "fits", fits)
+                        : json_pack("{s:i,s:n,s:n,s:b}", "program", MEDIA_SCHEMA, "version",
+                                    "oldest", "fits", fits);
+    if (fits) {
+        return ctl_print_done(ctl, doc,
+                              "program %d, schema %d, which serves programs from %d on: they fit",
+                              MEDIA_SCHEMA, s.version, s.oldest);
+    }
+    rc = ctl_print_done(ctl, doc, "%s", media_schema_text(s, text, sizeof(text)));
+    return rc == CTL_OK ? CTL_CONFLICT : rc;
 }

@@ -13,6 +13,8 @@ static const char help[] =
     "usage: mediactl [--json] COMMAND\n"
     "\n"
     "  migrate [--dir DIR]                            apply the numbered files of sql/\n"
+    "  schema                                         this program's number, the database's; do "
+    "they fit\n"
     "  user add EMAIL [--role R]... --password-stdin  make an account (role: user)\n"
     "  user passwd EMAIL --password-stdin             new password, ends all sessions\n"
     "  user disable EMAIL | user enable EMAIL\n"
@@ -107,6 +109,11 @@ const char *ctl_only_id(int argc, char **argv, const char *what)
 
 int ctl_pg_fail(ctl_t *ctl, int rc, const media_err_t *ei)
 {
+    media_schema_t schema;
+
+    if (wk_pg_unfit(ctl->pg, &schema)) {
+        return ctl_fail(ctl, CTL_CONFLICT, "schema_unknown", "%s", ei->text);
+    }
     if (rc == MEDIA_E_RETRY) {
         return ctl_fail(ctl, CTL_UNAVAILABLE, "database_unavailable", "%s", ei->text);
     }
@@ -168,10 +175,10 @@ static int take_json(ctl_t *ctl, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const ctl_verb_t nouns[] = {{"migrate", ctl_migrate},   {"user", ctl_user},
-                                       {"job", ctl_job},           {"media", ctl_media},
-                                       {"pipeline", ctl_pipeline}, {"workers", ctl_workers},
-                                       {"models", ctl_models},     {NULL, NULL}};
+    static const ctl_verb_t nouns[] = {
+        {"migrate", ctl_migrate}, {"schema", ctl_schema}, {"user", ctl_user},
+        {"job", ctl_job},         {"media", ctl_media},   {"pipeline", ctl_pipeline},
+        {"workers", ctl_workers}, {"models", ctl_models}, {NULL, NULL}};
     ctl_t ctl = {.json = 0};
     int rc;
 

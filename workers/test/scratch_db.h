@@ -139,4 +139,22 @@ static inline void scratch_close(void)
     scratch_admin("DROP");
 }
 
+/* Media with one job of the pipeline audio, queued. The first makes their owner. */
+static inline void scratch_upload(const char *id)
+{
+    (void)scratch_sql("INSERT INTO media.users (email, password_hash)"
+                      " VALUES ('a@example.test', '$y$hash') ON CONFLICT DO NOTHING");
+    CHECK_STR(scratch_sql("SELECT code FROM media.upload_open('%s', (SELECT id FROM media.users), "
+                          "'media/%s/original', 'Film.mp4', NULL, NULL, 'audio', NULL, 100, 100, "
+                          "NULL, 'req-7', false, NULL, NULL, NULL)",
+                          id, id),
+              "ok");
+    CHECK_STR(
+        scratch_sql("SELECT code FROM media.upload_commit('%s', 'Film.mp4', NULL, 'video/mp4', "
+                    "100, repeat('ab', 32), 'etag', 'audio', '{\"bitrate\":128}', NULL, "
+                    "'req-7', '00-trace')",
+                    id),
+        "ok");
+}
+
 #endif

@@ -1,5 +1,6 @@
 /* mediactl as a program, against a scratch database. */
 #include <crypt.h>
+#include <dirent.h>
 #include <jansson.h>
 #include <sys/stat.h>
 
@@ -33,6 +34,37 @@ static void remove_file(const char *name)
     char path[256];
 
     CHECK_INT(unlink(wk_fmt(path, sizeof(path), "%s/%s", dir, name)), 0);
+}
+
+static void empty_dir(void)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (e->d_name[0] != '.') {
+            remove_file(e->d_name);
+        }
+    }
+    closedir(d);
+}
+
+/* This version's migrations into dir. */
+static void link_migrations(void)
+{
+    char from[512], to[512];
+    DIR *d = opendir(SQL_DIR);
+    struct dirent *e;
+
+    CHECK(d != NULL);
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (e->d_name[0] >= '0' && e->d_name[0] <= '9') {
+            CHECK_INT(symlink(wk_fmt(from, sizeof(from), "%s/%s", SQL_DIR, e->d_name),
+                              wk_fmt(to, sizeof(to), "%s/%s", dir, e->d_name)),
+                      0);
+        }
+    }
+    closedir(d);
 }
 
 static void test_migrate_applies_once_in_order(void)
@@ -121,6 +153,64 @@ static void test_migrate_twice_at_once(void)
     }
     posix_spawn_file_actions_destroy(&fa);
     CHECK_STR(scratch_sql("SELECT count(*) FROM t WHERE x = 'slow'"), "1");
+}
+
+/* The real migrations and two of later versions, one that adds and one that takes away; then those
+ * of before alone, as a roll-back has them. */
+static void test_migrate_keeps_the_schema_number(void)
+{
+    char want[160];
+
+    CHECK_INT(CTL("schema"), 4);
+    CHECK(out_has("schema is older than this program needs"));
+    CHECK_INT(CTL("schema", "--json"), 4);
+    CHECK(out_has("\"version\": null") && out_has("\"fits\": false"));
+    CHECK_INT(CTL("user", "list", "--json"), 4);
+    CHECK(err_has("\"code\":\"schema_unknown\""));
+    CHECK_INT(CTL("migrate"), 0);
+    (void)wk_fmt(want, sizeof(want), "program %d, schema %d, which serves programs from %s on",
+                 MEDIA_SCHEMA, MEDIA_SCHEMA, scratch_sql("SELECT oldest FROM media.schema"));
+    CHECK_INT(CTL("schema"), 0);
+    CHECK(out_has(want));
+    CHECK_INT(CTL("schema", "x"), 2);
+
+    link_migrations();
+    put_file("9001_adds.sql", "CREATE TABLE public.later (x int);");
+    CHECK_INT(CTL("migrate", "--dir", dir), 0);
+    CHECK_STR(scratch_sql("SELECT version FROM media.schema"), "9001");
+    CHECK_INT(CTL("schema"), 0);
+    CHECK_INT(CTL("migrate"), 0);
+    (void)wk_fmt(want, sizeof(want),
+                 "at version 9001, newer than this program's %d, which it still"
+                 " serves\n",
+                 MEDIA_SCHEMA);
+    CHECK(out_has(want));
+    CHECK_INT(CTL("--json", "migrate"), 0);
+    CHECK(out_has("\"applied\": []") && out_has("\"version\": 9001"));
+
+    put_file("9002_fails.sql", "UPDATE media.schema SET oldest = 9001; SELECT no_such;");
+    CHECK_INT(CTL("migrate", "--dir", dir), 1);
+    CHECK_STR(scratch_sql("SELECT version || ' ' || (oldest < 9001) FROM media.schema"),
+              "9001 true");
+    remove_file("9002_fails.sql");
+    put_file("9002_takes.sql", "DROP TABLE public.later; UPDATE media.schema SET oldest = 9001;");
+    CHECK_INT(CTL("migrate", "--dir", dir), 0);
+    CHECK_INT(CTL("schema", "--json"), 4);
+    CHECK(out_has("\"version\": 9002") && out_has("\"oldest\": 9001"));
+    CHECK_INT(CTL("migrate"), 4);
+    (void)wk_fmt(want, sizeof(want),
+                 "at version 9002 and serves programs from 9001 on; this one is "
+                 "at %d",
+                 MEDIA_SCHEMA);
+    CHECK(err_has(want));
+    CHECK_INT(CTL("workers"), 4);
+    CHECK(err_has("schema 9002 serves programs from 9001 on"));
+
+    (void)scratch_sql("DELETE FROM media_migrations WHERE version > 9000;"
+                      "UPDATE media.schema SET version = %d, oldest = %d",
+                      MEDIA_SCHEMA, MEDIA_SCHEMA);
+    CHECK_INT(CTL("schema"), 0);
+    empty_dir();
 }
 
 static void test_user_add_makes_a_yescrypt_account(void)
@@ -385,14 +475,9 @@ int main(void)
     test_migrate_refuses_bad_directories();
     test_migrate_twice_at_once();
     (void)scratch_sql("DROP TABLE t; DROP TABLE media_migrations");
-    for (const char *const *f =
-             (const char *const[]){"0001_a.sql", "0002_b.sql", "0003_c.sql", "0004_d.sql",
-                                   "0005_slow.sql", "README", NULL};
-         *f != NULL; f++) {
-        remove_file(*f);
-    }
+    empty_dir();
+    test_migrate_keeps_the_schema_number();
     rmdir(dir);
-    CHECK_INT(CTL("migrate"), 0);
     test_user_add_makes_a_yescrypt_account();
     test_user_add_refuses_bad_arguments();
     test_user_changes_and_list();

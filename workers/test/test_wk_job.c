@@ -26,17 +26,7 @@ static void claim(wk_job_t *job)
     int rc;
 
     (void)wk_fmt(id, sizeof(id), MEDIA_ID, (unsigned)++n);
-    CHECK_STR(scratch_sql("SELECT code FROM media.upload_open('%s', (SELECT id FROM media.users), "
-                          "'media/%s/original', 'Film.mp4', NULL, NULL, 'audio', NULL, 100, 100, "
-                          "NULL, 'req-7', false, NULL, NULL, NULL)",
-                          id, id),
-              "ok");
-    CHECK_STR(
-        scratch_sql("SELECT code FROM media.upload_commit('%s', 'Film.mp4', NULL, 'video/mp4', "
-                    "100, repeat('ab', 32), 'etag', 'audio', '{\"bitrate\":128}', NULL, "
-                    "'req-7', '00-trace')",
-                    id),
-        "ok");
+    scratch_upload(id);
     /* after an outage the connection's back-off passes first */
     for (int i = 0; (rc = wk_job_claim(&runner, job)) == MEDIA_E_RETRY && i < 100; i++) {
         (void)poll(NULL, 0, 100);
@@ -306,8 +296,6 @@ int main(void)
     (void)wk_fmt(port, sizeof(port), "%s", getenv("PGPORT") != NULL ? getenv("PGPORT") : "5432");
     wk_log_init("test", MEDIA_LOG_ERROR + 1);
     CHECK_INT(CTL("migrate"), 0);
-    (void)scratch_sql(
-        "INSERT INTO media.users (email, password_hash) VALUES ('a@example.test', '$y$hash')");
     open_runner();
 
     test_wk_job_claim_fills_the_job();

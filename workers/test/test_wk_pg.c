@@ -1,11 +1,9 @@
-/* wk_pg against a real server (PGHOST ...); no schema is needed. */
+/* wk_pg against a real server (PGHOST ...), in a database that has a schema's numbers alone. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "scratch_db.h"
 #include "tcp_proxy.h"
-#include "test.h"
-#include "wk_log.h"
-#include "wk_pg.h"
 
 static media_err_t ei;
 
@@ -36,6 +34,70 @@ static int ping(wk_pg_t *pg)
     }
     wk_pg_result_free(res);
     return rc;
+}
+
+static void set_schema(int version, int oldest)
+{
+    (void)scratch_sql("DROP SCHEMA IF EXISTS media CASCADE; CREATE SCHEMA media;"
+                      "CREATE FUNCTION media.schema_numbers(OUT version int, OUT oldest int)"
+                      " LANGUAGE sql AS 'SELECT %d, %d'",
+                      version, oldest);
+}
+
+static void check_unfit(wk_pg_t *pg, const char *want)
+{
+    media_schema_t s;
+
+    CHECK_INT(ping(pg), MEDIA_E_RETRY);
+    CHECK_STR(ei.text, want);
+    CHECK(wk_pg_unfit(pg, &s));
+    CHECK(wk_pg_ready(pg)); /* the connection stays */
+    CHECK_INT(wk_pg_exec(pg, "SELECT 1", NULL, &ei), 0);
+}
+
+static void test_wk_pg_says_nothing_to_a_schema_that_does_not_fit(wk_pg_t *pg)
+{
+    char want[MEDIA_SCHEMA_TEXT + 16];
+    media_schema_t s;
+
+    CHECK_INT(ping(pg), 0);
+    CHECK(!wk_pg_unfit(pg, &s));
+    (void)scratch_sql("DROP SCHEMA media CASCADE");
+    CHECK_INT(ping(pg), 0); /* it was asked just now */
+    CHECK_INT(wk_pg_schema(pg, &s, &ei), 0);
+    CHECK_INT(s.version, 0);
+    check_unfit(pg, wk_fmt(want, sizeof(want),
+                           "database: schema is older than this program needs, which is %d",
+                           MEDIA_SCHEMA));
+    set_schema(MEDIA_SCHEMA - 1, 1);
+    check_unfit(pg, wk_fmt(want, sizeof(want), "database: schema %d, this program needs %d",
+                           MEDIA_SCHEMA - 1, MEDIA_SCHEMA));
+    set_schema(MEDIA_SCHEMA + 2, MEDIA_SCHEMA + 1);
+    check_unfit(pg, wk_fmt(want, sizeof(want),
+                           "database: schema %d serves programs from %d on, this one is %d",
+                           MEDIA_SCHEMA + 2, MEDIA_SCHEMA + 1, MEDIA_SCHEMA));
+    set_schema(MEDIA_SCHEMA + 2, MEDIA_SCHEMA);
+    CHECK_INT(ping(pg), 0);
+    CHECK(!wk_pg_unfit(pg, &s));
+    CHECK_INT(wk_pg_schema(pg, &s, &ei), 0);
+    CHECK_INT(s.version, MEDIA_SCHEMA + 2);
+    CHECK_INT(s.oldest, MEDIA_SCHEMA);
+}
+
+/* A connection that never rests notices within the time that an answer is believed. */
+static void test_wk_pg_notices_a_schema_that_changes(wk_pg_t *pg)
+{
+    int64_t start_ms = wk_mono_ms();
+
+    CHECK_INT(ping(pg), 0);
+    set_schema(MEDIA_SCHEMA + 2, MEDIA_SCHEMA + 1);
+    while (ping(pg) == 0 && wk_mono_ms() - start_ms < 10000) {
+        (void)poll(NULL, 0, 20);
+    }
+    CHECK(wk_mono_ms() - start_ms < 6000);
+    CHECK_INT(ping(pg), MEDIA_E_RETRY);
+    set_schema(MEDIA_SCHEMA, MEDIA_SCHEMA);
+    CHECK_INT(ping(pg), 0); /* at once */
 }
 
 static void test_wk_pg_query_and_exec(wk_pg_t *pg)
@@ -181,11 +243,8 @@ int main(void)
     const char *host = getenv("PGHOST");
     wk_pg_t *pg, *other;
 
-    if (host == NULL) {
-        printf("skipped: PGHOST is not set\n");
-        return 77;
-    }
-    wk_log_init("test", MEDIA_LOG_ERROR);
+    scratch_open();
+    set_schema(MEDIA_SCHEMA, MEDIA_SCHEMA);
     pg = wk_pg_new("test_wk_pg");
     other = wk_pg_new("test_wk_pg other");
     CHECK(!wk_pg_ready(pg));
@@ -195,6 +254,8 @@ int main(void)
     test_wk_pg_killed_while_idle_is_not_noticed(pg, other);
     test_wk_pg_killed_in_query_is_retry(pg);
     test_wk_pg_lost_prepared_statement_recovers(pg);
+    test_wk_pg_says_nothing_to_a_schema_that_does_not_fit(pg);
+    test_wk_pg_notices_a_schema_that_changes(pg);
     wk_pg_free(other);
     wk_pg_free(pg);
     wk_pg_free(NULL);
@@ -202,5 +263,6 @@ int main(void)
         test_wk_pg_no_server_fails_fast_and_backs_off();
         test_wk_pg_hung_server_is_given_up();
     }
+    scratch_close();
     return test_report();
 }

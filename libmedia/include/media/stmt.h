@@ -12,6 +12,8 @@
 #define MEDIA_STMTS(X)                                                                             \
     /* -> 1 */                                                                                     \
     X(PING, 0, "SELECT 1")                                                                         \
+    /* -> version, oldest (schema.h): said before all others on a connection, and now and then */  \
+    X(SCHEMA, 0, "SELECT version, oldest FROM media.schema_numbers()")                             \
     /* ---- gateway ---- */                                                                        \
     /* email -> id, password_hash, roles (JSON array), email, version (of the password); no row:   \
      * unknown or disabled */                                                                      \
