@@ -30,6 +30,7 @@ INSERT INTO test.good
   ('outbox', jsonb_build_object('id', 1000000, 'queue', 'dead', 'job_id', :'job', 'message', '{}', 'retry_at', now())),
   ('job_moves', '{"old": "succeeded", "new": "queued"}'),
   ('workers', jsonb_build_object('name', 'w', 'program', 'p', 'queue', 'short', 'started_at', now(), 'alive_until', now())),
+  ('schema', '{"only_row": true, "version": 1, "oldest": 1}'),
   ('pipelines', '{"name": "p", "description": "d", "main_steps": ["s"], "anonymizes": false}'),
   ('pipeline_steps', '{"pipeline": "one", "step": "s", "queue": "notify", "depends_on": [], "params": {}, "params_schema": {},
      "max_attempts": 1, "priority": 0, "fan_out": false, "input": "media"}')) t (name, row);
@@ -80,6 +81,7 @@ END $$;
 
 CREATE FUNCTION test.field(p_name text, p_value text) RETURNS jsonb LANGUAGE sql AS 'SELECT jsonb_build_object(p_name, p_value)';
 
+DELETE FROM media.schema;       -- its only row
 SELECT takes(name) FROM good ORDER BY name;
 
 -- users
@@ -206,6 +208,9 @@ SELECT refuses('objects_pkey', '{}', '{}');
 SELECT refuses('outbox_queue_check', field('queue', 'other'));
 SELECT refuses('outbox_pkey', '{}', '{}');
 SELECT refuses('workers_pkey', '{}', '{}');
+
+-- schema: one row
+SELECT refuses('schema_pkey', '{}', '{}'), refuses('schema_only_row_check', '{"only_row": false}');
 
 -- none forgotten
 SELECT set_eq('SELECT name FROM test.fired',
