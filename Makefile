@@ -40,7 +40,7 @@ test-all: ## all suites, over reloads, with leak check and on the second S3; wri
 bench: build ## the figures of bench/RESULTS.md (a section alone: bench/run.sh NAME)
 	@bench/run.sh
 
-lint: ## format, banned functions, include directions, file sizes, shellcheck, cppcheck
+lint: ## format, banned functions, include directions, file sizes, shellcheck, cppcheck, Kubernetes manifests
 	@.ci/lint.sh
 
 fuzz: ## every fuzz target for SECONDS_EACH (60), or RUNS=n inputs; TARGETS="jwt http1" some

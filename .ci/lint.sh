@@ -57,4 +57,5 @@ check "sizes and white space" .ci/check_sizes.py
 check "shellcheck" shell
 check "python syntax" python_syntax
 check "cppcheck" .ci/cppcheck.sh
+check "kubernetes: overlays and policies" .ci/k8s.sh
 exit "$failed"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # make deps: installs what is missing, and nothing when nothing is missing. Debian, as root or with sudo.
-#   dev/deps.sh GROUP...    go: what an S3 is built with; run: build and servers; test; s3: builds $S3 (minio)
+#   dev/deps.sh GROUP...    go: what an S3 is built with; run: build and servers; test, which builds kustomize;
+#                           s3: builds $S3 (minio)
 # No server that comes with a package is started, and none that runs is restarted.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/dev/gotool.sh"
+. "$ROOT/dev/pytool.sh"
 . "$ROOT/dev/packages.sh"
 
 POLICY=/usr/sbin/policy-rc.d
@@ -105,7 +107,7 @@ add_backports() {
 
 install_go() {
     local package
-    if gotool_present "$S3" || go_bin >/dev/null; then
+    if go_bin >/dev/null || { gotool_present "$S3" && { [[ $groups != *' test '* ]] || gotool_present kustomize; }; }; then
         return 0
     fi
     MISSING=(golang-go)
@@ -171,6 +173,8 @@ if [ ${#MISSING[@]} -gt 0 ]; then
 fi
 if [[ $groups = *' test '* ]]; then
     install_test_nginx
+    gotool_build kustomize
+    pytool_install kubernetes-validate
 fi
 if [[ $groups = *' s3 '* ]]; then
     gotool_build_wait

@@ -2,7 +2,7 @@
 # Programs written in Go that Debian does not have, built once into the cache. Sourced after lib.sh.
 # NAME_MODULE, NAME_VERSION and NAME_PACKAGE (within the module) say what NAME is.
 
-GOTOOLS=(minio versitygw tusd)
+GOTOOLS=(minio versitygw tusd kustomize)
 
 MINIO_MODULE=github.com/minio/minio
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
@@ -14,6 +14,10 @@ VERSITYGW_PACKAGE=/cmd/versitygw
 TUSD_MODULE=github.com/tus/tusd/v2
 TUSD_VERSION=v2.8.0
 TUSD_PACKAGE=/cmd/tusd
+# of kubectl 1.34, whose `kubectl apply -k` is the same program; .ci/k8s.sh renders with it
+KUSTOMIZE_MODULE=sigs.k8s.io/kustomize/kustomize/v5
+KUSTOMIZE_VERSION=v5.7.1
+KUSTOMIZE_PACKAGE=''
 
 # the Go of the caller, else what `make deps` installed
 go_bin() {
