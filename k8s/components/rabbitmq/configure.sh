@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Before the broker: configuration, who its fellows are, and the cookie, which has to be a file of its own user's alone.
 set -eu
 mkdir -p /etc/rabbitmq/conf.d
