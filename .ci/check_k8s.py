@@ -24,7 +24,9 @@ EXCEPTIONS = {
     ("disruption_budget", "Deployment/metrics-server"): "one is enough: without it nothing is scaled for a while",
     ("disruption_budget", "Deployment/mail"): "a sink to try things out with, whose mails are in its only pod",
     ("spread", "Deployment/metrics-server"): "one is enough",
+    ("disruption_budget", "Deployment/ctl"): "a shell for operators: nothing waits for it",
     ("spread", "Deployment/mail"): "there is one",
+    ("spread", "Deployment/ctl"): "there is one",
     ("selectors", "Service/postgres"): "the primary has the label that Patroni writes",
 }
 # of which kubernetes-validate has no schema: they come with what they configure

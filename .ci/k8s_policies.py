@@ -215,9 +215,9 @@ def priority(r):
 def grace(r):
     for w in r.workloads():
         for c in w.pod["containers"]:
-            drain = dig(environment(c), "MEDIA_DRAIN_S", "value", default=0)
+            drain = int(dig(environment(c), "MEDIA_DRAIN_S", "value", default=0))
             stop = dig(c, "lifecycle", "preStop", "sleep", "seconds", default=0)
-            if w.pod.get("terminationGracePeriodSeconds", 30) < int(drain) + stop + 10:
+            if drain + stop > 0 and w.pod.get("terminationGracePeriodSeconds", 30) < drain + stop + 10:
                 yield f"{w.kind}/{w.name}", f"is killed before {drain} s of draining and {stop} s of preStop are over"
 
 
