@@ -56,6 +56,7 @@ check "who includes whom" .ci/check_includes.py
 check "sizes and white space" .ci/check_sizes.py
 check "shellcheck" shell
 check "python syntax" python_syntax
+check "alerts: rules, their tests, their sections" .ci/monitoring.sh
 check "cppcheck" .ci/cppcheck.sh
 check "kubernetes: overlays and policies" .ci/k8s.sh
 exit "$failed"
