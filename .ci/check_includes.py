@@ -50,7 +50,7 @@ OWN = [
      + ["workers/common", "libmedia/include"]),
     (r"workers/mediactl/", ["workers/mediactl", "workers/detector", "workers/common", "libmedia/include"]),
     (r"workers/transcoder/", ["workers/transcoder", "workers/common", "libmedia/include"] + AV_ROOMS),
-    (r"gateway/test/", ["gateway", "libmedia/include", "libmedia/test"]),
+    (r"gateway/test/", ["gateway", "gateway/test", "libmedia/include", "libmedia/test"]),
     (r"gateway/", ["gateway", "workers/common", "libmedia/include"]),
     (r"workers/(\w+)/", ["workers/{0}", "workers/common", "libmedia/include"]),
 ]

@@ -195,8 +195,8 @@ def wait_ready():
 class SlowUpload:
     """A PUT whose body the test sends piece by piece."""
 
-    def __init__(self, user, size, name="slow.mp4", headers=None):
-        self.c = connect()
+    def __init__(self, user, size, name="slow.mp4", headers=None, connection=None):
+        self.c = connection or connect()
         self.size = size
         self.sent = 0
         self.c.putrequest("PUT", "/upload/" + name)

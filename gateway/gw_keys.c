@@ -59,7 +59,8 @@ static int key_note(gw_keys_t *keys, const char *file, int64_t now_ms, media_err
     return 0;
 }
 
-/* Those that are there, in order. Of the first time all but the newest count as old. */
+/* Those that are there, in order. Of the first time all but the newest count as old, and that, too,
+ * if it is alone. */
 static void keys_settle(gw_keys_t *keys)
 {
     size_t n = 0;
@@ -71,7 +72,7 @@ static void keys_settle(gw_keys_t *keys)
     }
     keys->count = n;
     qsort(keys->key, keys->count, sizeof(keys->key[0]), by_name);
-    for (size_t i = keys->begun ? n : 1; i < n; i++) {
+    for (size_t i = keys->begun ? n : n > 1; i < n; i++) {
         keys->key[i].seen_ms -= keys->settle_ms;
     }
     keys->begun = 1;

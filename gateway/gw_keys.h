@@ -30,7 +30,7 @@ int gw_keys_read(gw_keys_t *keys, const char *dir, int64_t now_ms, media_err_t *
 
 /* Adds a media_auth_key line per key: the newest by name first. A key that appeared less than
  * settle_ms ago comes last, where it verifies only: other gateways see it at other moments. Of what
- * lay there when we began only the newest may be that new. [any] */
+ * lay there when we began only the newest of several may be that new. [any] */
 int gw_keys_lines(const gw_keys_t *keys, const char *dir, int64_t now_ms, media_buf_t *out);
 
 /* When gw_keys_lines() says something else by itself; INT64_MAX: never. [any] */

@@ -163,9 +163,19 @@ static void credentials(media_buf_t *out, const char *name, const char *source,
     }
 }
 
-static void s3_lines(const gw_conf_t *conf, media_buf_t *out)
+/* With the addresses we know, so that nginx looks nothing up. */
+static void endpoint(media_buf_t *out, const char *name, const char *url, const gw_name_t *host)
 {
-    directive(out, "media_s3_endpoint", conf->s3_endpoint);
+    (void)media_buf_fmt(out, "%s %s", name, url);
+    for (size_t i = 0; i < host->used.count && !host->is_address; i++) {
+        (void)media_buf_fmt(out, " address=%s", host->used.at[i]);
+    }
+    (void)media_buf_cstr(out, ";\n");
+}
+
+static void s3_lines(const gw_conf_t *conf, const gw_names_t *names, media_buf_t *out)
+{
+    endpoint(out, "media_s3_endpoint", conf->s3_endpoint, &names->name[names->pg_count]);
     directive(out, "media_s3_bucket", conf->s3_bucket);
     directive(out, "media_s3_region", conf->s3_region);
     directive(out, "media_s3_addressing", conf->s3_addressing);
@@ -179,7 +189,10 @@ static void s3_lines(const gw_conf_t *conf, media_buf_t *out)
                             kms && conf->s3_sse_key != NULL ? conf->s3_sse_key : "",
                             kms && conf->s3_sse_bucket_key ? " bucket_key" : "");
     }
-    directive(out, "media_s3_output_endpoint", conf->s3_out_endpoint);
+    if (conf->s3_out_endpoint != NULL) {
+        endpoint(out, "media_s3_output_endpoint", conf->s3_out_endpoint,
+                 &names->name[names->pg_count + 1]);
+    }
     directive(out, "media_s3_output_bucket", conf->s3_out_bucket);
     directive(out, "media_s3_output_region", conf->s3_out_region);
     directive(out, "media_s3_output_addressing", conf->s3_out_addressing);
@@ -269,7 +282,7 @@ static void lines_make(const gw_conf_t *conf, const gw_machine_t *m, const gw_na
                        media_buf_t l[L_COUNT])
 {
     pg_lines(conf, names, &l[L_PG]);
-    s3_lines(conf, &l[L_S3]);
+    s3_lines(conf, names, &l[L_S3]);
     server_lines(conf->s3_endpoint, &names->name[names->pg_count], &l[L_S3_SERVERS]);
     if (conf->s3_out_endpoint != NULL) {
         server_lines(conf->s3_out_endpoint, &names->name[names->pg_count + 1], &l[L_OUT_SERVERS]);

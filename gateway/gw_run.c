@@ -217,19 +217,23 @@ static void signals_read(run_t *run)
     }
 }
 
-static int signals_open(void)
+static void signals_ours(sigset_t *set)
+{
+    static const int ours[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD};
+
+    (void)sigemptyset(set);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        (void)sigaddset(set, ours[i]);
+    }
+}
+
+void gw_run_signals(void)
 {
     sigset_t set;
 
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGQUIT);
-    (void)sigaddset(&set, SIGHUP);
-    (void)sigaddset(&set, SIGCHLD);
+    signals_ours(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 /* ---- the loop ---- */
@@ -286,8 +290,10 @@ int gw_run(gw_state_t *gw)
 {
     run_t run = {.gw = gw, .code = -1};
     int64_t now = wk_mono_ms();
+    sigset_t set;
 
-    run.signal_fd = signals_open();
+    signals_ours(&set);
+    run.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     run.look_ms = run.names_ms = now;
     run.told_ms = now + RETRY_MS;
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);

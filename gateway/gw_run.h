@@ -4,6 +4,8 @@
 
 #include "gw_state.h"
 
+/* Blocks the signals that gw_run() reads, SIGCHLD among them: before any child is started. */
+void gw_run_signals(void);
 /* Until nginx ends. Returns the exit code: nginx's own, 128 + signal where one killed it, 0 where
  * we were told to end before there was an nginx, 2 where the first configuration is refused. */
 int gw_run(gw_state_t *gw);

@@ -170,6 +170,21 @@ static void digest_dir(EVP_MD_CTX *md, const char *dir)
     }
 }
 
+static int dir_has_files(const char *dir)
+{
+    struct dirent *entry;
+    int found = 0;
+    DIR *d = opendir(dir);
+
+    while (d != NULL && !found && (entry = readdir(d)) != NULL) {
+        found = entry->d_name[0] != '.';
+    }
+    if (d != NULL) {
+        (void)closedir(d);
+    }
+    return found;
+}
+
 /* Of the configuration and of every file that nginx reads with it, and only then. S3's credentials
  * are not among these: the module looks at their file itself. */
 static int digest_all(const gw_conf_t *conf, media_str_t text, uint8_t dst[GW_DIGEST])
@@ -267,6 +282,29 @@ static void accepted(gw_state_t *gw, const uint8_t digest[GW_DIGEST], int starte
            wk_fmt(workers, sizeof(workers), "%d", gw->machine.cpus), NULL);
 }
 
+/* Other services' routes may be what is wrong, a name in them that is gone for instance. Before an
+ * nginx runs there is no old configuration to keep, and ours shall not wait for theirs: it starts
+ * without them, and each look tries them again. */
+static int start_alone(gw_state_t *gw)
+{
+    media_buf_t text;
+    media_err_t ei;
+    int rc;
+
+    media_buf_init(&text, GW_TEXT_MAX);
+    rc = gw_state_render(gw, 0, &text, &ei);
+    if (rc == 0) {
+        rc = text_swap(gw, media_buf_view(&text), &ei);
+    }
+    if (rc == 0) {
+        memset(gw->digest, 0, GW_DIGEST);
+        wk_log(MEDIA_LOG_ERROR, "nginx started without the routes of other services", "routes",
+               gw->conf.routes_dir, NULL);
+    }
+    media_buf_free(&text);
+    return rc;
+}
+
 int gw_state_apply(gw_state_t *gw, int force)
 {
     uint8_t digest[GW_DIGEST];
@@ -293,6 +331,9 @@ int gw_state_apply(gw_state_t *gw, int force)
     }
     if (rc != 0) {
         refuse(gw, &ei);
+    }
+    if (rc != 0 && started && dir_has_files(gw->conf.routes_dir)) {
+        rc = start_alone(gw);
     }
     media_buf_free(&text);
     return rc;

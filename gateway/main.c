@@ -68,6 +68,7 @@ int main(int argc, char **argv)
         gw_conf_load(&gw.conf);
         return gw_probe(&gw.conf);
     }
+    gw_run_signals();
     if (gw_state_init(&gw, &ei) != 0) {
         return bad(2, &ei);
     }

@@ -28,7 +28,7 @@
 
 /* what each of the two stores may have of its own */
 #define NGX_MEDIA_STORE(name, which)                                          \
-    NGX_MEDIA_MAIN(name "_endpoint", NGX_CONF_TAKE1,                          \
+    NGX_MEDIA_MAIN(name "_endpoint", NGX_CONF_1MORE,                          \
                    ngx_media_set_s3_endpoint, s3[which]),                     \
     NGX_MEDIA_MAIN(name "_trusted_certificate", NGX_CONF_TAKE1,               \
                    ngx_conf_set_str_slot, s3[which].ca),                      \

@@ -12,11 +12,14 @@
     ((ngx_media_s3_conf_t *) ((char *) (conf) + (cmd)->offset))
 
 
+static ngx_int_t ngx_media_s3_addresses(ngx_conf_t *cf, ngx_url_t *u);
 static ngx_int_t ngx_media_check_s3_host(ngx_conf_t *cf,
     ngx_media_s3_conf_t *s3);
 static ngx_int_t ngx_media_check_s3_sum(ngx_conf_t *cf,
     ngx_media_s3_conf_t *s3);
 
+
+/* media_s3_endpoint URL [address=IP]... */
 
 char *
 ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -49,11 +52,16 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     s3->host = u.url;
+    u.no_resolve = (cf->args->nelts > 2);
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\" of \"%V\"",
                            u.err ? u.err : "no address", &value[1],
                            &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts > 2 && ngx_media_s3_addresses(cf, &u) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -72,6 +80,56 @@ ngx_media_set_s3_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_media_http_peer_init(&s3->peer);
 
     return NGX_CONF_OK;
+}
+
+
+/* The endpoint's addresses from whoever looks its name up instead of nginx,
+ * which would have to be able to at every reload. The port is the URL's. */
+
+static ngx_int_t
+ngx_media_s3_addresses(ngx_conf_t *cf, ngx_url_t *u)
+{
+    u_char       text[NGX_SOCKADDR_STRLEN];
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+    ngx_addr_t  *addr;
+
+    value = cf->args->elts;
+
+    u->naddrs = cf->args->nelts - 2;
+    u->addrs = ngx_pcalloc(cf->pool, u->naddrs * sizeof(ngx_addr_t));
+    if (u->addrs == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        addr = &u->addrs[i - 2];
+
+        if (value[i].len <= 8
+            || ngx_strncmp(value[i].data, "address=", 8) != 0
+            || ngx_parse_addr(cf->pool, addr, value[i].data + 8,
+                              value[i].len - 8)
+               != NGX_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" in \"%V\" must be address=IP",
+                               &value[i], &value[0]);
+            return NGX_ERROR;
+        }
+
+        ngx_inet_set_port(addr->sockaddr, u->port);
+
+        addr->name.data = text;
+        addr->name.len = ngx_sock_ntop(addr->sockaddr, addr->socklen, text,
+                                       NGX_SOCKADDR_STRLEN, 1);
+        addr->name.data = ngx_pstrdup(cf->pool, &addr->name);
+
+        if (addr->name.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -159,6 +159,8 @@ for my $case (
 wrong('media_s3_endpoint http://127.0.0.1:1;', '"media_s3_endpoint" directive is duplicate');
 accepts('an endpoint with a slash', http => { media_s3_endpoint => 'http://127.0.0.1:9000/' });
 accepts('an IPv6 endpoint', http => { media_s3_endpoint => 'http://[::1]:9000' });
+accepts('an endpoint nobody can look up, with its addresses',
+    http => { media_s3_endpoint => 'http://s3.invalid:9000 address=127.0.0.1 address=::1' });
 accepts('an https endpoint', http => { media_s3_endpoint => 'https://127.0.0.1:9000' });
 whole('no endpoint', '"media on" needs "media_s3_endpoint"', http => { media_s3_endpoint => undef });
 
