@@ -451,10 +451,12 @@ def own_environ(like):
 
 
 def own_process(like, **env):
-    """A process of the test's own: the program of a running server with its environment, changed by `env`."""
+    """A process of the test's own: the program of a running server with its environment, changed by `env`
+    (None: taken out)."""
     base, program = own_environ(like)
+    env = {name: value for name, value in {**base, **env}.items() if value is not None}
     with open(RUN / "log" / f"own-{like}.log", "ab") as log:
-        return subprocess.Popen([program], env={**base, **env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return subprocess.Popen([program], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def expire_leases():

@@ -8,12 +8,14 @@ import email.policy
 import hashlib
 import hmac
 import json
+import pathlib
 import signal
 import subprocess
+import tempfile
 import urllib.parse
 
 from lib import (RUN, User, check, clip, expire_leases, freeze, hasten, janitor_pass, kill, link_of, looped, mail_of,
-                 mails, main, own_process, request, sql, stop, thaw, up, value, wait,
+                 mails, main, own_environ, own_process, request, sql, stop, thaw, up, value, wait,
                  wait_ready)
 from smtp import Smtp
 
@@ -364,6 +366,36 @@ def test_server_away():
     check(len(mails(media_id)) == 1, "one mail once the server is back")
 
 
+def test_secrets_in_files():
+    """no secret in the environment: what is in files is read again, so an exchanged one needs no restart"""
+    user = User()
+    base, _ = own_environ("notifier-1")
+    password = pathlib.Path(base["PGPASSFILE"]).read_text().strip().rsplit(":", 1)[1]
+    with tempfile.TemporaryDirectory() as name, Delivery() as d:
+        files = pathlib.Path(name)
+
+        def put(file, text):
+            (files / file).write_text(text + "\n")
+            (files / file).chmod(0o600)
+
+        put("pg_service.conf", f"[media]\nhost={base['PGHOST']}\nport={base['PGPORT']}\ndbname=media\n"
+                               f"user=media_notifier\npassword={password}")
+        put("amqp", base["AMQP_URL"])
+        put("smtp", "smtp://127.0.0.1:1")
+        gone = {variable: None for variable in base if variable.startswith("PG") or variable == "AMQP_URL"}
+        d.start(**gone, PGSERVICEFILE=str(files / "pg_service.conf"), PGSERVICE="media", AMQP_URL_FILE=str(files / "amqp"),
+                MEDIA_SMTP_URL=None, MEDIA_SMTP_URL_FILE=str(files / "smtp"))
+        media_id = ready_media(user)
+        wait("an attempt has failed", lambda: notify_job(media_id)[2] == "mail_not_sent", 60)
+        put("smtp", d.server.url)
+        hasten()
+        d.done(media_id)
+        check(len(d.sent(media_id)) == 1, "one mail, by a server that is only in the file")
+        environ = pathlib.Path(f"/proc/{d.process.pid}/environ").read_text()
+        check(not any(secret in environ for secret in (password, "amqp://", "smtp://")), "no secret in its environment")
+
+
 main(test_ready, test_failed, test_links, test_names, test_addresses, test_killed_before_claim,
      test_killed_before_the_dot, test_killed_after_the_dot, test_killed_before_the_commit,
-     test_database_away_at_the_commit, test_put_off, test_refused, test_server_away)
+     test_database_away_at_the_commit, test_put_off, test_refused, test_server_away,
+     test_secrets_in_files)

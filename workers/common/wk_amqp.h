@@ -6,11 +6,13 @@
 
 #include "media/err.h"
 #include "media/jobmsg.h"
+#include "wk_secret.h"
 
 typedef struct wk_amqp_s wk_amqp_t;
 
-/* Not connected yet. url is borrowed for the object's life. [thread] */
-wk_amqp_t *wk_amqp_new(const char *url);
+/* Not connected yet. The url's strings are borrowed for the object's life; it is read at each
+ * connection. [thread] */
+wk_amqp_t *wk_amqp_new(wk_secret_t url);
 void wk_amqp_free(wk_amqp_t *a);
 int wk_amqp_ready(const wk_amqp_t *a);
 

@@ -10,7 +10,7 @@
 #define WK_AMQP_TIMEOUT_MS 5000 /* connect, handshake, each method, a confirm */
 
 struct wk_amqp_s {
-    const char *url;
+    wk_secret_t url;
     amqp_connection_state_t conn; /* NULL: not connected */
     uint64_t published;           /* sequence number of the last publish in this connection */
     uint64_t held_tag;            /* delivery that waits for wk_amqp_ack; 0: none */

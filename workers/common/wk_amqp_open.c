@@ -21,7 +21,7 @@
 #define WK_AMQP_BACKOFF_MIN_MS 200
 #define WK_AMQP_BACKOFF_MAX_MS 10000
 
-wk_amqp_t *wk_amqp_new(const char *url)
+wk_amqp_t *wk_amqp_new(wk_secret_t url)
 {
     wk_amqp_t *a = calloc(1, sizeof(*a));
 
@@ -211,13 +211,13 @@ static int open_session(wk_amqp_t *a, const struct amqp_connection_info *ci)
 static int amqp_connect(wk_amqp_t *a)
 {
     struct amqp_connection_info ci;
-    size_t len = a->url != NULL ? strlen(a->url) : 0;
-    char *copy = a->url != NULL ? strdup(a->url) : NULL; /* the parser cuts it into pieces */
+    char url[WK_SECRET_MAX]; /* the parser cuts it into pieces */
+    media_err_t ei = {""};
     int rc;
 
-    if (copy == NULL) {
-        rc = wk_amqp_lost(a, "connect", a->url != NULL ? "out of memory" : "AMQP_URL is not set");
-    } else if (amqp_parse_url(copy, &ci) != AMQP_STATUS_OK || ci.ssl) {
+    if (wk_secret_read(&a->url, url, &ei) != 0) {
+        rc = wk_amqp_lost(a, "connect", ei.text);
+    } else if (amqp_parse_url(url, &ci) != AMQP_STATUS_OK || ci.ssl) {
         rc = wk_amqp_lost(a, "connect", "AMQP_URL is not valid");
     } else {
         rc = open_socket(a, ci.host, ci.port);
@@ -225,10 +225,7 @@ static int amqp_connect(wk_amqp_t *a)
             rc = open_session(a, &ci);
         }
     }
-    if (copy != NULL) {
-        OPENSSL_cleanse(copy, len);
-        free(copy);
-    }
+    OPENSSL_cleanse(url, sizeof(url));
     if (rc != 0) {
         a->next_try_ms = wk_mono_ms() + a->backoff_ms;
         a->backoff_ms *= 2;

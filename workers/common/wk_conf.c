@@ -198,7 +198,9 @@ static const conf_entry_t conf_table[] = {
               S3_OUT.sse_bucket_key, "0", 0, 1, "with aws:kms: 1 for a key per bucket"),
     STR_ENTRY("AWS_CA_BUNDLE", "s3-ca", s3_ca, NULL, check_path,
               "PEM file of the CAs that S3 and STS are trusted by"),
-    STR_ENTRY("AMQP_URL", NULL, amqp_url, NULL, check_amqp_url, "RabbitMQ"),
+    STR_ENTRY("AMQP_URL", NULL, amqp_url.value, NULL, check_amqp_url, "RabbitMQ"),
+    STR_ENTRY("AMQP_URL_FILE", "amqp-url-file", amqp_url.file, NULL, check_path,
+              "instead: a file with it, read at each connection"),
     STR_ENTRY("MEDIA_LOG_LEVEL", "log-level", log_level, "info", check_level,
               "debug, info, warn or error"),
     STR_ENTRY("MEDIA_HEALTH_ADDR", "health-addr", health_addr, "127.0.0.1:0", check_addr,
@@ -236,7 +238,9 @@ static const conf_entry_t conf_table[] = {
               "anonymizer: directory of its detectors' models"),
     STR_ENTRY("MEDIA_MASK_IMAGE", "mask-image", mask_image, NULL, check_path,
               "anonymizer: PNG that the mask \"image\" shows"),
-    STR_ENTRY("MEDIA_SMTP_URL", NULL, smtp_url, NULL, check_smtp_url, "mail server"),
+    STR_ENTRY("MEDIA_SMTP_URL", NULL, smtp_url.value, NULL, check_smtp_url, "mail server"),
+    STR_ENTRY("MEDIA_SMTP_URL_FILE", "smtp-url-file", smtp_url.file, NULL, check_path,
+              "instead: a file with it, read for each mail"),
     STR_ENTRY("MEDIA_MAIL_FROM", "mail-from", mail_from, "media@localhost", check_mail, "sender"),
     STR_ENTRY("MEDIA_PUBLIC_URL", "public-url", public_url, "http://127.0.0.1:8080",
               check_http_url, "base of links in mails"),
@@ -377,6 +381,16 @@ static void load_flags(wk_conf_t *conf, const char *prog, int argc, char **argv)
     }
 }
 
+/* As the usual images do: which of the two is meant is not for us to guess. */
+static void refuse_both(const char *prog, const wk_secret_t *s)
+{
+    if (s->value != NULL && s->file != NULL) {
+        fprintf(stderr, "%s: %s and %s_FILE are both set, one of them is wanted\n", prog, s->name,
+                s->name);
+        exit(2);
+    }
+}
+
 static const char *default_name(void)
 {
     static char name[160]; /* as long-lived as environ and argv */
@@ -394,6 +408,8 @@ static const char *default_name(void)
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv)
 {
     memset(conf, 0, sizeof(*conf));
+    conf->amqp_url = (wk_secret_t){.name = "AMQP_URL", .check = check_amqp_url};
+    conf->smtp_url = (wk_secret_t){.name = "MEDIA_SMTP_URL", .check = check_smtp_url};
     conf->worker_name = default_name();
     for (size_t i = 0; i < CONF_COUNT; i++) {
         const conf_entry_t *e = &conf_table[i];
@@ -408,6 +424,8 @@ void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv)
         }
     }
     load_flags(conf, prog, argc, argv);
+    refuse_both(prog, &conf->amqp_url);
+    refuse_both(prog, &conf->smtp_url);
 }
 
 enum media_queue wk_conf_queue(const wk_conf_t *conf, enum media_queue of_seconds,

@@ -7,6 +7,7 @@
 #include "media/jobmsg.h"
 #include "media/objkey.h"
 #include "media/str.h"
+#include "wk_secret.h"
 
 /* One store of objects. */
 typedef struct {
@@ -28,7 +29,7 @@ typedef struct {
 typedef struct {
     wk_store_conf_t s3[MEDIA_STORE_COUNT]; /* as configured; see wk_conf_store() */
     const char *s3_ca;                     /* PEM file; NULL: the system's */
-    const char *amqp_url;                  /* never logged */
+    wk_secret_t amqp_url;
     const char *log_level;
     const char *health_addr;
     const char *health_file;
@@ -50,7 +51,7 @@ typedef struct {
     const char *models;       /* anonymizer: directory of its detectors' models; NULL: none */
     const char *mask_image;   /* PNG of masks of the style "image"; NULL: none */
     /* notifier */
-    const char *smtp_url; /* never logged */
+    wk_secret_t smtp_url;
     const char *mail_from;
     const char *public_url;
     const char *play_key_file;
@@ -66,7 +67,7 @@ typedef struct {
 /* Fills conf from the environment, then from argv; prints usage and exits 0 on --help, exits 2 on a
  * bad flag or value. libpq reads its own PG* variables. Secrets (PGPASSWORD, AWS_SECRET_ACCESS_KEY,
  * AMQP_URL, SMTP_URL ...) are accepted from the environment only, never as a flag, since argv is
- * public. */
+ * public; AMQP_URL and MEDIA_SMTP_URL also from a file, not both. */
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv);
 
 /* Which of a program's two queues MEDIA_QUEUE means. */

@@ -242,6 +242,7 @@ static int loop_open(loop_t *l, const wk_engine_t *engine, const wk_conf_t *conf
 {
     wk_ctx_t *ctx = &l->r.ctx;
     int stored = conf->s3[MEDIA_STORE_INPUT].endpoint != NULL;
+    int told = wk_secret_given(&conf->amqp_url);
 
     l->r.engine = engine;
     l->rest_ms = REST_MIN_MS;
@@ -252,12 +253,9 @@ static int loop_open(loop_t *l, const wk_engine_t *engine, const wk_conf_t *conf
     }
     ctx->conf = &l->conf;
     ctx->pg = wk_pg_new(engine->name);
-    ctx->amqp = conf->amqp_url != NULL ? wk_amqp_new(conf->amqp_url) : NULL;
+    ctx->amqp = told ? wk_amqp_new(conf->amqp_url) : NULL;
     ctx->s3 = stored ? wk_s3_new(conf) : NULL;
-    return ctx->pg == NULL || (conf->amqp_url != NULL && ctx->amqp == NULL) ||
-                   (stored && ctx->s3 == NULL)
-               ? -1
-               : 0;
+    return ctx->pg == NULL || (told && ctx->amqp == NULL) || (stored && ctx->s3 == NULL) ? -1 : 0;
 }
 
 static void loop_close(loop_t *l)

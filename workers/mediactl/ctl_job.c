@@ -75,7 +75,7 @@ static void announce(ctl_t *ctl, const char *outbox)
 {
     wk_ctx_t ctx = {.conf = &ctl->conf, .pg = ctl->pg, .stop_fd = -1};
 
-    if (outbox == NULL || ctl->conf.amqp_url == NULL) {
+    if (outbox == NULL || !wk_secret_given(&ctl->conf.amqp_url)) {
         return;
     }
     ctx.amqp = wk_amqp_new(ctl->conf.amqp_url);

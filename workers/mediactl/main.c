@@ -34,8 +34,9 @@ static const char help[] =
     "publisher;\n"
     "                                                 from URL/FILE instead: http, https, file\n"
     "\n"
-    "The database is chosen by PGHOST, PGPORT, PGDATABASE, PGUSER ... (libpq). With AMQP_URL set,\n"
-    "what a command makes due is announced at once, else the janitor announces it.\n"
+    "The database is chosen by PGHOST, PGPORT, PGDATABASE, PGUSER ... (libpq). With AMQP_URL or\n"
+    "AMQP_URL_FILE set, what a command makes due is announced at once, else the janitor announces "
+    "it.\n"
     "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 database not available.\n";
 
 int ctl_usage(const char *fmt, ...)

@@ -57,7 +57,8 @@ static enum wk_end deliver(wk_ctx_t *ctx, const wk_job_t *job, const note_t *not
                            const mail_frame_t *frame, media_str_t message, wk_outcome_t *out)
 {
     beat_t beat = {ctx, job, 0};
-    smtp_mail_t mail = {.url = ctx->conf->smtp_url,
+    char url[WK_SECRET_MAX];
+    smtp_mail_t mail = {.url = url,
                         .from = frame->from,
                         .to = note->to,
                         .message = message,
@@ -68,7 +69,11 @@ static enum wk_end deliver(wk_ctx_t *ctx, const wk_job_t *job, const note_t *not
     int rc;
 
     mail_message_id(frame, id);
-    rc = smtp_send(&mail, reply, sizeof(reply), &ei);
+    rc = wk_secret_read(&ctx->conf->smtp_url, url, &ei);
+    if (rc == 0) {
+        rc = smtp_send(&mail, reply, sizeof(reply), &ei);
+    }
+    OPENSSL_cleanse(url, sizeof(url));
     switch (rc) {
     case 0:
         wk_health_count(ctx->health, WK_C_MAILS_SENT, 1);
@@ -123,11 +128,19 @@ static int check_conf(const wk_conf_t *conf)
 {
     media_jwt_key_t *key = NULL;
     media_err_t ei = {""};
+    char url[WK_SECRET_MAX];
 
-    if (conf->smtp_url == NULL || conf->play_key_file == NULL) {
-        fputs(NOTIFIER ": MEDIA_SMTP_URL and MEDIA_PLAY_KEY_FILE are needed\n", stderr);
+    if (!wk_secret_given(&conf->smtp_url) || conf->play_key_file == NULL) {
+        fputs(NOTIFIER ": MEDIA_SMTP_URL or MEDIA_SMTP_URL_FILE, and MEDIA_PLAY_KEY_FILE are "
+                       "needed\n",
+              stderr);
         return -1;
     }
+    if (wk_secret_read(&conf->smtp_url, url, &ei) != 0) {
+        fprintf(stderr, NOTIFIER ": %s\n", ei.text);
+        return -1;
+    }
+    OPENSSL_cleanse(url, sizeof(url));
     if (!mime_address_valid(conf->mail_from)) {
         fputs(NOTIFIER ": MEDIA_MAIL_FROM is no plain address\n", stderr);
         return -1;

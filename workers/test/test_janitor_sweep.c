@@ -255,7 +255,7 @@ static void test_sweep_no_broker_keeps_outbox_and_does_the_rest(void)
     wk_amqp_t *real = sweep.amqp;
 
     reset();
-    sweep.amqp = wk_amqp_new("amqp://u:p@127.0.0.1:1/");
+    sweep.amqp = wk_amqp_new((wk_secret_t){.name = "AMQP_URL", .value = "amqp://u:p@127.0.0.1:1/"});
     outbox_row();
     outbox_row();
     doom("a", NULL);
@@ -345,7 +345,7 @@ int main(void)
     conf.outbox_age_s = 5;
     sweep.conf = &conf;
     sweep.pg = wk_pg_new("janitor");
-    sweep.amqp = wk_amqp_new(amqp_url);
+    sweep.amqp = wk_amqp_new((wk_secret_t){.name = "AMQP_URL", .value = amqp_url});
     sweep.stop_fd = eventfd(0, EFD_CLOEXEC);
     test_sweep_doomed_objects_go_in_order();
     test_sweep_originals_that_are_due_go_in_all_versions();

@@ -439,6 +439,51 @@ static void test_workers_are_listed(void)
     CHECK_INT(CTL("workers", "x"), 2);
 }
 
+/* One line of a service file, if the environment has the value; the variable goes. */
+static void move_to(FILE *f, const char *variable, const char *key)
+{
+    const char *value = getenv(variable);
+
+    if (value != NULL) {
+        fprintf(f, "%s=%s\n", key, value);
+        unsetenv(variable);
+    }
+}
+
+/* libpq's own way to keep a password out of the environment. */
+static void test_database_by_a_service_file(void)
+{
+    static const char *const moved[][2] = {{"PGHOST", "host"},         {"PGPORT", "port"},
+                                           {"PGUSER", "user"},         {"PGDATABASE", "dbname"},
+                                           {"PGPASSWORD", "password"}, {"PGPASSFILE", "passfile"}};
+    char path[256], *saved[6];
+    FILE *f;
+
+    put_file("pg_service.conf", "[media]\n");
+    f = fopen(wk_fmt(path, sizeof(path), "%s/pg_service.conf", dir), "a");
+    for (size_t i = 0; i < 6; i++) {
+        saved[i] = getenv(moved[i][0]) != NULL ? strdup(getenv(moved[i][0])) : NULL;
+        move_to(f, moved[i][0], moved[i][1]);
+    }
+    fclose(f);
+    setenv("PGSERVICEFILE", path, 1);
+    setenv("PGSERVICE", "media", 1);
+    CHECK_INT(CTL("schema"), 0);
+    CHECK_INT(CTL("user", "list"), 0);
+    setenv("PGSERVICE", "other", 1);
+    CHECK_INT(CTL("schema"), 5);
+    CHECK(err_has("\"other\" not found"));
+    unsetenv("PGSERVICE");
+    unsetenv("PGSERVICEFILE");
+    for (size_t i = 0; i < 6; i++) {
+        if (saved[i] != NULL) {
+            setenv(moved[i][0], saved[i], 1);
+        }
+        free(saved[i]);
+    }
+    remove_file("pg_service.conf");
+}
+
 static void test_usage_and_no_database(void)
 {
     char *port = getenv("PGPORT") != NULL ? strdup(getenv("PGPORT")) : NULL;
@@ -477,7 +522,6 @@ int main(void)
     (void)scratch_sql("DROP TABLE t; DROP TABLE media_migrations");
     empty_dir();
     test_migrate_keeps_the_schema_number();
-    rmdir(dir);
     test_user_add_makes_a_yescrypt_account();
     test_user_add_refuses_bad_arguments();
     test_user_changes_and_list();
@@ -487,6 +531,8 @@ int main(void)
     test_pipeline_commands();
     test_workers_are_listed();
     test_usage_and_no_database();
+    test_database_by_a_service_file();
+    rmdir(dir);
     scratch_close();
     return test_report();
 }

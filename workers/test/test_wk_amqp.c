@@ -25,6 +25,11 @@ static const char *url_at(int port, char *dst, size_t cap)
     return wk_fmt(dst, cap, "amqp://%s:%s@127.0.0.1:%d/", info.user, info.password, port);
 }
 
+static wk_amqp_t *amqp_at(const char *url)
+{
+    return wk_amqp_new((wk_secret_t){.name = "AMQP_URL", .value = url});
+}
+
 static media_str_t message(const char *job, char *dst, size_t cap)
 {
     media_jobmsg_t m = {.request_id = "req-1", .traceparent = ""};
@@ -124,7 +129,7 @@ static void test_wk_amqp_busy_worker_holds_one_message(wk_amqp_t *a, wk_amqp_t *
 
 static void test_wk_amqp_unacked_message_comes_again(wk_amqp_t *a, const char *url)
 {
-    wk_amqp_t *dying = wk_amqp_new(url);
+    wk_amqp_t *dying = amqp_at(url);
     media_jobmsg_t m;
 
     CHECK_INT(publish(a, "long", JOB_A), 0);
@@ -212,7 +217,7 @@ static void test_wk_amqp_no_broker_is_retry_in_time(void)
     wk_amqp_t *a;
 
     close(fd);
-    a = wk_amqp_new(url_at(port, url, sizeof(url)));
+    a = amqp_at(url_at(port, url, sizeof(url)));
     CHECK_INT(publish(a, "long", JOB_A), MEDIA_E_RETRY);
     CHECK(strstr(ei.text, "RabbitMQ: connect") == ei.text);
     CHECK(strstr(ei.text, info.password) == NULL);
@@ -221,11 +226,49 @@ static void test_wk_amqp_no_broker_is_retry_in_time(void)
     CHECK(wk_mono_ms() - start_ms < 4000);
     wk_amqp_tick(a);
     wk_amqp_free(a);
-    a = wk_amqp_new(NULL);
+    a = amqp_at(NULL);
     CHECK_INT(publish(a, "long", JOB_A), MEDIA_E_RETRY);
     CHECK_INT(wk_amqp_wait(a, MEDIA_QUEUE_LONG, 100, -1, &m), MEDIA_E_RETRY);
     wk_amqp_free(a);
     wk_amqp_free(NULL);
+}
+
+static void put_line(const char *path, const char *line)
+{
+    FILE *f = fopen(path, "w");
+
+    fprintf(f, "%s\n", line);
+    fclose(f);
+}
+
+/* A file is read at each connection: an exchanged password needs no other worker. */
+static void test_wk_amqp_url_of_a_file_is_read_again(const char *url)
+{
+    char path[] = "/tmp/test_wk_amqp.XXXXXX", wrong[256], want[80];
+    wk_amqp_t *a = wk_amqp_new((wk_secret_t){.name = "AMQP_URL", .file = path});
+    int64_t end_ms = wk_mono_ms() + 10000;
+
+    close(mkstemp(path));
+    (void)unlink(path);
+    CHECK_INT(publish(a, "long", JOB_A), MEDIA_E_RETRY);
+    (void)wk_fmt(want, sizeof(want), "RabbitMQ: connect: AMQP_URL_FILE: %s: No such file", path);
+    CHECK(strstr(ei.text, want) == ei.text);
+    put_line(path,
+             wk_fmt(wrong, sizeof(wrong), "amqp://%s:hunter2@127.0.0.1:%d/", info.user, info.port));
+    while (publish(a, "long", JOB_A) != 0 && strstr(ei.text, "login") == NULL &&
+           wk_mono_ms() < end_ms) {
+        (void)poll(NULL, 0, 50);
+    }
+    CHECK(strstr(ei.text, "login") != NULL);
+    CHECK(strstr(ei.text, "hunter2") == NULL);
+    put_line(path, url);
+    while (publish(a, "long", JOB_A) != 0 && wk_mono_ms() < end_ms) {
+        (void)poll(NULL, 0, 50);
+    }
+    CHECK(wk_amqp_ready(a));
+    (void)drain(a, MEDIA_QUEUE_LONG);
+    wk_amqp_free(a);
+    (void)unlink(path);
 }
 
 static void test_wk_amqp_wrong_password_is_retry_without_it(void)
@@ -234,7 +277,7 @@ static void test_wk_amqp_wrong_password_is_retry_without_it(void)
     char url[256];
 
     (void)wk_fmt(url, sizeof(url), "amqp://%s:hunter2@127.0.0.1:%d/", info.user, info.port);
-    a = wk_amqp_new(url);
+    a = amqp_at(url);
     CHECK_INT(publish(a, "long", JOB_A), MEDIA_E_RETRY);
     CHECK(strstr(ei.text, "login") != NULL);
     CHECK(strstr(ei.text, "hunter2") == NULL);
@@ -291,7 +334,7 @@ static void with_proxy(void)
     wk_amqp_t *a;
 
     CHECK_INT(proxy_start(&proxy, "127.0.0.1", info.port), 0);
-    a = wk_amqp_new(url_at(proxy.port, url, sizeof(url)));
+    a = amqp_at(url_at(proxy.port, url, sizeof(url)));
     test_wk_amqp_cut_connection_recovers(&proxy, a);
     test_wk_amqp_frozen_broker_is_given_up(&proxy, a);
     wk_amqp_free(a);
@@ -310,8 +353,8 @@ int main(void)
     wk_log_init("test", MEDIA_LOG_ERROR);
     (void)wk_fmt(info_text, sizeof(info_text), "%s", url);
     CHECK_INT(amqp_parse_url(info_text, &info), 0);
-    a = wk_amqp_new(url);
-    b = wk_amqp_new(url);
+    a = amqp_at(url);
+    b = amqp_at(url);
     CHECK(!wk_amqp_ready(a));
     (void)drain(a, MEDIA_QUEUE_LONG);
     (void)drain(a, MEDIA_QUEUE_DEAD);
@@ -326,6 +369,7 @@ int main(void)
     test_wk_amqp_publish_is_persistent_with_headers(a);
     test_wk_amqp_no_broker_is_retry_in_time();
     test_wk_amqp_wrong_password_is_retry_without_it();
+    test_wk_amqp_url_of_a_file_is_read_again(url);
     if (strcmp(info.host, "127.0.0.1") == 0 || strcmp(info.host, "localhost") == 0) {
         with_proxy();
     }

@@ -23,7 +23,7 @@ static void show(void)
            conf.s3[MEDIA_STORE_INPUT].endpoint, conf.s3[MEDIA_STORE_INPUT].region,
            conf.s3[MEDIA_STORE_INPUT].bucket, conf.lease_s, conf.poll_s, conf.drain_s,
            conf.child_uid, conf.worker_name, conf.sweep_s, conf.once, conf.log_level,
-           conf.health_addr, conf.link_ttl_s, conf.amqp_url, conf.mail_from, conf.public_url,
+           conf.health_addr, conf.link_ttl_s, conf.amqp_url.value, conf.mail_from, conf.public_url,
            conf.s3[MEDIA_STORE_OUTPUT].bucket, conf.s3[MEDIA_STORE_OUTPUT].prefix,
            conf.s3[MEDIA_STORE_OUTPUT].endpoint);
 }
@@ -205,6 +205,24 @@ static void test_wk_conf_secrets_are_no_flags_and_never_shown(void)
     }
 }
 
+static void test_wk_conf_secret_comes_from_one_place(void)
+{
+    run_t r = run(ENV("AMQP_URL_FILE=/run/secrets/url", "MEDIA_SMTP_URL_FILE=/s"), NONE);
+
+    CHECK_INT(r.status, 0);
+    CHECK_HAS(r, "amqp=(null) ");
+    r = run(ENV("AMQP_URL=amqp://u:hunter2@h/", "AMQP_URL_FILE=/run/secrets/url"), NONE);
+    CHECK_INT(r.status, 2);
+    CHECK_HAS(r, "AMQP_URL and AMQP_URL_FILE are both set");
+    CHECK(strstr(r.out, "hunter2") == NULL);
+    r = run(ENV("AMQP_URL=amqp://u:hunter2@h/"), ENV("--amqp-url-file=/x"));
+    CHECK_INT(r.status, 2);
+    r = run(ENV("MEDIA_SMTP_URL=smtp://u:hunter2@h"), ENV("--smtp-url-file", "/x"));
+    CHECK_INT(r.status, 2);
+    CHECK_HAS(r, "MEDIA_SMTP_URL and MEDIA_SMTP_URL_FILE are both set");
+    CHECK_INT(run(ENV("AMQP_URL_FILE=url"), NONE).status, 2);
+}
+
 static void test_wk_conf_help_lists_all_and_exits_0(void)
 {
     run_t r = run(ENV("AMQP_URL=amqp://u:hunter2@h/"), ENV("--help"));
@@ -226,6 +244,7 @@ int main(void)
     test_wk_conf_bad_values_exit_2_and_are_named();
     test_wk_conf_bad_flags_exit_2();
     test_wk_conf_secrets_are_no_flags_and_never_shown();
+    test_wk_conf_secret_comes_from_one_place();
     test_wk_conf_help_lists_all_and_exits_0();
     return test_report();
 }
