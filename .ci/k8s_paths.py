@@ -31,7 +31,7 @@ def _is_peer(peer, pod, own_space):
     return "podSelector" not in peer or selects(peer["podSelector"], pod.labels)
 
 
-def _open(policies, direction, pod, other, server):
+def _open(policies, direction, pod, other, server, wanted=lambda rule: True):
     """The ports of `server` that policies let pod use (or be used by other); {None} is all."""
     ports, covered = set(), False
     for p in policies:
@@ -40,11 +40,16 @@ def _open(policies, direction, pod, other, server):
             continue
         covered = True
         rules, side = TYPES[direction]
-        for rule in spec.get(rules) or []:
+        for rule in filter(wanted, spec.get(rules) or []):
             if not rule.get(side) or any(_is_peer(peer, other, pod.space) for peer in rule[side]):
                 ports |= {server.ports.get(q["port"], q["port"]) for q in rule.get("ports") or []
                           if q.get("protocol", "TCP") == "TCP"} or {None}
     return ports if covered else {None}
+
+
+def _names_a_component(rule):
+    """Rather than addresses, or whoever has some other label: its other end is a pod of ours, and has to say the same."""
+    return "app.kubernetes.io/component" in str(rule.get("from") or rule.get("to"))
 
 
 def _listening(ports, server):
@@ -59,7 +64,7 @@ def ours(rendered):
 
 
 def paths(rendered):
-    """({(from, to, port)} open at both ends, [(from, to, port, end)] open at one end of which the other keeps silent)"""
+    """({(from, to, port)} open at both ends, {(from, to, port, end)} open at one end of which the other keeps silent)"""
     spaces = {d["metadata"]["name"]: {**dig(d, "metadata", "labels", default={}),
                                       "kubernetes.io/metadata.name": d["metadata"]["name"]}
               for d in rendered.kind("Namespace")}
@@ -70,22 +75,14 @@ def paths(rendered):
     whole, half = set(), set()
     for a in pods.values():
         for b in pods.values():
-            out, into = _open(policies, "Egress", a, b, b), _open(policies, "Ingress", b, a, b)
-            for port in _listening(out, b) & _listening(into, b):
-                whole.add((a.name, b.name, port))
-            if None not in out:
-                half |= {(a.name, b.name, port, "out") for port in out - _listening(into, b) - {53, 5353}}
-            if None not in into:
-                half |= {(a.name, b.name, port, "in") for port in _named(policies, b, a) - _listening(out, b)}
+            out = _listening(_open(policies, "Egress", a, b, b), b)
+            into = _listening(_open(policies, "Ingress", b, a, b), b)
+            whole |= {(a.name, b.name, port) for port in out & into}
+            half |= {(a.name, b.name, port, "out") for port in
+                     _open(policies, "Egress", a, b, b, _names_a_component) - into - {None}}
+            half |= {(a.name, b.name, port, "in") for port in
+                     _open(policies, "Ingress", b, a, b, _names_a_component) - out - {None}}
     return whole, half
-
-
-def _named(policies, server, client):
-    """Ports that policies open for this client by its own component, rather than for everybody with some label."""
-    chosen = [p for p in policies if any("app.kubernetes.io/component" in str(rule.get("from"))
-                                         for rule in p["spec"].get("ingress") or [])]
-    found = _open(chosen, "Ingress", server, client, server)
-    return set() if None in found else found
 
 
 def uncovered(rendered):
