@@ -4,11 +4,11 @@
 #   addons.sh build       programs and images into the cache (once; some ten minutes on two cores)
 #   addons.sh manifests   KEDA's own manifests, as they come with its module, to stdout
 #   addons.sh up          loads the images into every node, applies both, waits until they answer
-# KUBE: the program that runs the test cluster (`kube load ARCHIVE`).
+# KUBE_TOOL: the program that runs the test cluster (`kube load ARCHIVE`).
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ngx_media/k8s
-KUBE=${KUBE:-/work/shared/k8s/kube}
+KUBE=${KUBE_TOOL:-$HERE/../../../../shared/k8s/kube}
 
 KEDA=github.com/kedacore/keda/v2@v2.17.2
 METRICS_SERVER=sigs.k8s.io/metrics-server@v0.7.2
