@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # The programs' roles and their database: the SQL of `make up` and of the setup job. Sourced.
 
-PG_ROLES=(media_owner media_gateway media_worker media_notifier media_janitor media_ctl)
+PG_ROLES=(media_owner media_gateway media_worker media_notifier media_janitor media_scaler media_ctl)
 
 # For psql, as somebody who may make roles; role_password ROLE is the caller's. Harmless when it was run before;
 # passwords become those of now. The roles may log in and nothing else: what they may do is granted by sql/.

@@ -24,6 +24,17 @@ pg_login() { # USER DATABASE
         "${PGHOST:-postgres}" "${PGPORT:-5432}" "$2" "$1" "$(<password)" >pg_service.conf
 }
 
+# KEDA asks from a namespace of its own, so the host is a full name
+pg_scaler() {
+    local host=${PGHOST:-postgres}
+    pg_login media_scaler media
+    if [[ $host != *.* && -r $ACCOUNT/namespace ]]; then
+        host+=.$(<$ACCOUNT/namespace).svc
+    fi
+    printf 'host=%s port=%s dbname=media user=media_scaler password=%s sslmode=%s' \
+        "$host" "${PGPORT:-5432}" "$(<password)" "${PGSSLMODE:-prefer}" >connection
+}
+
 pg_replication() { random 24 >password; }
 
 s3_login() { # USER PROFILE...
@@ -131,6 +142,7 @@ make media-pg-replication pg_replication
 for role in owner gateway worker notifier janitor ctl; do
     make "media-pg-$role" pg_login "media_$role" media
 done
+make media-pg-scaler pg_scaler
 make media-s3-root s3_root
 for role in gateway worker janitor; do
     make "media-s3-$role" s3_login "media-$role" default
