@@ -125,14 +125,15 @@ for path in "${own[@]}"; do
     cp -r "$OUT/$path" "$OWN/$path"
 done
 cp /src/LICENSE "$OWN/usr/share/doc/ngx_media/copyright"
-for path in "${common_debian[@]}" "${debian[@]}"; do
-    take "$path"
-done
-mapfile -t elf < <(elf_files "$OWN" "$LIBS")
-take_linked "${elf[@]}"
-write_packages
-write_etc
-dated "$LIBS" 0
+if [ "$role" != ops ]; then # which has Debian below it
+    for path in "${common_debian[@]}" "${debian[@]}"; do
+        take "$path"
+    done
+    mapfile -t elf < <(elf_files "$OWN" "$LIBS")
+    take_linked "${elf[@]}"
+    write_packages
+    write_etc
+    dated "$LIBS" 0
+    chmod 1777 "$LIBS/tmp"
+fi
 dated "$OWN" "${SOURCE_DATE_EPOCH:?}"
-chmod 1777 "$LIBS/tmp"
-touch -d @0 "$LIBS"
