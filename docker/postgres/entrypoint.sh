@@ -73,6 +73,9 @@ postgresql:
     replication:
       username: replicator
       password: $(password media-pg-replication)
+  # a new member does not wait for the next checkpoint, which may be minutes away
+  basebackup:
+    - checkpoint: fast
   pg_hba:
     - local all all scram-sha-256
     - host replication replicator all scram-sha-256
