@@ -319,7 +319,7 @@ def secret_files(r):
                 files[m["mountPath"]] = {path for path, key in chosen.items() if key in has}
                 for key in set(chosen.values()) - has:
                     yield name, f"Secret/{secret['secretName']} has no {key}"
-                if secret.get("defaultMode") != 0o440:
+                if secret.get("defaultMode", 0o644) & 0o007:
                     yield name, f"Secret/{secret['secretName']} is readable for others"
         for key, e in environment(c).items():
             path = e.get("value") or ""
