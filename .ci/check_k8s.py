@@ -21,6 +21,11 @@ EXCEPTIONS = {
     ("no_token", "Deployment/metrics-server"): "answers for the API server, and asks it who asks",
     ("no_token", "Job/media-secrets"): "creates Secrets, and may do nothing else",
     ("no_token", "StatefulSet/postgres"): "Patroni keeps its lock in ConfigMaps",
+    # components/logging: what reads a node's logs
+    ("pod_security", "Namespace/media-logging"): "hostPath is refused by all but privileged",
+    ("nothing_of_the_host", "DaemonSet/fluent-bit"): "two directories of logs, read-only",
+    ("non_root", "DaemonSet/fluent-bit"): "logs are root's; it has no capability",
+    ("no_token", "DaemonSet/fluent-bit"): "asks for the labels of the installation's pods",
     ("disruption_budget", "Deployment/metrics-server"): "one is enough: without it nothing is scaled for a while",
     ("disruption_budget", "Deployment/mail"): "a sink to try things out with, whose mails are in its only pod",
     ("spread", "Deployment/metrics-server"): "one is enough",
@@ -34,7 +39,7 @@ EXCEPTIONS = {
     ("priority", "DaemonSet/fluent-bit"): "logs wait for room; the classes are another overlay's",
     ("selectors", "Service/postgres"): "the primary has the label that Patroni writes",
 }
-# Secrets that only people can bring
+# Secrets that nobody makes, with their keys: they are brought along
 BROUGHT = {"media-opensearch": {"login.conf"}, "media-backup-source": {"credentials"}}
 # of which kubernetes-validate has no schema: they come with what they configure
 FOREIGN = ("monitoring.coreos.com/", "keda.sh/")
