@@ -36,7 +36,6 @@ EXCEPTIONS = {
     ("nothing_of_the_host", "DaemonSet/fluent-bit"): "what it collects is written by the container runtime",
     ("non_root", "DaemonSet/fluent-bit"): "as root, for root; it has no capability",
     ("no_token", "DaemonSet/fluent-bit"): "asks which pod a line is of",
-    ("priority", "DaemonSet/fluent-bit"): "logs wait for room; the classes are another overlay's",
     ("selectors", "Service/postgres"): "the primary has the label that Patroni writes",
 }
 # Secrets that nobody makes, with their keys: they are brought along
