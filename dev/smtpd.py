@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""SMTP sink on loopback: every mail becomes one file, complete as soon as its name is there.
+"""SMTP sink: every mail becomes one file, complete as soon as its name is there.
 
 X-MailFrom and X-RcptTo, put before the mail's own header, tell the envelope. While the file named by
 --hold exists, the answer to the final dot is withheld: a mail is then taken and its sender does not know.
@@ -48,7 +48,7 @@ async def serve(args):
     sink = Sink(args.directory, args.hold)
     server = await loop.create_server(
         lambda: SMTP(sink, hostname="localhost", data_size_limit=MAX_MAIL_BYTES, enable_SMTPUTF8=True),
-        host="127.0.0.1",
+        host=args.host,
         port=args.port,
     )
     await stop.wait()
@@ -57,6 +57,7 @@ async def serve(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--hold", help="withhold the final answer while this file exists")
     parser.add_argument("directory", help="where the mails go")

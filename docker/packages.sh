@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # In a Dockerfile: installs Debian packages, of the day SNAPSHOT of snapshot.debian.org if that is given.
-#   docker/packages.sh build|ops
-# The lists of packages, logs and caches do not stay in the layer.
+#   docker/packages.sh PACKAGE...   --build: what this tree is compiled with
+# Its layer is the same whenever it is made of the same packages: no lists, logs and caches, no date of today.
 set -euo pipefail
-. "$(dirname "$0")/../dev/packages.sh"
 
 sources() {
     [ -n "${SNAPSHOT-}" ] || return 0
@@ -12,16 +11,18 @@ sources() {
     rm -f /etc/apt/sources.list.d/debian.sources
 }
 
+if [ "$1" = --build ]; then
+    shift
+    . "$(dirname "$0")/../dev/packages.sh"
+    set -- "${PACKAGES_BUILD[@]}" "$@"
+fi
+began=$(mktemp)
 sources
-case $1 in
-# nginx: the program of the gateway's image
-build) set -- "${PACKAGES_BUILD[@]}" nginx ca-certificates ;;
-# the libraries of mediactl besides
-ops) set -- postgresql-client-17 curl openssl jq ca-certificates python3 python3-cryptography libjansson4 librabbitmq4 \
-    libcurl4t64 ;;
-*) exit 64 ;;
-esac
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"
-rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/* /var/lib/dpkg/*-old
+rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/log/* \
+    /var/lib/dpkg/*-old /tmp/[!t]* /etc/*-
+find / -xdev -newer "$began" ! -path '/proc/*' ! -path '/sys/*' ! -path "$began" -print0 | xargs -0r touch -h -d @0
+rm -f "$began"
+touch -d @0 /tmp
