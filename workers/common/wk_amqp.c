@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "wk_alive.h"
 #include "wk_log.h"
 
 #define WK_AMQP_SLICE_MS 5000 /* librabbitmq serves heart-beats inside its calls only */
@@ -57,6 +58,7 @@ static int next_frame(wk_amqp_t *a, int64_t deadline_ms, int stop_fd, amqp_frame
             return wk_amqp_lost(a, "read", amqp_error_string2(rc));
         }
 
+        wk_alive();
         int64_t left = deadline_ms - wk_mono_ms();
         struct pollfd fds[2] = {{.fd = amqp_get_sockfd(a->conn), .events = POLLIN},
                                 {.fd = stop_fd, .events = POLLIN}};

@@ -14,6 +14,7 @@
 #include <amqp_tcp_socket.h>
 #include <openssl/crypto.h>
 
+#include "wk_alive.h"
 #include "wk_log.h"
 
 #define WK_AMQP_FRAME_MAX 131072
@@ -99,6 +100,7 @@ int wk_amqp_check(wk_amqp_t *a, const char *what)
     amqp_rpc_reply_t r = amqp_get_rpc_reply(a->conn);
     char text[160];
 
+    wk_alive();
     if (r.reply_type == AMQP_RESPONSE_NORMAL) {
         return 0;
     }
@@ -160,7 +162,9 @@ static int open_socket(wk_amqp_t *a, const char *host, int port)
     }
     (void)amqp_set_handshake_timeout(a->conn, &tv);
     (void)amqp_set_rpc_timeout(a->conn, &tv);
+    wk_alive();
     rc = amqp_socket_open_noblock(sock, host, port, &tv);
+    wk_alive();
     if (rc != AMQP_STATUS_OK) {
         return wk_amqp_lost(a, "connect", amqp_error_string2(rc));
     }

@@ -12,6 +12,7 @@
 #include "media/log.h"
 #include "media/s3cred.h"
 #include "media/s3req.h"
+#include "wk_probe.h"
 
 enum conf_type { CONF_STR, CONF_INT, CONF_SWITCH };
 
@@ -207,6 +208,8 @@ static const conf_entry_t conf_table[] = {
               "host:port of /healthz, /readyz, /metrics; port 0: any free one"),
     STR_ENTRY("MEDIA_HEALTH_FILE", "health-file", health_file, NULL, check_path,
               "where the chosen host:port is written"),
+    INT_ENTRY("MEDIA_STALL_S", "stall-s", stall_s, "180", 1, 86400,
+              "/healthz is 503 once a loop has not turned for so long"),
     STR_ENTRY("MEDIA_TMPDIR", "tmpdir", tmpdir, "/var/tmp", check_path,
               "private files of a job, unlinked at creation"),
     STR_ENTRY("MEDIA_WORKER_NAME", "worker-name", worker_name, NULL, check_line,
@@ -255,6 +258,8 @@ static const conf_entry_t conf_table[] = {
               "unsent this long is published by the janitor"),
     {NULL, "once", CONF_SWITCH, offsetof(wk_conf_t, once), NULL, 0, 0, NULL,
      "janitor: one sweep, then exit"},
+    {NULL, "probe", CONF_SWITCH, offsetof(wk_conf_t, probe), NULL, 0, 0, NULL,
+     "asks /healthz of the worker with this configuration: exit code 0 if it is well, else 1"},
 };
 /* clang-format on */
 
@@ -426,6 +431,9 @@ void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv)
     load_flags(conf, prog, argc, argv);
     refuse_both(prog, &conf->amqp_url);
     refuse_both(prog, &conf->smtp_url);
+    if (conf->probe) {
+        exit(wk_probe(conf, prog));
+    }
 }
 
 enum media_queue wk_conf_queue(const wk_conf_t *conf, enum media_queue of_seconds,

@@ -33,6 +33,7 @@ typedef struct {
     const char *log_level;
     const char *health_addr;
     const char *health_file;
+    int stall_s; /* MEDIA_STALL_S: a loop that has not turned so long hangs */
     const char *tmpdir;
     const char *worker_name;
     int lease_s;
@@ -62,12 +63,14 @@ typedef struct {
                          */
     int outbox_age_s;   /* MEDIA_OUTBOX_AGE_S: unsent this long is published by the janitor, 5 */
     int once;           /* --once: one sweep, then exit */
+    int probe;          /* --probe */
 } wk_conf_t;
 
-/* Fills conf from the environment, then from argv; prints usage and exits 0 on --help, exits 2 on a
- * bad flag or value. libpq reads its own PG* variables. Secrets (PGPASSWORD, AWS_SECRET_ACCESS_KEY,
- * AMQP_URL, SMTP_URL ...) are accepted from the environment only, never as a flag, since argv is
- * public; AMQP_URL and MEDIA_SMTP_URL also from a file, not both. */
+/* Fills conf from the environment, then from argv; prints usage and exits 0 on --help, exits as
+ * wk_probe() says on --probe, exits 2 on a bad flag or value. libpq reads its own PG* variables.
+ * Secrets (PGPASSWORD, AWS_SECRET_ACCESS_KEY, AMQP_URL, SMTP_URL ...) are accepted from the
+ * environment only, never as a flag, since argv is public; AMQP_URL and MEDIA_SMTP_URL also from a
+ * file, not both. */
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv);
 
 /* Which of a program's two queues MEDIA_QUEUE means. */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "media/buf.h"
+#include "wk_alive.h"
 #include "wk_log.h"
 
 #define WK_HEALTH_REQUEST_MAX 4096
@@ -36,6 +37,7 @@ struct wk_health_s {
     _Atomic int deps[WK_DEP_COUNT];
     _Atomic uint64_t schema; /* that is unfit: its version, and its oldest below */
     _Atomic int64_t counters[WK_COUNTER_COUNT];
+    int stall_s;
     int slots;
     _Atomic int running;
 };
@@ -120,6 +122,16 @@ static int write_ready(wk_health_t *h, media_buf_t *body)
     return status;
 }
 
+/* 503 when starting anew would help. */
+static int write_health(wk_health_t *h, media_buf_t *body)
+{
+    char text[300];
+    int stalled = wk_alive_stalled(h->stall_s, text, sizeof(text));
+
+    (void)media_buf_fmt(body, "%s\n", stalled ? text : "ok");
+    return stalled ? 503 : 200;
+}
+
 static void write_metrics(wk_health_t *h, media_buf_t *body)
 {
     for (int c = 0; c < WK_COUNTER_COUNT; c++) {
@@ -193,8 +205,7 @@ static void write_answer(wk_health_t *h, const char *req, media_buf_t *out)
     } else {
         head = media_str_eq(method, MEDIA_STR("HEAD"));
         if (is_path("/healthz", target)) {
-            status = 200;
-            (void)media_buf_cstr(&body, "ok\n");
+            status = write_health(h, &body);
         } else if (is_path("/readyz", target)) {
             status = write_ready(h, &body);
         } else if (is_path("/metrics", target)) {
@@ -295,8 +306,7 @@ static void *serve_loop(void *arg)
     }
 }
 
-/* Splits "host:port" or "[v6]:port" into host. Returns the port's text or NULL. */
-static const char *split_addr(const char *addr, char *host, size_t cap)
+const char *wk_health_split(const char *addr, char *host, size_t cap)
 {
     const char *colon = strrchr(addr, ':');
     size_t n = colon != NULL ? (size_t)(colon - addr) : 0;
@@ -321,7 +331,7 @@ static int listen_on(const char *addr, int *port_out)
     struct sockaddr_storage ss;
     socklen_t sslen = sizeof(ss);
     char host[256], serv[32];
-    const char *port = split_addr(addr, host, sizeof(host));
+    const char *port = wk_health_split(addr, host, sizeof(host));
     int one = 1;
     int fd = -1;
     int saved = EADDRNOTAVAIL;
@@ -403,6 +413,7 @@ wk_health_t *wk_health_start(const wk_conf_t *conf, const char *svc)
     }
     h->svc = svc;
     h->slots = conf->jobs;
+    h->stall_s = conf->stall_s;
     h->listen_fd = -1;
     h->stop_fd = eventfd(0, EFD_CLOEXEC);
     what = "eventfd";

@@ -39,6 +39,8 @@ void wk_health_dep(wk_health_t *h, enum wk_dep dep, int ok);
 /* Of PostgreSQL: up or not, and what its schema is. */
 void wk_health_pg(wk_health_t *h, const wk_pg_t *pg, int ok);
 void wk_health_count(wk_health_t *h, enum wk_counter c, int64_t n);
+/* Splits "host:port" or "[v6]:port" into host. Returns the port's text or NULL. [any] */
+const char *wk_health_split(const char *addr, char *host, size_t cap);
 /* A job has begun (1) or ended (-1). */
 void wk_health_running(wk_health_t *h, int n);
 

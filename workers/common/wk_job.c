@@ -15,6 +15,7 @@
 
 #include "media/json.h"
 #include "media/objkey.h"
+#include "wk_alive.h"
 #include "wk_log.h"
 
 #define BEAT_MOVING_MS 2000 /* progress has changed */
@@ -117,6 +118,7 @@ int wk_job_beat(wk_ctx_t *ctx, const wk_job_t *job, double progress, double eta_
     wk_runner_t *r = wk_runner(ctx);
     int64_t now_ms = wk_mono_ms();
 
+    wk_alive();
     if (r->ended != 0) {
         return r->ended;
     }
@@ -317,6 +319,8 @@ static int file_sha256(int fd, int64_t size, char hex[65])
 
     while (rc == 0 && off < size) {
         ssize_t n = pread(fd, buf, sizeof(buf), off);
+
+        wk_alive();
         if (n <= 0 || EVP_DigestUpdate(md, buf, (size_t)n) != 1) {
             rc = MEDIA_E_RETRY;
         }

@@ -15,6 +15,7 @@
 
 #include <libpq-fe.h>
 
+#include "wk_alive.h"
 #include "wk_log.h"
 
 #define WK_PG_STATEMENT_MS 10000 /* the server gives up */
@@ -134,7 +135,9 @@ static int pg_connect(wk_pg_t *pg)
     PGresult *res = NULL;
 
     pg_close(pg);
+    wk_alive();
     pg->conn = PQconnectdbParams(keys, values, 0);
+    wk_alive();
     if (pg->conn == NULL || PQstatus(pg->conn) != CONNECTION_OK) {
         return pg_connect_failed(pg, pg->conn != NULL ? PQerrorMessage(pg->conn) : "out of memory");
     }
@@ -185,6 +188,7 @@ static int pg_collect(wk_pg_t *pg, int64_t deadline_ms, PGresult **out, media_er
     PGresult *last = NULL;
 
     for (;;) {
+        wk_alive();
         while (PQisBusy(pg->conn)) {
             struct pollfd p = {.fd = PQsocket(pg->conn), .events = POLLIN};
             int64_t left = deadline_ms != 0 ? deadline_ms - wk_mono_ms() : 60000;

@@ -24,6 +24,7 @@
 
 #include <curl/curl.h>
 
+#include "wk_alive.h"
 #include "wk_log.h"
 #include "wk_runner.h"
 
@@ -110,6 +111,7 @@ static void wait_message(loop_t *l)
     int64_t left_ms;
 
     do {
+        wk_alive();
         left_ms = end_ms - wk_mono_ms();
         if (!wait_some(l, (int)(left_ms < LOOK_MS ? left_ms : LOOK_MS)) || wk_stopping(&l->r)) {
             return;
@@ -217,6 +219,7 @@ static void turn(loop_t *l)
     wk_job_t job;
     int rc;
 
+    wk_alive();
     tell_seen(l);
     if (!storage_ready(l)) {
         rest(l);
@@ -269,6 +272,7 @@ static void *loop_run(void *data)
 {
     loop_t *l = data;
 
+    wk_alive_enter(l->conf.worker_name);
     wk_log(MEDIA_LOG_INFO, "started", "worker", l->conf.worker_name, "queue",
            media_queue_name(l->r.engine->queue), "steps", l->r.engine->steps, NULL);
     while (!wk_stopping(&l->r)) {
@@ -276,6 +280,7 @@ static void *loop_run(void *data)
     }
     tell_gone(l);
     wk_log(MEDIA_LOG_INFO, "stopped", "worker", l->conf.worker_name, NULL);
+    wk_alive_leave();
     return NULL;
 }
 

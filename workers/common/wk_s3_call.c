@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "wk_alive.h"
 #include "wk_log.h"
 
 #define S3_CONNECT_MS 5000L
@@ -39,6 +40,7 @@ static int call_tick(wk_s3_t *s)
 {
     int64_t now_ms = wk_mono_ms();
 
+    wk_alive();
     if (s->tick == NULL || s->tick_rc != 0 || now_ms - s->ticked_ms < S3_TICK_MS) {
         return s->tick_rc;
     }

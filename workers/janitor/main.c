@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sweep.h"
+#include "wk_alive.h"
 #include "wk_log.h"
 
 #define JANITOR "media-janitor"
@@ -41,6 +42,7 @@ static void rest(sweep_t *s)
 
         (void)poll(&p, 1, (int)(left < JANITOR_TICK_MS ? left : JANITOR_TICK_MS));
         wk_amqp_tick(s->amqp);
+        wk_alive();
     }
 }
 
@@ -94,6 +96,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (open_all(&s) == 0) {
+        wk_alive_enter(JANITOR);
         wk_log(MEDIA_LOG_INFO, "started", "worker", conf.worker_name, NULL);
         rc = 0;
         do {

@@ -6,13 +6,14 @@
 
 #include "ask_health.h"
 #include "scratch_db.h"
+#include "tcp_proxy.h"
 #include "wk_run.h"
 
 #define MEDIA_ID "0193a000-0000-7000-8000-0000000000%02x"
 #define PATIENCE_MS 20000
 
 static char dir[] = "/tmp/test_wk_run.XXXXXX";
-static char health_file[64], log_file[64];
+static char health_file[64], log_file[64], probe_file[64];
 static wk_conf_t conf = {.health_addr = "127.0.0.1:0",
                          .health_file = health_file,
                          .worker_name = "test:1",
@@ -20,6 +21,7 @@ static wk_conf_t conf = {.health_addr = "127.0.0.1:0",
                          .lease_s = 10,
                          .poll_s = 1,
                          .drain_s = 1,
+                         .stall_s = 60,
                          .jobs = 1};
 
 static enum wk_end finish(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
@@ -28,6 +30,36 @@ static enum wk_end finish(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
     (void)job;
     out->result = json_pack("{s:[],s:{}}", "outputs", "probe");
     return WK_DONE;
+}
+
+/* An engine that hangs: no beat, no end. */
+__attribute__((noreturn)) static enum wk_end hang(wk_ctx_t *ctx, const wk_job_t *job,
+                                                  wk_outcome_t *out)
+{
+    (void)ctx;
+    (void)job;
+    (void)out;
+    for (;;) {
+        (void)poll(NULL, 0, -1);
+    }
+}
+
+/* One that works for three seconds. */
+static enum wk_end work(wk_ctx_t *ctx, const wk_job_t *job, wk_outcome_t *out)
+{
+    for (int i = 0; i < 30; i++) {
+        (void)wk_job_beat(ctx, job, i / 30.0, -1);
+        (void)poll(NULL, 0, 100);
+    }
+    return finish(ctx, job, out);
+}
+
+static void await_port(void)
+{
+    for (int i = 0; i < 400 && health_port(health_file) == 0; i++) {
+        (void)poll(NULL, 0, 25);
+    }
+    CHECK(health_port_no > 0);
 }
 
 static pid_t start(enum wk_end (*run)(wk_ctx_t *, const wk_job_t *, wk_outcome_t *))
@@ -44,11 +76,44 @@ static pid_t start(enum wk_end (*run)(wk_ctx_t *, const wk_job_t *, wk_outcome_t
         (void)dup2(fd, STDERR_FILENO);
         _exit(wk_run(&engine, &conf));
     }
-    for (int i = 0; i < 400 && health_port(health_file) == 0; i++) {
-        (void)poll(NULL, 0, 25);
-    }
-    CHECK(health_port_no > 0);
+    await_port();
     return pid;
+}
+
+/* The janitor as it is, by this environment; its log goes to fd. */
+static pid_t start_janitor(int fd)
+{
+    char *argv[] = {(char *)(uintptr_t)MEDIA_JANITOR, NULL};
+    posix_spawn_file_actions_t fa;
+    pid_t pid = -1;
+
+    (void)unlink(health_file);
+    setenv("MEDIA_HEALTH_FILE", health_file, 1);
+    posix_spawn_file_actions_init(&fa);
+    posix_spawn_file_actions_adddup2(&fa, fd, 2);
+    CHECK_INT(posix_spawn(&pid, MEDIA_JANITOR, &fa, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&fa);
+    await_port();
+    return pid;
+}
+
+/* What --probe says of the worker at health_file; its reason is in the log. */
+static int probe(const char *addr)
+{
+    char *argv[] = {(char *)(uintptr_t)MEDIA_JANITOR, (char *)(uintptr_t) "--probe", NULL};
+    posix_spawn_file_actions_t fa;
+    int status = -1;
+    pid_t pid;
+
+    setenv("MEDIA_HEALTH_ADDR", addr, 1);
+    setenv("MEDIA_HEALTH_FILE", health_file, 1);
+    posix_spawn_file_actions_init(&fa);
+    posix_spawn_file_actions_addopen(&fa, 2, probe_file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    CHECK_INT(posix_spawn(&pid, MEDIA_JANITOR, &fa, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&fa);
+    (void)waitpid(pid, &status, 0);
+    unsetenv("MEDIA_HEALTH_ADDR");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static void stop(pid_t pid)
@@ -95,9 +160,9 @@ static int await_state(const char *id, const char *state)
     return 1;
 }
 
-static int logged(const char *text)
+static int said(const char *file, const char *text)
 {
-    char *log = test_read(log_file, NULL);
+    char *log = test_read(file, NULL);
     int n = 0;
 
     for (const char *p = log; (p = strstr(p, text)) != NULL; p++) {
@@ -139,14 +204,14 @@ static void test_run_takes_no_job_from_a_schema_that_does_not_fit(void)
     set_schema(MEDIA_SCHEMA, MEDIA_SCHEMA);
     CHECK(await_state(id, "succeeded"));
     CHECK(await_answer("/readyz", "200 ", "postgres: ok\n"));
-    CHECK_INT(logged("database not used"), 2);
-    CHECK_INT(logged("database used again"), 1);
+    CHECK_INT(said(log_file, "database not used"), 2);
+    CHECK_INT(said(log_file, "database used again"), 1);
 
     /* one that is at work notices, too */
     set_schema(MEDIA_SCHEMA + 2, MEDIA_SCHEMA + 1);
     CHECK(await_answer("/readyz", "503 ", want));
     new_job(id, sizeof(id));
-    CHECK_INT(logged("database not used"), 3);
+    CHECK_INT(said(log_file, "database not used"), 3);
     CHECK(await_state(id, "queued"));
     set_schema(MEDIA_SCHEMA + 2, MEDIA_SCHEMA);
     CHECK(await_state(id, "succeeded"));
@@ -169,6 +234,140 @@ static void test_run_looks_at_the_schema_while_it_waits_for_long(void)
     conf.poll_s = 1;
 }
 
+#define HEALTHZ "GET /healthz HTTP/1.1\r\n\r\n"
+
+/* /healthz is 200 for that long. */
+static void check_alive(int ms)
+{
+    int64_t end_ms = wk_mono_ms() + ms;
+    int well = 1;
+
+    while (well && wk_mono_ms() < end_ms) {
+        well = has(health_ask(HEALTHZ), "200 OK");
+        (void)poll(NULL, 0, 100);
+    }
+    CHECK(well);
+}
+
+static void test_run_that_hangs_is_unhealthy(void)
+{
+    char id[64], addr[64];
+    pid_t pid;
+    int status;
+
+    conf.stall_s = 2;
+    conf.jobs = 2;
+    new_job(id, sizeof(id));
+    pid = start(hang);
+    CHECK(await_answer("/healthz", "503 ", "loop test:1"));
+    CHECK(has(health_answer, " has not turned for "));
+    (void)wk_fmt(addr, sizeof(addr), "0.0.0.0:%d", health_port_no);
+    CHECK_INT(probe(addr), 1);
+    CHECK_INT(said(probe_file, "503 Service Unavailable: loop test:1"), 1);
+    CHECK_INT(probe("127.0.0.1:0"), 1);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, &status, 0);
+    (void)scratch_sql("UPDATE media.jobs SET state = 'canceled', lease_until = NULL"
+                      " WHERE state = 'running'");
+    conf.jobs = 1;
+    conf.stall_s = 60;
+}
+
+static void test_run_at_work_or_idle_is_healthy(void)
+{
+    char id[64], addr[64];
+    pid_t pid;
+
+    conf.stall_s = 1;
+    new_job(id, sizeof(id));
+    pid = start(work);
+    check_alive(5000);
+    CHECK(await_state(id, "succeeded"));
+    (void)wk_fmt(addr, sizeof(addr), "0.0.0.0:%d", health_port_no);
+    CHECK_INT(probe(addr), 0);
+    CHECK_INT(probe("127.0.0.1:0"), 0); /* by the file */
+    stop(pid);
+    CHECK_INT(probe(addr), 1);
+    CHECK_INT(said(probe_file, "Connection refused"), 1);
+    CHECK_INT(probe("127.0.0.1:0"), 1);
+    CHECK_INT(said(probe_file, "no port in MEDIA_HEALTH_ADDR"), 1);
+    conf.stall_s = 60;
+}
+
+static void test_probe_has_a_deadline(void)
+{
+    int port, fd = proxy_listen(&port); /* accepts, as far as a client can see */
+    int64_t start_ms = wk_mono_ms();
+    char addr[64];
+
+    CHECK_INT(probe(wk_fmt(addr, sizeof(addr), "127.0.0.1:%d", port)), 1);
+    CHECK_INT(said(probe_file, "timed out"), 1);
+    CHECK(wk_mono_ms() - start_ms < 4500);
+    close(fd);
+}
+
+/* Servers that refuse, and servers that take a connection and never say a word: a loop that waits
+ * for them turns. */
+static void test_run_without_servers_is_healthy(void)
+{
+    int silent_port, closed_port, silent = proxy_listen(&silent_port);
+    int fd = proxy_listen(&closed_port);
+    char *port = getenv("PGPORT") != NULL ? strdup(getenv("PGPORT")) : NULL;
+    char text[16], url[64], endpoint[64];
+
+    close(fd);
+    fd = open("/dev/null", O_WRONLY);
+    setenv("MEDIA_STALL_S", "8", 1);
+    setenv("MEDIA_SWEEP_S", "1", 1);
+    setenv("AWS_ACCESS_KEY_ID", "key", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    for (int i = 0; i < 2; i++) {
+        int p = i == 0 ? closed_port : silent_port;
+        pid_t pid;
+
+        setenv("PGPORT", wk_fmt(text, sizeof(text), "%d", p), 1);
+        setenv("PGHOST", "127.0.0.1", 1);
+        setenv("AMQP_URL", wk_fmt(url, sizeof(url), "amqp://u:p@127.0.0.1:%d/", p), 1);
+        setenv("AWS_ENDPOINT_URL", wk_fmt(endpoint, sizeof(endpoint), "http://127.0.0.1:%d", p), 1);
+        pid = start_janitor(fd);
+        check_alive(12000);
+        CHECK(has(health_ask("GET /readyz HTTP/1.1\r\n\r\n"), "503 "));
+        stop(pid);
+    }
+    unsetenv("AMQP_URL");
+    close(fd);
+    close(silent);
+    if (port != NULL) {
+        setenv("PGPORT", port, 1);
+        free(port);
+    } else {
+        unsetenv("PGPORT");
+    }
+}
+
+/* Nobody reads its log: it hangs at the first line, for as long as that lasts. */
+static void test_janitor_that_hangs_is_unhealthy(void)
+{
+    char page[4096];
+    int fds[2];
+    pid_t pid;
+
+    memset(page, ' ', sizeof(page));
+    CHECK_INT(pipe2(fds, O_NONBLOCK), 0);
+    while (write(fds[1], page, sizeof(page)) > 0) {
+    }
+    CHECK_INT(fcntl(fds[1], F_SETFL, 0), 0);
+    setenv("MEDIA_STALL_S", "2", 1);
+    pid = start_janitor(fds[1]);
+    CHECK(await_answer("/healthz", "503 ", "loop media-janitor has not turned for "));
+    while (read(fds[0], page, sizeof(page)) > 0) {
+    }
+    CHECK(await_answer("/healthz", "200 ", "ok\n"));
+    stop(pid);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -179,10 +378,17 @@ int main(void)
     }
     (void)wk_fmt(health_file, sizeof(health_file), "%s/health", dir);
     (void)wk_fmt(log_file, sizeof(log_file), "%s/log", dir);
+    (void)wk_fmt(probe_file, sizeof(probe_file), "%s/probe", dir);
     CHECK_INT(CTL("migrate"), 0);
     test_run_takes_no_job_from_a_schema_that_does_not_fit();
     test_run_looks_at_the_schema_while_it_waits_for_long();
+    test_run_that_hangs_is_unhealthy();
+    test_run_at_work_or_idle_is_healthy();
+    test_probe_has_a_deadline();
+    test_run_without_servers_is_healthy();
+    test_janitor_that_hangs_is_unhealthy();
     (void)unlink(log_file);
+    (void)unlink(probe_file);
     (void)rmdir(dir);
     scratch_close();
     return test_report();
