@@ -1,0 +1,209 @@
+"""The test cluster as the scenarios use it: kubectl, waiting, and ways to hurt it.
+
+Every wait is for a condition, with a limit; what was not met is an exception that says what was seen last."""
+
+import base64
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KUBE = pathlib.Path(os.environ.get("KUBE_TOOL") or ROOT / "../shared/k8s/kube").resolve()
+KUBE_CACHE = pathlib.Path(os.environ.get("KUBE_CACHE") or pathlib.Path.home() / ".cache/kube-v1.34.4")
+KUBE_RUN = pathlib.Path(os.environ.get("KUBE_RUN") or "/tmp/kube")
+NODE = "10.99.0.{}"
+HTTP_PORT, HTTPS_PORT = 30080, 30443
+
+
+class Failed(Exception):
+    pass
+
+
+def say(text):
+    print(f"{datetime.datetime.now():%H:%M:%S}  {text}", flush=True)
+
+
+def wait(what, probe, seconds, every=0.5):
+    """The first true value of probe(); Failed after `seconds`. An exception of the probe is "not yet"."""
+    end = time.monotonic() + seconds
+    last = None
+    while True:
+        try:
+            last = probe()
+            if last:
+                return last
+        except (Failed, OSError, ValueError, subprocess.SubprocessError) as e:
+            last = e
+        if time.monotonic() > end:
+            raise Failed(f"{what}: not within {seconds} s; last seen: {str(last)[:2000]}")
+        time.sleep(every)
+
+
+class Cluster:
+    def __init__(self, namespace="media"):
+        self.ns = namespace
+        self.env = {**os.environ, "KUBECONFIG": str(KUBE_RUN / "admin.conf"),
+                    "PATH": f"{KUBE_CACHE / 'bin'}:{os.environ['PATH']}"}
+
+    # ---- the machine ----
+
+    def up(self, nodes):
+        """A fresh cluster with our images in it."""
+        self.down()
+        subprocess.run([KUBE, "up", str(nodes)], check=True, env=self.env)
+        for tar in sorted(image_dir().glob("*.tar")):
+            self.load(tar)
+
+    def load(self, archive):
+        subprocess.run([KUBE, "load", str(archive)], check=True, env=self.env)
+
+    def down(self):
+        if self.is_up():
+            subprocess.run([KUBE, "down"], check=True, env=self.env)
+
+    def is_up(self):
+        return (KUBE_RUN / "pid").exists()
+
+    # ---- kubectl ----
+
+    def kubectl(self, *args, text=None, seconds=120, check=True, ns=None):
+        """stdout of kubectl in our namespace; Failed with stderr."""
+        done = subprocess.run(["kubectl", "-n", ns or self.ns, *map(str, args)], input=text, env=self.env,
+                              capture_output=True, text=True, timeout=seconds)
+        if check and done.returncode != 0:
+            raise Failed(f"kubectl {' '.join(map(str, args))[:200]}: {done.stderr.strip()[-1500:]}")
+        return done.stdout
+
+    def json(self, *args, ns=None):
+        return json.loads(self.kubectl(*args, "-o", "json", ns=ns))
+
+    def apply(self, where, root=ROOT):
+        """kubectl apply -k, as an operator would; `where` is a directory of k8s/ of the tree `root`."""
+        return self.kubectl("apply", "-k", root / "k8s" / where, seconds=300)
+
+    def pods(self, component=None):
+        selector = ["-l", f"app.kubernetes.io/component={component}"] if component else []
+        return self.json("get", "pods", *selector)["items"]
+
+    def exec(self, pod, *command, text=None, container=None, seconds=120, check=True):
+        where = ["-c", container] if container else []
+        return self.kubectl("exec", "-i", pod, *where, "--", *command, text=text, seconds=seconds, check=check)
+
+    def ctl(self, *command, text=None):
+        """mediactl, in the pod that is there for operators."""
+        return self.exec("deploy/ctl", "mediactl", *command, text=text)
+
+    def secret(self, name, key):
+        data = self.json("get", "secret", name)["data"]
+        return base64.b64decode(data[key]).decode()
+
+    # ---- waiting ----
+
+    def ready(self, seconds=180):
+        """Every pod is Ready (or has succeeded), every workload as large and as new as it shall be."""
+        return wait("all pods ready", self.is_ready, seconds)
+
+    def is_ready(self):
+        pods = [p for p in self.pods() if not succeeded(p)]
+        missing = [name(p) for p in pods if not pod_ready(p) or deleting(p)]
+        for kind in ("deployments", "statefulsets"):
+            for w in self.json("get", kind)["items"]:
+                status, want = w.get("status", {}), w["spec"].get("replicas", 1)
+                if (status.get("observedGeneration", 0) < w["metadata"]["generation"]
+                        or status.get("updatedReplicas", 0) != want or status.get("readyReplicas", 0) != want
+                        or status.get("replicas", 0) != want):
+                    missing.append(f"{kind}/{name(w)}")
+        jobs = [name(j) for j in self.json("get", "jobs")["items"] if not j.get("status", {}).get("succeeded")]
+        if missing or jobs or not pods:
+            raise Failed(f"not ready: {' '.join(missing + jobs)}")
+        return True
+
+    def why(self):
+        """What an operator would look at when something does not get ready."""
+        return "\n".join((self.kubectl("get", "pods", "-o", "wide", check=False),
+                          self.kubectl("get", "events", "--sort-by=.lastTimestamp", check=False)[-4000:]))
+
+    # ---- ways in ----
+
+    @contextlib.contextmanager
+    def forward(self, target, port):
+        """A port of this machine that leads to `target`; it does not survive the pod behind it."""
+        process = subprocess.Popen(["kubectl", "-n", self.ns, "port-forward", target, f":{port}"], env=self.env,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            line = process.stdout.readline()
+            found = re.search(r"127\.0\.0\.1:(\d+)", line)
+            if not found:
+                raise Failed(f"port-forward {target}: {line.strip()}")
+            yield int(found.group(1))
+        finally:
+            process.terminate()
+            process.wait()
+
+    def ca_file(self, directory):
+        """The certificate that the gateway's listener shows, for clients."""
+        path = pathlib.Path(directory) / "ca.crt"
+        path.write_text(self.secret("media-tls", "tls.crt"))
+        return path
+
+    # ---- ways to hurt ----
+
+    def delete_pod(self, pod, grace=None):
+        self.kubectl("delete", "pod", pod, "--wait=false", *(["--grace-period", str(grace), "--force"] if grace == 0 else []))
+
+    def link(self, node, state):
+        """Cuts (down) or mends (up) a node's only link."""
+        subprocess.run(["ip", "link", "set", f"ke{node}", state], check=True)
+
+
+def image_dir():
+    return pathlib.Path(os.environ.get("MEDIA_IMAGES") or pathlib.Path.home() / ".cache/ngx_media/docker/tars")
+
+
+def name(thing):
+    return thing["metadata"]["name"]
+
+
+def component(thing):
+    return thing["metadata"].get("labels", {}).get("app.kubernetes.io/component", "")
+
+
+def succeeded(pod):
+    return pod.get("status", {}).get("phase") == "Succeeded"
+
+
+def deleting(pod):
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def pod_ready(pod):
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
+
+
+def restarts(pod):
+    return sum(c.get("restartCount", 0) for c in pod.get("status", {}).get("containerStatuses", []))
+
+
+def port_open(host, port):
+    with contextlib.suppress(OSError):
+        socket.create_connection((host, port), 2).close()
+        return True
+    return False
+
+
+def need_tools():
+    """None, or why the scenarios cannot run here."""
+    if os.geteuid() != 0:
+        return "the test cluster needs root"
+    if not KUBE.exists():
+        return f"{KUBE} is missing: the test cluster is started with it (KUBE_TOOL names another one)"
+    if not shutil.which("ip"):
+        return "iproute2 is missing"
+    return None
