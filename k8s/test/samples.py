@@ -1,6 +1,7 @@
 """Files to upload. Good ones are made once by ffmpeg; each copy that is sent has bytes of its own in a place where no
 decoder looks, so that every upload has another digest unless it shall not. Broken ones are made of good ones."""
 
+import os
 import subprocess
 
 SOURCE = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100"]
@@ -20,7 +21,7 @@ class Samples:
         for name, words in MADE.items():
             path = directory / name
             if not path.exists():
-                part = directory / f"part-{name}"
+                part = directory / f"part-{os.getpid()}-{name}"
                 subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", *words, str(part)], check=True)
                 part.rename(path)
             self.files[name] = path.read_bytes()
