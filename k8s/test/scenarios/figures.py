@@ -6,6 +6,7 @@ import sys
 import urllib.request
 
 from cluster import name
+from fresh import started
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "k8s/components/monitoring/test"))
@@ -22,6 +23,8 @@ SHOWN = {
 
 
 def run(cluster, report):
+    if not cluster.is_up():
+        started(cluster, report)
     for prefix, sources in SHOWN.items():
         text = "".join(scrape(cluster, *source) for source in sources)
         used = metrics.used(prefix)
