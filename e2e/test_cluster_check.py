@@ -13,7 +13,7 @@ import uuid
 from lib import (BUCKET, MAILS, ROOT, RUN, URL, User, buckets, check, freeze, janitor_pass, kill, main, mails, note, s3,
                  sql, thaw, up, value, wait)
 
-sys.path.insert(0, str(ROOT / "k8s" / "test"))
+sys.path.insert(0, str(ROOT / "k8s/test/load"))
 import check as checker     # noqa: E402  the tools of the cluster's test
 import events               # noqa: E402
 import recovery             # noqa: E402
@@ -31,7 +31,7 @@ TOOL = [sys.executable, "-B"]
 
 
 def tool(name, *words, **kw):
-    return subprocess.run([*TOOL, ROOT / "k8s" / "test" / name, *map(str, words)], env={**os.environ, **OWNER},
+    return subprocess.run([*TOOL, ROOT / "k8s/test/load" / name, *map(str, words)], env={**os.environ, **OWNER},
                           capture_output=True, text=True, **kw)
 
 
@@ -132,7 +132,7 @@ def test_load():
     USERS.write_text("".join(f"{user.email} {user.password}\n" for user in users))
     done = tool("check.py", "--remember", INHERITED)
     check(done.returncode == 0, "what others have left is remembered", done.stderr)
-    load = subprocess.Popen([*TOOL, ROOT / "k8s/test/load.py", "--gateway", URL.geturl(), "--users", USERS, "--log", LOG,
+    load = subprocess.Popen([*TOOL, ROOT / "k8s/test/load/load.py", "--gateway", URL.geturl(), "--users", USERS, "--log", LOG,
                              "--rate", "6", "--mix", MIX, "--seed", "1492", "--samples", TMP.with_name("samples")],
                             stdout=subprocess.PIPE, text=True)
 
