@@ -49,6 +49,10 @@ class Load:
         if self.process.wait(300) != 0 and not failure[0]:
             raise Failed(f"load.py ended with {self.process.returncode}")
 
+    def finish(self, seconds=300):
+        """Until a load that has a time of its own (--seconds) has ended."""
+        self.process.wait(seconds)
+
     @contextlib.contextmanager
     def event(self, what):
         if self.process.poll() is not None:
