@@ -39,13 +39,11 @@ def run(cluster, report):
 
 
 def scrape(cluster, component, port, paths):
-    """Of one pod of the component, all paths; nothing if there is none (a long queue's workers without a job)."""
-    pods = cluster.pods(component)
-    if not pods:
-        return ""
-    with cluster.forward(f"pod/{name(pods[0])}", port) as local:
-        texts = []
-        for path in paths:
-            with urllib.request.urlopen(f"http://127.0.0.1:{local}{path}", timeout=20) as answer:
-                texts.append(answer.read().decode())
+    """Of all pods of the component (a queue is told of by its leader), all paths."""
+    texts = []
+    for pod in cluster.pods(component):
+        with cluster.forward(f"pod/{name(pod)}", port) as local:
+            for path in paths:
+                with urllib.request.urlopen(f"http://127.0.0.1:{local}{path}", timeout=20) as answer:
+                    texts.append(answer.read().decode())
     return "".join(texts)
