@@ -143,8 +143,13 @@ verify() { # [--read] [SET]
 
 work_dir
 S3_TMP=$WORK
+await_store backup
 case ${1:-backup} in
-backup) backup ;;
+backup)
+    await_store input
+    await_database owner
+    backup
+    ;;
 list) sets ;;
 verify) shift && verify "$@" ;;
 *) die "what is \"$1\"?" ;;

@@ -33,3 +33,6 @@ pg() { # ROLE PROGRAM ARG...
     shift
     PGSERVICEFILE=$SECRETS/media-pg-$role/pg_service.conf PGSERVICE=media PGCONNECT_TIMEOUT=5 "$@"
 }
+
+await_database() { await "PostgreSQL" database_ready "$1"; } # ROLE
+database_ready() { pg "$1" psql -X -q -c 'SELECT 1' >/dev/null 2>&1; }

@@ -50,6 +50,9 @@ database() { # in the set's directory
 
 work_dir
 S3_TMP=$WORK
+await_store backup
+await_store input
+await_database superuser
 set_time=${MEDIA_RESTORE_SET:-$(sets | head -n 1)}
 [ -n "$set_time" ] || die "there is no set in $(s3_store_bucket backup)"
 set_fetch "$set_time" "$WORK/set"

@@ -12,8 +12,6 @@ role_password() { # ROLE
     printf '%s' "${password//\'/\'\'}"
 }
 
-superuser_ready() { pg superuser psql -X -q -c 'SELECT 1' >/dev/null 2>&1; }
-
-await "PostgreSQL" superuser_ready
+await_database superuser
 roles_sql | pg superuser psql -X -q -v ON_ERROR_STOP=1 -f - >/dev/null
 say "roles ${PG_ROLES[*]} and their database are set up"

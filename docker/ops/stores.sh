@@ -42,6 +42,14 @@ s3_use() { # STORE
     fi
 }
 
+# A new pod may be kept out for a moment, until network policies know it.
+await_store() { # STORE
+    s3_use "$1"
+    await "the $1 store" store_ready
+}
+
+store_ready() { [ "$(s3_request GET "/$S3_BUCKET?list-type=2&max-keys=1" 2>/dev/null)" = 200 ]; }
+
 # The path of an object in the store in use
 s3_path() { # KEY
     local key=$1
