@@ -159,6 +159,7 @@ class Launcher:
     def _log(self, name):
         """A pipe of the user's own, as containerd makes it; what comes is in the file `name`."""
         ours, its = os.pipe()
+        (self.dir / name).touch()
         if os.geteuid() == 0:
             os.fchown(its, UID, UID)
 
@@ -247,13 +248,16 @@ class Launcher:
 
     def said(self, msg):
         """Its own log lines with this message."""
-        lines = [json.loads(line) for line in self.err().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["msg"] == msg]
+        return [line for line in self._lines("err") if line["msg"] == msg]
 
     def accessed(self, path):
-        """Lines of the access log about a path."""
-        lines = [json.loads(line) for line in (self.dir / "out").read_text().splitlines()]
-        return [line for line in lines if line["path"] == path]
+        """Lines of the access log about a path; the first may be on its way."""
+        return wait(f"{path} is logged", lambda: [line for line in self._lines("out") if line["path"] == path], 10)
+
+    def _lines(self, name):
+        """Those of JSON that have come as a whole."""
+        lines = (self.dir / name).read_text().split("\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def conf(self):
         return (self.run_dir / "nginx.conf").read_text()

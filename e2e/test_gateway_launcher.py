@@ -58,7 +58,8 @@ def test_ports():
             got = gateway.ask("GET", path, headers=bearer(user.token), port="ops").status
             check(got == status, f"ops port: {path} is {status}", got)
         check(gateway.call("--probe").returncode == 0, "--probe: 0")
-        check(not gateway.accessed("/readyz"), "probes are not logged")
+        check(gateway.accessed("/healthz"), "the public port is logged")
+        check('"/readyz"' not in (gateway.dir / "out").read_text(), "probes of the ops port are not")
         gateway.term()
         check(gateway.process.wait(30) == 0, "TERM: 0", gateway.err())
         check(gateway.call("--probe").returncode == 1, "--probe of nobody: 1")

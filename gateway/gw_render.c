@@ -6,7 +6,6 @@
 #include "gw_template.h"
 
 #define LINES_MAX 65536
-#define CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 #define HTTP2_ON 1025001 /* from here on "http2 on" instead of a word of listen */
 
 /* ---- hosts ---- */
@@ -340,7 +339,7 @@ int gw_render(media_str_t template, const gw_conf_t *conf, const gw_machine_t *m
         {"S3", text_of(&l[L_S3])},
         {"S3_SERVERS", text_of(&l[L_S3_SERVERS])},
         {"S3_OUTPUT_SERVERS", text_of(&l[L_OUT_SERVERS])},
-        {"CA", conf->s3_ca != NULL ? conf->s3_ca : CA_BUNDLE},
+        {"CA", conf->s3_ca},
         {"AMQP_URL_FILE", conf->amqp_url_file},
         {"JWT_KEYS", text_of(&keys)},
         {"PLAY_KEY", conf->play_key},

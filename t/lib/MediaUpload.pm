@@ -89,7 +89,8 @@ SQL
     $text =~ s/media_types [^;]+;/$types/ or die;
     $text =~ s/media_max_size 0;/media_max_size $max;/ or die;
     $text =~ s/client_body_timeout \w+;/client_body_timeout $given{body_timeout};/ or die if $given{body_timeout};
-    return join "\n", $text, @{ $given{lines} // [] }, '';
+    my $metrics = $ENV{TEST_NGINX_MEDIA_CONF} =~ s{media(?=\.conf$)}{media-metrics}r;
+    return join "\n", $text, "include $metrics;", @{ $given{lines} // [] }, '';
 }
 
 # ---- what became of it ----
