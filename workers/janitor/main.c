@@ -84,15 +84,12 @@ int main(int argc, char **argv)
 {
     wk_conf_t conf;
     sweep_t s = {.conf = &conf, .stop_fd = -1};
-    const wk_store_conf_t *store = &conf.s3[MEDIA_STORE_INPUT];
     int rc = 1;
 
     wk_conf_load(&conf, JANITOR, argc, argv);
     wk_log_init(JANITOR, (enum media_level)media_log_level_parse(media_str(conf.log_level)));
-    if (store->endpoint == NULL || store->access_key == NULL || store->secret_key == NULL) {
-        fputs(JANITOR
-              ": AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed\n",
-              stderr);
+    if (conf.s3[MEDIA_STORE_INPUT].endpoint == NULL) {
+        fputs(JANITOR ": AWS_ENDPOINT_URL is needed\n", stderr);
         return 2;
     }
     if (open_all(&s) == 0) {
