@@ -132,7 +132,8 @@ def test_load():
     USERS.write_text("".join(f"{user.email} {user.password}\n" for user in users))
     done = tool("check.py", "--remember", INHERITED)
     check(done.returncode == 0, "what others have left is remembered", done.stderr)
-    load = subprocess.Popen([*TOOL, ROOT / "k8s/test/load/load.py", "--gateway", URL.geturl(), "--users", USERS, "--log", LOG,
+    load = subprocess.Popen([*TOOL, ROOT / "k8s/test/load/load.py",
+                             "--gateway", URL.geturl(), "--users", USERS, "--log", LOG,
                              "--rate", "6", "--mix", MIX, "--seed", "1492", "--samples", TMP.with_name("samples")],
                             stdout=subprocess.PIPE, text=True)
 

@@ -166,7 +166,7 @@ class Cluster:
     # ---- ways to hurt ----
 
     def delete_pod(self, pod, grace=None):
-        self.kubectl("delete", "pod", pod, "--wait=false", *(["--grace-period", str(grace), "--force"] if grace == 0 else []))
+        self.kubectl("delete", "pod", pod, "--wait=false", *(["--grace-period=0", "--force"] if grace == 0 else []))
 
     def link(self, node, state):
         """Cuts (down) or mends (up) a node's only link."""

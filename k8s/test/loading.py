@@ -70,7 +70,8 @@ class Load:
                                    "--json", told, *words], capture_output=True, text=True, env=env)
         (self.home / "check.txt").write_text(done.stdout + done.stderr)
         print(done.stdout, flush=True)
-        report.check(done.returncode == 0, f"{self.scenario}: nothing lost, nothing twice", (done.stdout + done.stderr)[-4000:])
+        report.check(done.returncode == 0, f"{self.scenario}: nothing lost, nothing twice",
+                     (done.stdout + done.stderr)[-4000:])
         if told.exists():
             self.figures(report, json.loads(told.read_text()))
 

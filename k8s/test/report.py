@@ -29,7 +29,8 @@ class Report:
     def write(self, scenarios):
         """Replaces the table of each scenario that ran; the others' stay."""
         old = sections(RESULTS.read_text()) if RESULTS.exists() else {}
-        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout
+        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True,
+                                text=True).stdout
         for scenario in scenarios:
             rows = [r[1:] for r in self.rows if r[0] == scenario]
             old[scenario] = "\n".join([

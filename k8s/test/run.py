@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""make k8s-test: the scenarios on a real cluster of this machine, in order. Those behind `fresh` use its cluster, or one that
-is up already; `loss` has one of its own.
+"""make k8s-test: the scenarios on a real cluster of this machine, in order. Those behind `fresh` use its cluster, or one
+that is up already; `loss` has one of its own.
 
     k8s/test/run.py [SCENARIO...]     fresh network figures restore scale upgrade loss
     KEEP=1                            leaves the cluster up"""

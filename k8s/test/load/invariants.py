@@ -181,7 +181,7 @@ def effect(case):
               FROM media.objects o JOIN media.jobs j ON j.id = o.job_id
              WHERE o.media_id = ANY (%s::uuid[]) AND o.state = 'live'
                AND (o.fence <> j.fence OR j.state <> 'succeeded')"""):
-        yield Finding("effect", row["job"], f"{row['object_key']} is live, its fence {row['fence']}, the job's {row['last']}")
+        yield Finding("effect", row["job"], f"{row['object_key']} is live, fence {row['fence']}, the job's {row['last']}")
     for row in case.of_media("""
             SELECT r.object_key, r.job_id::text AS job FROM media.outputs r
               LEFT JOIN media.jobs j ON j.id = r.job_id LEFT JOIN media.objects o ON o.object_key = r.object_key

@@ -1,5 +1,5 @@
-"""Each forbidden path tried and refused, each allowed one works: from inside the real pods, by ephemeral containers that share
-their network. And no secret in an environment, an argument list, a log or an image."""
+"""Each forbidden path tried and refused, each allowed one works: from inside the real pods, by ephemeral containers that
+share their network. And no secret in an environment, an argument list, a log or an image."""
 
 import base64
 import json
@@ -16,7 +16,6 @@ DOORS = [("gateway", 8443), ("gateway", 8081), ("transcoder", 9090)]
 OUTSIDE = {"the API server": ("kubernetes", 443), "the world": ("1.1.1.1", 443)}
 # Patroni asks the API server; members of one kind may talk to each other where paths.txt says so
 API_USERS = {"postgres"}
-PROBE_IMAGE = "docker.io/ngx-media/ops:{}"
 
 
 def run(cluster, report):
@@ -70,30 +69,34 @@ def reached_of(log):
 def reach(cluster, source, targets):
     pod = next(p for p in cluster.pods(source) if p["status"]["phase"] == "Running")
     container = f"probe-{len(pod['spec'].get('ephemeralContainers', []))}"
-    cluster.kubectl("debug", name(pod), "--image", PROBE_IMAGE.format(version(cluster)), "--image-pull-policy", "IfNotPresent",
-                    "--profile", "restricted", "-c", container, "--", "bash", "-c", script(targets))
-    return reached_of(wait(f"{source}: tries", lambda: finished(cluster.kubectl("logs", name(pod), "-c", container)), 90))
+    cluster.kubectl("debug", name(pod), *image(cluster), "--profile", "restricted", "-c", container, "--",
+                    "bash", "-c", script(targets))
+    log = wait(f"{source}: tries", lambda: finished(cluster.kubectl("logs", name(pod), "-c", container)), 90)
+    return reached_of(log)
 
 
 def finished(log):
     return log if log.rstrip().endswith("done") else None
 
 
-def version(cluster):
-    image = cluster.json("get", "deployment", "gateway")["spec"]["template"]["spec"]["containers"][0]["image"]
-    return image.rsplit(":", 1)[1]
+def image(cluster):
+    """Of the version that runs: the one with a shell."""
+    running = cluster.json("get", "deployment", "gateway")["spec"]["template"]["spec"]["containers"][0]["image"]
+    tag = running.rsplit(":", 1)[1]
+    return "--image", f"docker.io/ngx-media/ops:{tag}", "--image-pull-policy", "IfNotPresent"
 
 
 def stranger(cluster, report, targets):
     """A pod of another namespace reaches the public port of the gateway, and nothing else of ours."""
-    cluster.kubectl("run", "stranger", "--image", PROBE_IMAGE.format(version(cluster)), "--image-pull-policy", "IfNotPresent",
-                    "--restart", "Never", "--command", "--", "bash", "-c", script(targets), ns="default")
+    cluster.kubectl("run", "stranger", *image(cluster), "--restart", "Never", "--command", "--",
+                    "bash", "-c", script(targets), ns="default")
     try:
         log = wait("stranger: tries", lambda: finished(cluster.kubectl("logs", "stranger", ns="default")), 90)
     finally:
         cluster.kubectl("delete", "pod", "stranger", "--now", ns="default", check=False)
     reached = {target for target in reached_of(log) if target[0] not in OUTSIDE}
-    report.check(reached == {("gateway", 8443)}, "another namespace reaches the gateway's public port alone", sorted(reached))
+    report.check(reached == {("gateway", 8443)}, "another namespace reaches the gateway's public port alone",
+                 sorted(reached))
 
 
 # ---- secrets ----

@@ -31,7 +31,7 @@ def run(cluster, report):
         seconds = job(other, "restore")
         report.figure("restore", "restore into an empty namespace", f"{seconds:.0f} s, {len(before)} objects")
         after = holdings(other)
-        report.check(before and after == before, f"{len(before)} objects are there, each with its digest, and so are their rows",
+        report.check(before and after == before, f"{len(before)} objects, each with its digest, and their rows",
                      sorted(set(before.items()) ^ set(after.items()))[:20])
         other.ready(120)
     finally:

@@ -47,7 +47,8 @@ def current():
 
 def images_of(cluster):
     """The versions that our Deployments run."""
-    images = [c["image"] for d in cluster.json("get", "deployments")["items"] for c in d["spec"]["template"]["spec"]["containers"]]
+    images = [c["image"] for d in cluster.json("get", "deployments")["items"]
+              for c in d["spec"]["template"]["spec"]["containers"]]
     return {i.rsplit(":", 1)[1] for i in images if "/ngx-media/" in i}
 
 
