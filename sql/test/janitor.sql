@@ -171,4 +171,23 @@ INSERT INTO media.sessions (token_sha256, user_id, family, expires_at)
   SELECT lpad((n + 1)::text, 64, '0'), :'ann', media.uuid7(), now() + make_interval(secs => n * 60) FROM unnest(ARRAY[-1, 1, 2]) n;
 SELECT is(media.janitor_sessions(), 1::bigint, 'sessions: what has expired');
 SELECT is((SELECT count(*)::int FROM media.sessions), 2, 'sessions: no other');
+-- queue_load: what could be claimed, and what is being worked at
+DELETE FROM media.media;
+SELECT results_eq('SELECT queue, queued, running, oldest_seconds FROM media.queue_load()',
+  $$SELECT q, 0::bigint, 0::bigint, 0::double precision FROM unnest('{short,long,mask,mask_long,notify}'::text[]) q$$, 'queue_load: nothing to do');
+SELECT is((SELECT array_agg(queue ORDER BY queue) FROM media.queue_load()), (SELECT array_agg(m[1] ORDER BY m[1]) FROM pg_constraint,
+    regexp_matches(pg_get_constraintdef(oid), '''(\w+)''::text', 'g') m WHERE conname = 'jobs_queue_check'), 'queue_load: every queue');
+SELECT person('loader') AS loader \gset
+SELECT media(:'loader'), media(:'loader'), media(:'loader') \gset _
+SELECT media(:'loader') AS later \gset
+UPDATE media.jobs SET not_before = now() + interval '1h' WHERE media_id = :'later';
+UPDATE media.jobs SET not_before = now() - interval '90s' WHERE id = (SELECT id FROM media.jobs WHERE not_before <= now() LIMIT 1);
+SELECT is((SELECT row(queued, running, round(oldest_seconds / 10)::int)::text FROM media.queue_load() WHERE queue = 'short'), '(3,0,9)',
+  'queue_load: due ones, since when the first is; none that has to wait');
+SELECT claim('work') \gset _
+SELECT is((SELECT row(queued, running)::text FROM media.queue_load() WHERE queue = 'short'), '(2,1)', 'queue_load: a claimed one is running');
+SELECT is((SELECT string_agg(row(queued, running)::text, ' ') FROM media.queue_load() WHERE queue <> 'short'), '(0,0) (0,0) (0,0) (0,0)',
+  'queue_load: other queues');
+SELECT session('media_scaler', 'media_scaler') \gset _
+SELECT is(ask('media_scaler', 'SELECT queued::text FROM media.queue_load() WHERE queue = ''short'''), '2', 'queue_load: told to whoever scales');
 SELECT * FROM finish();

@@ -71,6 +71,8 @@ SELECT ok(EXISTS (SELECT FROM scans WHERE index ~ ('^' || i || '$') AND query LI
   ('objects_strays', '%UPDATE objects o SET strays_at%', 'janitor_strays'),
   ('jobs_lease', 'SELECT id FROM jobs WHERE state = ''running'' AND lease_until < now()%', 'janitor_leases'),
   ('jobs_announce', '%announced_at IS NULL%', 'janitor_announce'),
+  ('jobs_announce', '%min(j.not_before)%', 'queue_load'),
+  ('jobs_lease', '%min(j.not_before)%', 'queue_load'),
   ('uploads_heartbeat', 'DELETE FROM uploads u%', 'janitor_uploads'),
   ('upload_keys_expiry', 'DELETE FROM upload_keys%', 'janitor_uploads'),
   ('upload_keys_pkey', 'SELECT *%FROM upload_keys%', 'upload_open'),

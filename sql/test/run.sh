@@ -101,6 +101,7 @@ ALTER ROLE media_worker LOGIN;
 ALTER ROLE media_notifier LOGIN;
 ALTER ROLE media_janitor LOGIN;
 ALTER ROLE media_ctl LOGIN;
+ALTER ROLE media_scaler LOGIN;
 CREATE ROLE media_owner LOGIN;
 CREATE DATABASE media OWNER media_owner;
 SQL

@@ -37,6 +37,8 @@ static int publish_row(wk_ctx_t *ctx, const json_t *row, media_buf_t *sent)
     if (rc == 0) {
         rc = media_buf_fmt(sent, "%s%s", sent->len > 1 ? "," : "", id);
         wk_health_count(ctx->health, WK_C_OUTBOX_PUBLISHED, 1);
+        wk_health_count(ctx->health, WK_C_JOBS_DEAD,
+                        strcmp(queue, media_queue_name(MEDIA_QUEUE_DEAD)) == 0);
     } else {
         wk_log(MEDIA_LOG_WARN, "message not published, left to the janitor", "outbox",
                id != NULL ? id : "", "cause", ei.text, NULL);

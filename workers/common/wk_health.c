@@ -37,6 +37,10 @@ struct wk_health_s {
     _Atomic int deps[WK_DEP_COUNT];
     _Atomic uint64_t schema; /* that is unfit: its version, and its oldest below */
     _Atomic int64_t counters[WK_COUNTER_COUNT];
+    struct {
+        _Atomic int known;
+        _Atomic int64_t queued, running, oldest_ms;
+    } queues[MEDIA_QUEUE_COUNT];
     int stall_s;
     int slots;
     _Atomic int running;
@@ -77,6 +81,23 @@ void wk_health_count(wk_health_t *h, enum wk_counter c, int64_t n)
 {
     if (h != NULL) {
         atomic_fetch_add(&h->counters[c], n);
+    }
+}
+
+void wk_health_queue(wk_health_t *h, enum media_queue q, const wk_queue_load_t *load)
+{
+    if (h != NULL) {
+        atomic_store(&h->queues[q].queued, load->queued);
+        atomic_store(&h->queues[q].running, load->running);
+        atomic_store(&h->queues[q].oldest_ms, load->oldest_ms);
+        atomic_store(&h->queues[q].known, 1);
+    }
+}
+
+void wk_health_queues_unknown(wk_health_t *h)
+{
+    for (int q = 0; h != NULL && q < MEDIA_QUEUE_COUNT; q++) {
+        atomic_store(&h->queues[q].known, 0);
     }
 }
 
@@ -162,6 +183,41 @@ static void write_metrics(wk_health_t *h, media_buf_t *body)
     }
 }
 
+static void write_queues(wk_health_t *h, media_buf_t *body)
+{
+    int known = 0;
+
+    for (int q = 0; q < MEDIA_QUEUE_COUNT; q++) {
+        known |= atomic_load(&h->queues[q].known);
+    }
+    if (!known) {
+        return;
+    }
+    (void)media_buf_cstr(body, "# HELP ngx_media_queue_jobs Jobs that could be claimed now, and "
+                               "those that are worked at.\n# TYPE ngx_media_queue_jobs gauge\n");
+    for (int q = 0; q < MEDIA_QUEUE_COUNT; q++) {
+        const char *name = media_queue_name((enum media_queue)q);
+
+        if (atomic_load(&h->queues[q].known)) {
+            (void)media_buf_fmt(body,
+                                "ngx_media_queue_jobs{queue=\"%s\",state=\"queued\"} %lld\n"
+                                "ngx_media_queue_jobs{queue=\"%s\",state=\"running\"} %lld\n",
+                                name, (long long)atomic_load(&h->queues[q].queued), name,
+                                (long long)atomic_load(&h->queues[q].running));
+        }
+    }
+    (void)media_buf_cstr(body, "# HELP ngx_media_queue_oldest_seconds For how long the first job "
+                               "of a queue could have been claimed.\n"
+                               "# TYPE ngx_media_queue_oldest_seconds gauge\n");
+    for (int q = 0; q < MEDIA_QUEUE_COUNT; q++) {
+        if (atomic_load(&h->queues[q].known)) {
+            (void)media_buf_fmt(body, "ngx_media_queue_oldest_seconds{queue=\"%s\"} %.3f\n",
+                                media_queue_name((enum media_queue)q),
+                                (double)atomic_load(&h->queues[q].oldest_ms) / 1000);
+        }
+    }
+}
+
 /* 1 if `line` asks for `path`, with or without a query. */
 static int is_path(const char *path, media_str_t target)
 {
@@ -212,6 +268,7 @@ static void write_answer(wk_health_t *h, const char *req, media_buf_t *out)
             status = 200;
             type = "text/plain; version=0.0.4; charset=utf-8";
             write_metrics(h, &body);
+            write_queues(h, &body);
         }
     }
     view = media_buf_view(&body);

@@ -17,6 +17,7 @@
     X(BYTES_WRITTEN, "s3_written_bytes_total", "Bytes written to S3")                              \
     X(SWEPT_OBJECTS, "swept_objects_total", "Objects and multipart uploads removed")               \
     X(OUTBOX_PUBLISHED, "outbox_published_total", "Messages published from the outbox")            \
+    X(JOBS_DEAD, "jobs_dead_total", "Jobs told to the queue dead: failed for good")                \
     X(MAILS_SENT, "mails_sent_total", "Mails accepted by the SMTP server")
 
 enum wk_counter {
@@ -41,6 +42,12 @@ void wk_health_pg(wk_health_t *h, const wk_pg_t *pg, int ok);
 void wk_health_count(wk_health_t *h, enum wk_counter c, int64_t n);
 /* Splits "host:port" or "[v6]:port" into host. Returns the port's text or NULL. [any] */
 const char *wk_health_split(const char *addr, char *host, size_t cap);
+/* What a queue holds, for /metrics; unknown: that of none is told any more. */
+typedef struct {
+    int64_t queued, running, oldest_ms;
+} wk_queue_load_t;
+void wk_health_queue(wk_health_t *h, enum media_queue q, const wk_queue_load_t *load);
+void wk_health_queues_unknown(wk_health_t *h);
 /* A job has begun (1) or ended (-1). */
 void wk_health_running(wk_health_t *h, int n);
 

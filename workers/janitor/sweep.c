@@ -14,10 +14,10 @@
 #define SWEEP_LOST_S "300" /* a message nobody acted on this long is sent again */
 
 static const char *const task_names[SWEEP_TASK_COUNT] = {
-    [SWEEP_LEAD] = "lead",          [SWEEP_LEASES] = "leases",     [SWEEP_UPLOADS] = "uploads",
-    [SWEEP_ANNOUNCE] = "announce",  [SWEEP_OUTBOX] = "outbox",     [SWEEP_DOOMED] = "doomed",
-    [SWEEP_STRAYS] = "strays",      [SWEEP_SESSIONS] = "sessions", [SWEEP_WORKERS] = "workers",
-    [SWEEP_ORIGINALS] = "originals"};
+    [SWEEP_LEAD] = "lead",           [SWEEP_LEASES] = "leases",     [SWEEP_UPLOADS] = "uploads",
+    [SWEEP_ANNOUNCE] = "announce",   [SWEEP_OUTBOX] = "outbox",     [SWEEP_DOOMED] = "doomed",
+    [SWEEP_STRAYS] = "strays",       [SWEEP_SESSIONS] = "sessions", [SWEEP_WORKERS] = "workers",
+    [SWEEP_ORIGINALS] = "originals", [SWEEP_QUEUES] = "queues"};
 
 int sweep_stopping(const sweep_t *s)
 {
@@ -113,6 +113,8 @@ static int publish_rows(sweep_t *s, const wk_pg_result_t *rows, media_buf_t *ids
             continue; /* this row alone is bad */
         }
         add_id(ids, wk_pg_value(rows, i, 0));
+        wk_health_count(s->health, WK_C_JOBS_DEAD,
+                        strcmp(queue, media_queue_name(MEDIA_QUEUE_DEAD)) == 0);
         n++;
     }
     return n;
@@ -263,6 +265,35 @@ static void sweep_strays(sweep_t *s)
     wk_pg_result_free(rows);
 }
 
+static int64_t number(const char *text)
+{
+    int64_t n = 0;
+
+    return text != NULL && media_str_to_i64(media_str(text), &n) == 0 ? n : 0;
+}
+
+/* For /metrics, of every replica: whichever is asked knows. */
+static void look_at_queues(sweep_t *s)
+{
+    wk_pg_result_t *rows = NULL;
+    int rc = run_query(s, SWEEP_QUEUES, MEDIA_STMT_QUEUE_LOAD, NULL, &rows);
+
+    if (rc != 0) {
+        wk_health_queues_unknown(s->health);
+    }
+    for (int i = 0; i < wk_pg_rows(rows); i++) {
+        const char *name = wk_pg_value(rows, i, 0), *oldest = wk_pg_value(rows, i, 3);
+        wk_queue_load_t load = {number(wk_pg_value(rows, i, 1)), number(wk_pg_value(rows, i, 2)),
+                                oldest != NULL ? (int64_t)(strtod(oldest, NULL) * 1000) : 0};
+        int q = media_queue_parse(media_str(name != NULL ? name : ""));
+
+        if (q >= 0) {
+            wk_health_queue(s->health, (enum media_queue)q, &load);
+        }
+    }
+    wk_pg_result_free(rows);
+}
+
 /* 1 if this replica is the one that does what need not be done twice. */
 static int is_leader(sweep_t *s)
 {
@@ -296,6 +327,7 @@ int sweep_run(sweep_t *s)
         run_count(s, SWEEP_SESSIONS, MEDIA_STMT_JANITOR_SESSIONS, NULL);
         run_count(s, SWEEP_WORKERS, MEDIA_STMT_JANITOR_WORKERS, NULL);
     }
+    look_at_queues(s);
     if (!sweep_stopping(s)) {
         sweep_outbox(s);
     }

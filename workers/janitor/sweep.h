@@ -20,6 +20,7 @@ enum sweep_task {
     SWEEP_SESSIONS,
     SWEEP_WORKERS,
     SWEEP_ORIGINALS,
+    SWEEP_QUEUES,
     SWEEP_TASK_COUNT
 };
 

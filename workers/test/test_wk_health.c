@@ -93,6 +93,22 @@ static void test_wk_health_metrics_count(wk_health_t *h)
     CHECK(has(health_answer, "dependency_up{svc=\"test-svc\",dependency=\"s3\"} 1\n"));
 }
 
+static void test_wk_health_metrics_tell_queues(wk_health_t *h)
+{
+    static const char request[] = "GET /metrics HTTP/1.1\r\n\r\n";
+    const wk_queue_load_t load = {.queued = 7, .running = 2, .oldest_ms = 1500};
+
+    CHECK(!has(health_ask(request), "ngx_media_queue_jobs{"));
+    wk_health_queue(h, MEDIA_QUEUE_SHORT, &load);
+    wk_health_queue(NULL, MEDIA_QUEUE_SHORT, &load);
+    CHECK(has(health_ask(request), "\nngx_media_queue_jobs{queue=\"short\",state=\"queued\"} 7\n"
+                                   "ngx_media_queue_jobs{queue=\"short\",state=\"running\"} 2\n"));
+    CHECK(has(health_answer, "\nngx_media_queue_oldest_seconds{queue=\"short\"} 1.500\n"));
+    CHECK(!has(health_answer, "queue=\"long\""));
+    wk_health_queues_unknown(h);
+    CHECK(!has(health_ask(request), "ngx_media_queue_jobs{"));
+}
+
 static void test_wk_health_silent_client_does_not_block(void)
 {
     int silent = health_dial();
@@ -138,6 +154,7 @@ int main(void)
     test_wk_health_readyz_follows_dependencies(h);
     test_wk_health_readyz_names_the_schema(h);
     test_wk_health_metrics_count(h);
+    test_wk_health_metrics_tell_queues(h);
     test_wk_health_silent_client_does_not_block();
     test_wk_health_oversized_request_is_dropped();
     test_wk_health_taken_port_fails(&conf);

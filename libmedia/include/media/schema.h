@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* This program's number: the last file of sql/, which test_schema.c compares it with. */
-#define MEDIA_SCHEMA 16
+#define MEDIA_SCHEMA 17
 
 #define MEDIA_SCHEMA_TEXT 96 /* room for media_schema_text() */
 

@@ -213,6 +213,9 @@
     X(JANITOR_ORIGINALS, 1, "SELECT media.janitor_originals($1::int)")                             \
     /* -> n workers forgotten that ended without a word */                                         \
     X(JANITOR_WORKERS, 0, "SELECT media.janitor_workers()")                                        \
+    /* -> queue, queued (could be claimed now), running, oldest_seconds, of every queue; also what \
+     * autoscalers ask, as the role media_scaler */                                                \
+    X(QUEUE_LOAD, 0, "SELECT queue, queued, running, oldest_seconds FROM media.queue_load()")      \
     /* ---- mediactl ---- */                                                                       \
     /* email, password hash, roles "{user}" -> code (ok, conflict), id */                          \
     X(CTL_USER_ADD, 3, "SELECT code, id FROM media.ctl_user_add($1, $2, $3::text[])")              \

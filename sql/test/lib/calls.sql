@@ -65,6 +65,7 @@ SELECT media.janitor_object_gone('x');
 SELECT FROM media.janitor_strays(10);
 SELECT media.janitor_strays_gone('x');
 SELECT media.janitor_sessions();
+SELECT FROM media.queue_load();
 SELECT media.janitor_originals(10);
 SELECT FROM media.ctl_user_add('p1@example.test', '$y$', '{user}');
 SELECT FROM media.ctl_user_passwd('p1@example.test', '$y$2');

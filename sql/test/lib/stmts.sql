@@ -12,12 +12,12 @@ UPDATE test.stmts SET function = (regexp_match(text, 'media\.(\w+)\('))[1];
 
 CREATE TABLE test.roles (role text, section text);
 INSERT INTO test.roles VALUES ('media_gateway', 'gateway'), ('media_worker', 'workers'), ('media_notifier', 'notifier'),
-  ('media_janitor', 'janitor'), ('media_ctl', 'mediactl');
--- every program publishes, so every one marks what it has sent; the notifier is a worker
+  ('media_janitor', 'janitor'), ('media_ctl', 'mediactl'), ('media_scaler', NULL);
+-- every program publishes, so every one marks what it has sent; the notifier is a worker; what scales is no program of ours
 CREATE VIEW test.uses AS
   SELECT r.role, s.name, s.nparams, s.text, s.function
-    FROM test.roles r JOIN test.stmts s ON s.section IN (r.section, 'all') OR s.name = 'OUTBOX_SENT'
-                       OR (r.role = 'media_notifier' AND s.name LIKE 'WORKER%');
+    FROM test.roles r JOIN test.stmts s ON CASE r.role WHEN 'media_scaler' THEN s.name = 'QUEUE_LOAD'
+           ELSE s.section IN (r.section, 'all') OR s.name = 'OUTBOX_SENT' OR (r.role = 'media_notifier' AND s.name LIKE 'WORKER%') END;
 
 -- The SQLSTATE that a statement ends with in a session, 00000 when it succeeds; nothing of it stays.
 CREATE FUNCTION test.outcome(p_session text, p_sql text) RETURNS text LANGUAGE plpgsql AS $$
