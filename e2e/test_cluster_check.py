@@ -3,11 +3,13 @@
 and then each invariant is broken on purpose, in the system or in a copy of the log, and the checker names just that."""
 
 import contextlib
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 
 from lib import (BUCKET, MAILS, ROOT, RUN, URL, User, buckets, check, freeze, janitor_pass, kill, main, mails, note, s3,
@@ -16,6 +18,7 @@ from lib import (BUCKET, MAILS, ROOT, RUN, URL, User, buckets, check, freeze, ja
 sys.path.insert(0, str(ROOT / "k8s/test/load"))
 import check as checker     # noqa: E402  the tools of the cluster's test
 import events               # noqa: E402
+import evidence             # noqa: E402
 import recovery             # noqa: E402
 from evidence import Log, Rows, Store   # noqa: E402
 from invariants import IN_TIME, Case    # noqa: E402
@@ -45,18 +48,18 @@ def lines():
     return [json.loads(line) for line in LOG.read_text().splitlines()]
 
 
-def found(changed=None):
+def found(changed=None, store=None):
     """{(invariant, subject)} of a log that was changed, judged without patience."""
     path = LOG
     if changed is not None:
         path = TMP / "changed.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in changed))
-    store = STORE if changed is None else RemembersAll(STORE)
-    return {f[:2] for f in checker.judge(case_of(path, store), {"settle": 0, "janitor": 0}, inherited())}
+    case = case_of(path, store or RemembersAll(STORE))
+    return {f[:2] for f in checker.judge(case, {"settle": 0, "janitor": 0}, inherited())}
 
 
 class RemembersAll:
-    """A store that is asked once: while the log alone is changed, it is not."""
+    """A store that is asked once, for tests that leave it alone."""
     known = {}
 
     def __init__(self, store):
@@ -132,10 +135,9 @@ def test_load():
     USERS.write_text("".join(f"{user.email} {user.password}\n" for user in users))
     done = tool("check.py", "--remember", INHERITED)
     check(done.returncode == 0, "what others have left is remembered", done.stderr)
-    load = subprocess.Popen([*TOOL, ROOT / "k8s/test/load/load.py",
-                             "--gateway", URL.geturl(), "--users", USERS, "--log", LOG,
-                             "--rate", "6", "--mix", MIX, "--seed", "1492", "--samples", TMP.with_name("samples")],
-                            stdout=subprocess.PIPE, text=True)
+    load = subprocess.Popen([*TOOL, ROOT / "k8s/test/load/load.py", "--gateway", URL.geturl(), "--users", USERS,
+                             "--log", LOG, "--rate", "6", "--mix", MIX, "--seed", "1492",
+                             "--samples", TMP.with_name("samples")], stdout=subprocess.PIPE, text=True)
 
     def ended(count):
         return lambda: LOG.exists() and LOG.read_text().count('"type": "operation"') >= count
@@ -204,25 +206,39 @@ def test_objects():
     media = uploads(outcome="ok", quality="good", pipeline="audio")[0]["media"]
     key = key_of(media)
     with instead(key, None):
-        names("an original is gone", found(), ("lost", media), ("unowned", key))
+        names("an original is gone", found(store=STORE), ("lost", media), ("unowned", key))
     with instead(key, flipped):
-        names("a bit of an original is another", found(), ("corrupt", media))
+        names("a bit of an original is another", found(store=STORE), ("corrupt", media))
     output = value("SELECT object_key FROM media.outputs WHERE media_id = %s", media)
     with instead(output, flipped):
-        names("a bit of an output is another", found(), ("corrupt", media))
+        names("a bit of an output is another", found(store=STORE), ("corrupt", media))
     segment = value("SELECT s.object_key FROM media.segments s JOIN media.media m ON m.id = s.media_id "
                     "WHERE split_part(m.request_id, '-', 1) = %s LIMIT 1", lines()[0]["run"])
     with instead(segment, None):
-        names("a segment is gone", found(), ("lost", segment.split("/")[1]), ("unowned", segment))
+        names("a segment is gone", found(store=STORE), ("lost", segment.split("/")[1]), ("unowned", segment))
     s3().put_object(Bucket=BUCKET, Key="media/stray", Body=b"?")
-    names("an object that nobody knows", found(), ("unowned", "media/stray"))
+    names("an object that nobody knows", found(store=STORE), ("unowned", "media/stray"))
     s3().delete_object(Bucket=BUCKET, Key="media/stray")
     upload = s3().create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
-    names("an upload in parts that nobody makes", found(), ("unowned", key))
+    names("an upload in parts that nobody makes", found(store=STORE), ("unowned", key))
     s3().abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload)
 
 
 # ---- mails ----
+
+def test_sink():
+    """the list of the cluster's sink says the same as its directory"""
+    sys.path += [str(ROOT / "dev"), str(ROOT / "docker/test/smtpd")]
+    import mails as listing
+    listing.DIRECTORY = str(MAILS)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), listing.Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    media = {operation["media"] for operation in uploads()}
+    by_url, by_file = ({(mail.message_id, mail.job, mail.media, mail.to, mail.data) for mail in evidence.mails(sink, media)}
+                       for sink in (f"http://127.0.0.1:{server.server_port}/mails", str(MAILS)))
+    check(by_url == by_file and len(by_file) == len(media), "both have the same mails", (len(by_url), len(by_file)))
+    server.shutdown()
+
 
 def test_mails():
     """mails that are sent twice, or never"""
@@ -281,4 +297,4 @@ def test_rows():
     janitor_pass()
 
 
-main(test_load, test_log, test_objects, test_mails, test_rows)
+main(test_load, test_log, test_objects, test_sink, test_mails, test_rows)

@@ -30,12 +30,12 @@ def arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", action="append", default=[], help="of load.py; may be said more than once")
     parser.add_argument("--events", help="of events.py: a table of what clients felt is made")
-    parser.add_argument("--mails", help="directory of .eml files, or the URL of a list of mails in JSON")
+    parser.add_argument("--mails", help="directory of .eml files, or the cluster's sink: http://host:8025/mails")
     parser.add_argument("--dsn", default="", help="libpq's, besides its environment")
     parser.add_argument("--bucket", action="append", help="(MEDIA_S3_BUCKET, MEDIA_S3_OUTPUT_BUCKET)")
     parser.add_argument("--endpoint", help="of S3 (AWS_ENDPOINT_URL)")
-    parser.add_argument("--settle", type=float, default=300, help="seconds until all jobs have ended, at most (300)")
-    parser.add_argument("--janitor", type=float, default=240, help="then, until nothing is unowned (240)")
+    parser.add_argument("--settle", type=float, default=300, help="give up on jobs when none has ended for so long (300)")
+    parser.add_argument("--janitor", type=float, default=240, help="then, on leases and objects (240)")
     parser.add_argument("--stuck", type=float, default=120, help="what is due this long and was not begun is stuck (120)")
     parser.add_argument("--json", help="where the report goes, too")
     parser.add_argument("--remember", metavar="FILE", help="write what is wrong now, judge nothing")
@@ -48,11 +48,13 @@ def arguments(words=None):
 
 
 def awaited(invariant, case, limit_s, passed_over):
-    """What an invariant finds when it holds, or when the limit is reached."""
-    end = time.monotonic() + limit_s
+    """What an invariant finds when it holds, or when nothing has become better for so long."""
+    least = float("inf")
     while True:
         found = [f for f in invariant(case) if f[:2] not in passed_over]
-        if not found or time.monotonic() > end:
+        if len(found) < least:
+            least, end = len(found), time.monotonic() + limit_s
+        if not found or time.monotonic() >= end:
             return found
         time.sleep(POLL_S)
 

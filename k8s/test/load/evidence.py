@@ -1,14 +1,16 @@
 """What check.py believes: the load's log, the rows, the objects, the mails. Reading changes nothing."""
 
 import concurrent.futures
+import contextlib
 import email.parser
 import hashlib
+import http.client
 import json
 import os
 import pathlib
 import re
 import time
-import urllib.request
+import urllib.parse
 
 import boto3
 import botocore.config
@@ -143,9 +145,26 @@ class Mail:
         self.to = str(message["To"] or "").strip()
 
 
-def mails(sink):
-    """Every mail of a sink: a directory of .eml files (make up), or the URL of a list in JSON (the cluster's sink)."""
-    if re.match(r"https?://", sink):
-        with urllib.request.urlopen(sink, timeout=60) as answer:
-            return [Mail(item["raw"].encode("utf-8", "surrogateescape")) for item in json.load(answer)]
-    return [Mail(path.read_bytes()) for path in sorted(pathlib.Path(sink).glob("*.eml"))]
+def mails(sink, media):
+    """The mails about these media, from a directory of .eml files (make up) or from the list of the cluster's sink at
+    URL/mails, which has each as it came at URL/mails/{id}."""
+    if re.match("http://", sink):
+        found = list(fetched(sink, media))
+    else:
+        found = [Mail(path.read_bytes()) for path in sorted(pathlib.Path(sink).glob("*.eml"))]
+    return [mail for mail in found if mail.media in media]
+
+
+def fetched(url, media):
+    place = urllib.parse.urlsplit(url)
+    with contextlib.closing(http.client.HTTPConnection(place.netloc, timeout=60)) as connection:
+        def get(path):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            data = answer.read()
+            if answer.status != 200:
+                raise OSError(f"GET {path}: {answer.status}")
+            return data
+        for item in json.loads(get(place.path)):
+            if dict(item["headers"]).get("X-Media-Id") in media:
+                yield Mail(get(f"{place.path}/{urllib.parse.quote(item['id'])}"))

@@ -181,7 +181,7 @@ def effect(case):
               FROM media.objects o JOIN media.jobs j ON j.id = o.job_id
              WHERE o.media_id = ANY (%s::uuid[]) AND o.state = 'live'
                AND (o.fence <> j.fence OR j.state <> 'succeeded')"""):
-        yield Finding("effect", row["job"], f"{row['object_key']} is live, fence {row['fence']}, the job's {row['last']}")
+        yield Finding("effect", row["job"], f"{row['object_key']} is live with fence {row['fence']}, not {row['last']}")
     for row in case.of_media("""
             SELECT r.object_key, r.job_id::text AS job FROM media.outputs r
               LEFT JOIN media.jobs j ON j.id = r.job_id LEFT JOIN media.objects o ON o.object_key = r.object_key
@@ -199,9 +199,8 @@ def mailed(case):
     """Who is told is told once. SMTP leaves one window in which a mail has to be sent again: it is the same mail then,
     and counted."""
     sent = collections.defaultdict(list)
-    for mail in mails(case.sink):
-        if mail.media in case.settled:
-            sent[mail.job or f"none, Message-ID {mail.message_id}"].append(mail)
+    for mail in mails(case.sink, case.settled):
+        sent[mail.job or f"none, Message-ID {mail.message_id}"].append(mail)
     jobs = {row["id"]: row for row in case.of_media("""
         SELECT id::text, media_id::text AS media, state, params ->> 'to' AS recipient FROM media.jobs
          WHERE step = 'notify' AND media_id = ANY (%s::uuid[])""")}
