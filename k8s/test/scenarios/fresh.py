@@ -9,7 +9,7 @@ import urllib.parse
 import urllib.request
 
 from account import Account
-from cluster import ROOT, Failed, say, wait
+from cluster import ROOT, Failed, wait
 
 READY_SECONDS = 180
 MEDIA = ROOT / "../shared/media"
@@ -53,7 +53,7 @@ def journey(cluster, report, scratch):
     report.figure("fresh", "upload to mp3 ready", f"{time.monotonic() - began:.1f} s")
     plays(client, report, scratch)
     masked(client, report)
-    mailed(cluster, report, client)
+    mailed(cluster, report, client, audio)
 
 
 def plays(client, report, scratch):
@@ -79,13 +79,13 @@ def masked(client, report):
     report.check(refused.status == 403, "the original of it is refused", (refused, media["state"]))
 
 
-def mailed(cluster, report, client):
+def mailed(cluster, report, client, media):
     with cluster.forward("svc/mail", 8025) as port:
         def mails():
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/mails", timeout=10) as answer:
-                return [m for m in json.load(answer) if client.email in str(m["to"])]
+                return [m for m in json.load(answer) if ["X-Media-Id", media] in m["headers"]]
         found = wait("a mail", mails, 60)
-    link = urllib.parse.urlsplit(next(w for w in found[0]["raw"].split() if "/play/" in w).strip("<>"))
+    report.check(len(found) == 1 and found[0]["to"] == [client.email], "there is one mail, to the owner", found)
+    link = urllib.parse.urlsplit(next(word for word in found[0]["body"].split() if "/play/" in word))
     answer = client.request("GET", link.path)
     report.check(answer.status == 200 and len(answer.body) > 1000, "the mail's link is the mp3", answer.status)
-    say(f"mails to {client.email}: {len(found)}")
