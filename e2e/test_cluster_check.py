@@ -16,12 +16,12 @@ from lib import (BUCKET, MAILS, ROOT, RUN, URL, User, buckets, check, freeze, ja
                  sql, thaw, up, value, wait)
 
 sys.path.insert(0, str(ROOT / "k8s/test/load"))
-import check as checker     # noqa: E402  the tools of the cluster's test
-import events               # noqa: E402
-import evidence             # noqa: E402
-import recovery             # noqa: E402
-from evidence import Log, Rows, Store   # noqa: E402
-from invariants import IN_TIME, Case    # noqa: E402
+import check as checker
+import events
+import evidence
+import recovery
+from evidence import Log, Rows, Store
+from invariants import IN_TIME, Case
 
 TMP = RUN / "tmp" / "cluster"
 LOG, EVENTS, INHERITED, USERS, REPORT = (TMP / name for name in ("load.jsonl", "events.jsonl", "inherited.json", "users",
