@@ -25,6 +25,7 @@
 #include <curl/curl.h>
 
 #include "wk_alive.h"
+#include "wk_init.h"
 #include "wk_log.h"
 #include "wk_runner.h"
 
@@ -324,6 +325,7 @@ int wk_run(const wk_engine_t *engine, const wk_conf_t *conf)
     int rc = 1;
 
     wk_log_init(engine->name, level < 0 ? MEDIA_LOG_INFO : (enum media_level)level);
+    wk_init();
     stop_fd = stop_signals();
     if (loops == NULL || stop_fd < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         wk_log(MEDIA_LOG_ERROR, "cannot start", "cause", strerror(errno), NULL);

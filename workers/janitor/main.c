@@ -11,6 +11,7 @@
 
 #include "sweep.h"
 #include "wk_alive.h"
+#include "wk_init.h"
 #include "wk_log.h"
 
 #define JANITOR "media-janitor"
@@ -92,6 +93,7 @@ int main(int argc, char **argv)
         fputs(JANITOR ": AWS_ENDPOINT_URL is needed\n", stderr);
         return 2;
     }
+    wk_init();
     if (open_all(&s) == 0) {
         wk_alive_enter(JANITOR);
         wk_log(MEDIA_LOG_INFO, "started", "worker", conf.worker_name, NULL);

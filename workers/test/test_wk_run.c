@@ -368,6 +368,76 @@ static void test_janitor_that_hangs_is_unhealthy(void)
     close(fds[1]);
 }
 
+/* The first child of a process, and how many it has, zombies among them. */
+static pid_t children(pid_t pid, int *n)
+{
+    char path[64], text[256] = "", *end = text;
+    FILE *f = fopen(wk_fmt(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid), "r");
+    pid_t first = 0;
+
+    if (f != NULL) {
+        text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+        fclose(f);
+    }
+    for (*n = 0;; (*n)++) {
+        long id = strtol(end, &end, 10);
+        if (id == 0) {
+            return first;
+        }
+        first = *n == 0 ? (pid_t)id : first;
+    }
+}
+
+static int await_children(pid_t pid, int want)
+{
+    int n = -1;
+
+    for (int i = 0; i < 400 && (children(pid, &n), n != want); i++) {
+        (void)poll(NULL, 0, 25);
+    }
+    return n;
+}
+
+/* As a container runs it: process 1 reaps what loses its parent, and TERM ends all in order. */
+static void test_run_as_process_1(void)
+{
+    char command[256];
+    int n, status = -1;
+    pid_t pid, init;
+
+    if (geteuid() != 0) {
+        printf("skipped in part: a PID namespace needs root\n");
+        return;
+    }
+    (void)unlink(health_file);
+    setenv("MEDIA_HEALTH_FILE", health_file, 1);
+    (void)fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        execlp("unshare", "unshare", "--pid", "--fork", "--kill-child", MEDIA_JANITOR, NULL);
+        _exit(127);
+    }
+    await_port();
+    init = children(pid, &n);
+    CHECK_INT(n, 1);
+    CHECK_INT(await_children(init, 1), 1); /* the janitor */
+    CHECK_INT(probe(wk_fmt(command, sizeof(command), "127.0.0.1:%d", health_port_no)), 0);
+    /* a process of the container that leaves a child behind */
+    (void)wk_fmt(command, sizeof(command), "%d", (int)init);
+    if (fork() == 0) {
+        execlp("nsenter", "nsenter", "-t", command, "-p", "sh", "-c", "sleep 1 & exit 0", NULL);
+        _exit(127);
+    }
+    CHECK_INT(await_children(init, 2), 2);
+    CHECK_INT(await_children(init, 1), 1);
+    CHECK(has(health_ask(HEALTHZ), "200 OK"));
+    (void)kill(init, SIGTERM);
+    (void)waitpid(pid, &status, 0);
+    CHECK_INT(status, 0);
+    (void)waitpid(-1, &status, 0);
+    CHECK_INT(status, 0);
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -387,6 +457,7 @@ int main(void)
     test_probe_has_a_deadline();
     test_run_without_servers_is_healthy();
     test_janitor_that_hangs_is_unhealthy();
+    test_run_as_process_1();
     (void)unlink(log_file);
     (void)unlink(probe_file);
     (void)rmdir(dir);
