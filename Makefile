@@ -1,6 +1,6 @@
 # The front door. `make help` lists the targets; the work is done by CMake and the scripts of dev/.
 .DEFAULT_GOAL := help
-.PHONY: help deps build up down status logs demo test test-all bench lint fuzz clean
+.PHONY: help deps build up down status logs demo test test-all bench lint fuzz images k8s-test clean
 MAKEFLAGS += --no-print-directory
 
 # variables of the command line reach the scripts by the environment: make up WORKERS=4 MEDIA_PORT=9090
@@ -45,6 +45,12 @@ lint: ## format, banned functions, include directions, file sizes, shellcheck, c
 
 fuzz: ## every fuzz target for SECONDS_EACH (60), or RUNS=n inputs; TARGETS="jwt http1" some
 	@dev/fuzz.sh
+
+images: ## container images of all roles, as docker/Dockerfile makes them (docker.io and dockerd)
+	@docker/images.sh build
+
+k8s-test: ## SCENARIOS="fresh network figures restore scale upgrade loss" on a real cluster of this machine (root)
+	@k8s/test/run.py $(SCENARIOS)
 
 clean: ## remove build/ (make down PURGE=1 removes the data)
 	@rm -rf build

@@ -3,14 +3,13 @@
 The new version is this tree with one more migration, which expands: what the old programs know stays as it was."""
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
 import time
 
-from cluster import ROOT, Failed, Cluster, image_dir, name, say
-from fresh import started
+from cluster import ROOT, image_dir, say
+from fresh import MEDIA, started
 from loading import KEPT, Load
 
 NEXT = "0.2.0"
@@ -61,13 +60,15 @@ def next_version():
     tree = KEPT / "next"
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
-    files = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True).stdout
-    subprocess.run(["cpio", "--quiet", "-0pdm", tree], input=files, check=True, cwd=ROOT)
+    for file in subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True,
+                               text=True).stdout.split("\0")[:-1]:
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, tree / file)
     last = max(int(p.name[:4]) for p in (tree / "sql").glob("[0-9]*.sql"))
     (tree / f"sql/{last + 1:04}_next.sql").write_text(MIGRATION)
     release = tree / "k8s/release/kustomization.yaml"
     release.write_text(release.read_text().replace(f"newTag: {current()}", f"newTag: {NEXT}"))
     say(f"images of version {NEXT}")
     subprocess.run([tree / "docker/images.sh", "build", *ROLES], check=True,
-                   env={**os.environ, "VERSION": NEXT, "MEDIA_IMAGES": str(next_images())})
+                   env={**os.environ, "VERSION": NEXT, "MEDIA_IMAGES": str(next_images()), "MEDIA_SHARED": str(MEDIA)})
     return tree
