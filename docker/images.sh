@@ -6,6 +6,7 @@
 # VERSION (that of CMakeLists.txt), MEDIA_IMAGES (where the archives go), MEDIA_MODELS (of the anonymizer's image)
 set -euo pipefail
 . "$(dirname "$0")/../dev/lib.sh"
+. "$ROOT/dev/gotool.sh"
 
 ROLES=(gateway transcoder anonymizer notifier janitor ops)
 SERVERS=(postgres rabbitmq minio smtpd echo)
@@ -32,14 +33,18 @@ models() {
 }
 
 build() { # NAME
-    local words=()
+    local words=() context=.
     case $1 in
     postgres) words=(-f docker/postgres/Dockerfile) ;;
-    rabbitmq | minio | smtpd | echo) words=(-f "docker/test/$1/Dockerfile") ;;
+    minio)
+        gotool_build minio
+        words=(-f docker/test/minio/Dockerfile) context=$(dirname "$(gotool_bin minio)")
+        ;;
+    rabbitmq | smtpd | echo) words=(-f "docker/test/$1/Dockerfile") ;;
     *) words=(-f docker/Dockerfile --target "$1") ;;
     esac
     note "$(reference "$1")"
-    docker build -q --network=host "${words[@]}" -t "$(reference "$1")" . >/dev/null 2>"$CACHE/docker/build.log" || {
+    docker build -q --network=host "${words[@]}" -t "$(reference "$1")" "$context" >/dev/null 2>"$CACHE/docker/build.log" || {
         tail -n 20 "$CACHE/docker/build.log" >&2
         die "$1: docker build failed"
     }
