@@ -8,7 +8,7 @@ PRESET ?= release
 export PRESET
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
 
 deps: ## install what building, running and testing needs (Debian; root or sudo)
 	@dev/deps.sh go s3 run test
