@@ -286,7 +286,8 @@ def test_routes():
               and "forwarded" not in seen, "from where, by us alone", seen)
         check("authorization" not in seen, "the token stays here", seen)
         check(seen["x-request-id"] == answer.headers["X-Request-Id"] == "from-the-client", "one request id", answer.headers)
-        check(gateway.accessed("/app/x")[-1]["sub"] == claims["sub"], "the log has the user")
+        logged = wait("its line", lambda: [x for x in gateway.accessed("/app/x") if x["status"] == 200], 10)[0]
+        check(logged["sub"] == claims["sub"] and logged["request_id"] == "from-the-client", "the log has the user", logged)
         answer = get("/open/x", {"Authorization": "Basic eDp5", **SPOOFED})
         seen = {k.lower(): v for k, v in answer.json["headers"]}
         check(not [k for k in seen if k.startswith("x-media-")], "an open route: nobody is claimed", seen)
