@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2034 # what a role is of is read by name
 # In the Dockerfile: makes the root file system of a role, programs and what they link and nothing else.
 #   docker/rootfs.sh gateway|transcoder|anonymizer|notifier|janitor|ops
 # in:  /out (the installed tree), Debian packages; out: /rootfs/libs (Debian's part), /rootfs/own (ours)
