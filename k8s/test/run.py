@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """make k8s-test: the scenarios on a real cluster of this machine, in order. Those behind `fresh` use its cluster, or one
 that is up already; `loss` has one of its own.
 
