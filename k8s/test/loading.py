@@ -38,8 +38,8 @@ class Load:
                 out.write(f"{email} {password}\n")
         gateways = [word for n in self.nodes for word in ("--gateway", f"https://{NODE.format(n)}:{HTTPS_PORT}")]
         self.process = subprocess.Popen(
-            [sys.executable, TOOLS / "load.py", *gateways, "--ca", self.cluster.ca_file(self.home), "--users", users,
-             "--log", self.log, *self.options])
+            [sys.executable, TOOLS / "load.py", *gateways, "--ca", self.cluster.ca_file(self.home),
+             "--name", "localhost", "--users", users, "--log", self.log, "--photo-params", "{}", *self.options])
         say(f"load runs, its log is {self.log}")
         return self
 
