@@ -1,80 +1,155 @@
 #!/usr/bin/env bash
-# make images: builds the images and keeps each as an archive for `kube load` or `docker load`.
+# make images: builds the images as they are released, keeps each as an archive for `kube load` or `docker load`, and
+# says what is in it.
 #   images.sh build [NAME...]   ours, by role: gateway transcoder anonymizer notifier janitor ops postgres;
-#                               stand-ins for tests: rabbitmq minio smtpd echo. All without a name
+#                               stand-ins for tests: rabbitmq minio pg smtpd echo. All without a name
+#   images.sh save DIR [NAME...]   archives of what is there
+#   images.sh sbom [NAME...]    build/images/NAME.spdx.json of what is there
 #   images.sh sizes             a table of what is there
-# VERSION (that of CMakeLists.txt), MEDIA_IMAGES (where the archives go), MEDIA_MODELS (of the anonymizer's image)
+# VERSION (that of CMakeLists.txt), MEDIA_IMAGES (where the archives go), MEDIA_MODELS (of the anonymizer's image),
+# BASE (a release: debian@sha256:...), SNAPSHOT (a day of snapshot.debian.org, 20261115T000000Z), BUILD_OPTIONS
+# (more of `docker build`'s)
 set -euo pipefail
 . "$(dirname "$0")/../dev/lib.sh"
 . "$ROOT/dev/gotool.sh"
 
 ROLES=(gateway transcoder anonymizer notifier janitor ops)
-SERVERS=(postgres rabbitmq minio smtpd echo)
+OURS=("${ROLES[@]}" postgres)
+STANDINS=(rabbitmq minio pg smtpd echo)
 VERSION=${VERSION:-$(sed -n 's/^project(ngx_media VERSION \([0-9.]*\).*/\1/p' "$ROOT/CMakeLists.txt")}
+BASE=${BASE:-debian:trixie-slim}
 ARCHIVES=${MEDIA_IMAGES:-$CACHE/docker/tars}
+SBOMS=$ROOT/build/images
 MINIO_TAG=$(sed -n 's|.*minio/minio:\(RELEASE[^ ]*\).*|\1|p' "$ROOT/k8s/components/s3/statefulset.yaml" | head -n 1)
 
-reference() { # NAME: as manifests say it
+reference() { # NAME: as manifests and compose.yaml say it
     case $1 in
     postgres) printf 'docker.io/ngx-media/postgres:17' ;;
     rabbitmq) printf 'docker.io/library/rabbitmq:4.0' ;;
+    pg) printf 'docker.io/library/postgres:17' ;;
     minio) printf 'docker.io/minio/minio:%s' "$MINIO_TAG" ;;
-    smtpd | echo) printf 'docker.io/ngx-media-test/%s:%s' "$1" "$VERSION" ;;
+    smtpd | echo) printf 'docker.io/ngx-media-test/%s:0.1.0' "$1" ;;
     *) printf 'docker.io/ngx-media/%s:%s' "$1" "$VERSION" ;;
     esac
 }
 
+# of the last commit: what is made of it is dated with it
+epoch() { printf '%s' "${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || printf 0)}"; }
+
+labels() {
+    local digest
+    digest=$(docker image inspect -f '{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}' "$BASE" 2>/dev/null || true)
+    printf 'org.opencontainers.image.%s\n' "version=$VERSION" \
+        "revision=$(git describe --always --dirty --abbrev=40 2>/dev/null || true)" \
+        "created=$(date -u -d "@$(epoch)" +%FT%TZ)" "base.name=$BASE" "base.digest=${digest##*@}"
+}
+
 # Networks that the anonymizer's image brings along: what is there of MEDIA_MODELS.
 models() {
-    local from=${MEDIA_MODELS:-$(models_home)}
-    if [ -d "$from" ]; then
-        cp -n "$from"/*.{onnx,cfg,weights,names,txt} "$ROOT/docker/models/" 2>/dev/null || true
-    fi
+    local from=${MEDIA_MODELS:-$(models_home)} file
+    for file in "$from"/*.{onnx,cfg,weights,names,txt}; do
+        if [ -f "$file" ] && [ ! -e "docker/models/${file##*/}" ]; then
+            install -m 0644 "$file" docker/models/
+        fi
+    done
 }
 
 build() { # NAME
-    local words=() context=.
+    local words=() context=. line
     case $1 in
     postgres) words=(-f docker/postgres/Dockerfile) ;;
     minio)
         gotool_build minio
         words=(-f docker/test/minio/Dockerfile) context=$(dirname "$(gotool_bin minio)")
         ;;
+    pg) words=(-f docker/test/postgres/Dockerfile) ;;
     rabbitmq | smtpd | echo) words=(-f "docker/test/$1/Dockerfile") ;;
     *) words=(-f docker/Dockerfile --target "$1") ;;
     esac
+    while read -r line; do
+        words+=(--label "$line")
+    done < <(labels)
+    read -r -a line <<<"${BUILD_OPTIONS-}"
+    words+=(--build-arg "BASE=$BASE" --build-arg "SNAPSHOT=${SNAPSHOT-}" --build-arg "SOURCE_DATE_EPOCH=$(epoch)" "${line[@]}")
     note "$(reference "$1")"
-    docker build -q --network=host "${words[@]}" -t "$(reference "$1")" "$context" >/dev/null 2>"$CACHE/docker/build.log" || {
-        tail -n 20 "$CACHE/docker/build.log" >&2
-        die "$1: docker build failed"
+    docker build "${words[@]}" -t "$(reference "$1")" "$context" >"$CACHE/docker/build-$1.log" 2>&1 || {
+        tail -n 20 "$CACHE/docker/build-$1.log" >&2
+        die "$1: docker build failed ($CACHE/docker/build-$1.log tells more)"
     }
-    docker save -o "$ARCHIVES/$1.new" "$(reference "$1")"
-    mv "$ARCHIVES/$1.new" "$ARCHIVES/$1.tar"
+}
+
+save() { # DIR NAME...
+    local name
+    mkdir -p "$1"
+    for name in "${@:2}"; do
+        docker save -o "$1/$name.new" "$(reference "$name")"
+        mv "$1/$name.new" "$1/$name.tar"
+    done
+}
+
+sbom() { # NAME...
+    local name
+    mkdir -p "$SBOMS"
+    for name; do
+        docker save "$(reference "$name")" | docker/sbom.py "$(reference "$name")" "$(epoch)" >"$SBOMS/$name.new"
+        mv "$SBOMS/$name.new" "$SBOMS/$name.spdx.json"
+    done
+}
+
+# what an upgrade of our programs brings to a machine: the layers without the base and Debian's libraries
+own_bytes() { # NAME
+    docker history --no-trunc --human=false --format '{{.Size}} {{.CreatedBy}}' "$(reference "$1")" |
+        awk '/rootfs\/(own|cache)/ { n += $1 } END { print n + 0 }'
 }
 
 sizes() {
     local name
-    printf '| image | MB |\n|---|---|\n'
-    for name in "${ROLES[@]}" "${SERVERS[@]}"; do
-        docker image inspect -f '{{.Size}}' "$(reference "$name")" 2>/dev/null |
-            awk -v name="$(reference "$name")" '{ printf "| %s | %.0f |\n", name, $1 / 1e6 }'
+    printf '| image | MB | of these our own | packed | packages |\n|---|---|---|---|---|\n'
+    for name in "${OURS[@]}"; do
+        printf '%s %s %s %s %s\n' "$(reference "$name")" "$(docker image inspect -f '{{.Size}}' "$(reference "$name")")" \
+            "$(own_bytes "$name")" "$(docker save "$(reference "$name")" | gzip -6 | wc -c)" \
+            "$(jq '[.packages[] | select(.SPDXID != "SPDXRef-image")] | length' "$SBOMS/$name.spdx.json")"
+    done | awk '{ printf "| `%s` | %.1f | %.1f | %.1f | %d |\n", $1, $2 / 1e6, $3 / 1e6, $4 / 1e6, $5 }'
+}
+
+known() { # NAME...
+    local name
+    for name; do
+        [[ " ${OURS[*]} ${STANDINS[*]} " = *" $name "* ]] || die "no image \"$name\": ${OURS[*]} ${STANDINS[*]}"
     done
 }
 
 cd "$ROOT"
 command -v docker >/dev/null || die "docker is missing (Debian: docker.io)"
 docker info >/dev/null 2>&1 || die "dockerd does not answer"
-case ${1-build} in
+command=${1-build}
+[ $# -eq 0 ] || shift
+dir=$ARCHIVES
+if [ "$command" = save ]; then
+    dir=${1:?where to}
+    shift
+fi
+known "$@"
+case $command in
 build)
-    [ $# -eq 0 ] || shift
-    [ $# -gt 0 ] || set -- "${ROLES[@]}" "${SERVERS[@]}"
+    [ $# -gt 0 ] || set -- "${OURS[@]}" "${STANDINS[@]}"
     mkdir -p "$ARCHIVES"
-    docker image inspect debian:trixie-slim >/dev/null 2>&1 || docker/test/base.sh
+    docker image inspect "$BASE" >/dev/null 2>&1 || docker/test/base.sh
     models
     for name; do
         build "$name"
+        save "$dir" "$name"
+        sbom "$name"
     done
     ;;
+save)
+    [ $# -gt 0 ] || set -- "${OURS[@]}"
+    save "$dir" "$@"
+    ;;
+sbom)
+    [ $# -gt 0 ] || set -- "${OURS[@]}"
+    sbom "$@"
+    ;;
 sizes) sizes ;;
-*) die "no such command: $1" ;;
+*) die "no such command: $command" ;;
 esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `docker compose up --wait` in an empty place, then what a user does: login, upload, mp3, mail and its link, a masked
 # photo; a second `up` changes nothing; what a container may not do. Stops and deletes it all at the end (KEEP=1: not).
-# Images must be there: docker/images.sh build test.
+# Images must be there: docker/images.sh build.
 set -euo pipefail
 . "$(dirname "$0")/../../dev/lib.sh"
 . "$ROOT/dev/ports.sh"
