@@ -28,6 +28,7 @@ class Load:
         self.log, self.events = self.home / "load.jsonl", self.home / "events.jsonl"
         for old in (self.log, self.events):
             old.unlink(missing_ok=True)
+        self.events.touch()
 
     def __enter__(self):
         users = self.home / "users"
