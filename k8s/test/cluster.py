@@ -110,6 +110,11 @@ class Cluster:
         """mediactl, in the pod that is there for operators."""
         return self.exec("deploy/ctl", "mediactl", *command, text=text)
 
+    def sql(self, text):
+        """One value, asked of a member of PostgreSQL as its superuser."""
+        script = "PGPASSWORD=$(cat /run/secrets/media-pg-superuser/password) psql -XAt -h postgres -U postgres -d media"
+        return self.exec("postgres-0", "bash", "-c", script, text=text).strip()
+
     def secret(self, name, key):
         data = self.json("get", "secret", name)["data"]
         return base64.b64decode(data[key]).decode()

@@ -19,11 +19,12 @@ USERS = 4
 
 
 class Load:
-    """with Load(cluster, "loss") as load: ...; load.check(report)"""
+    """with Load(cluster, "loss") as load: ...; load.check(report). `part` tells loads of one scenario apart."""
 
-    def __init__(self, cluster, scenario, nodes=(1,), options=()):
+    def __init__(self, cluster, scenario, nodes=(1,), options=(), part=""):
         self.cluster, self.scenario, self.nodes, self.options = cluster, scenario, nodes, options
-        self.home = KEPT / scenario
+        self.part = f"{part}: " if part else ""
+        self.home = KEPT / (f"{scenario}-{part}".replace(" ", "-") if part else scenario)
         self.home.mkdir(parents=True, exist_ok=True)
         self.log, self.events = self.home / "load.jsonl", self.home / "events.jsonl"
         for old in (self.log, self.events):
@@ -45,10 +46,23 @@ class Load:
         return self
 
     def __exit__(self, *failure):
+        self.stop()
+        if self.process.returncode != 0 and not failure[0]:
+            raise Failed(f"load.py ended with {self.process.returncode}")
+
+    def stop(self):
+        """Begins nothing more, and ends when all that was begun has ended."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        if self.process.wait(300) != 0 and not failure[0]:
-            raise Failed(f"load.py ended with {self.process.returncode}")
+            self.process.wait(300)
+
+    def uploaded(self, seconds):
+        """Uploads that were answered 201 in the first `seconds`, per second."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        answers = [a["wall"] + a["ms"] / 1000 for a in lines if a["type"] == "attempt" and a.get("status") == 201
+                   and a["path"].startswith("/upload")]
+        begin = min(a["wall"] for a in lines if a["type"] == "attempt")
+        return sum(t < begin + seconds for t in answers) / seconds
 
     def finish(self, seconds=300):
         """Until a load that has a time of its own (--seconds) has ended."""
@@ -71,17 +85,18 @@ class Load:
                                    "--json", told, *words], capture_output=True, text=True, env=env)
         (self.home / "check.txt").write_text(done.stdout + done.stderr)
         print(done.stdout, flush=True)
-        report.check(done.returncode == 0, f"{self.scenario}: nothing lost, nothing twice",
+        report.check(done.returncode == 0, f"{self.scenario}: {self.part}nothing lost, nothing twice",
                      (done.stdout + done.stderr)[-4000:])
         if told.exists():
             self.figures(report, json.loads(told.read_text()))
 
     def figures(self, report, found):
         for key, value in found["facts"].items():
-            report.figure(self.scenario, key.replace("_", " "),
-                          ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value)
+            if key != "runs":
+                report.figure(self.scenario, self.part + key.replace("_", " "),
+                              ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value)
         for row in found["recovery"]:
-            report.figure(self.scenario, row["event"],
+            report.figure(self.scenario, self.part + row["event"],
                           f"{row['seconds']:.0f} s; longest without a good answer {row['gap_s']:.1f} s, without a 201 "
                           f"{row['upload_gap_s']:.1f} s; {row['failed']} attempts failed, {row['retried']} repeated")
 
