@@ -38,7 +38,8 @@ epoch() { printf '%s' "${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/nul
 
 labels() {
     local digest
-    digest=$(docker image inspect -f '{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}' "$BASE" 2>/dev/null || true)
+    digest=$(docker image inspect -f '{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}' \
+        "$BASE" 2>/dev/null || true)
     printf 'org.opencontainers.image.%s\n' "version=$VERSION" \
         "revision=$(git describe --always --dirty --abbrev=40 2>/dev/null || true)" \
         "created=$(date -u -d "@$(epoch)" +%FT%TZ)" "base.name=$BASE" "base.digest=${digest##*@}"
@@ -70,7 +71,8 @@ build() { # NAME
         words+=(--label "$line")
     done < <(labels)
     read -r -a line <<<"${BUILD_OPTIONS-}"
-    words+=(--build-arg "BASE=$BASE" --build-arg "SNAPSHOT=${SNAPSHOT-}" --build-arg "SOURCE_DATE_EPOCH=$(epoch)" "${line[@]}")
+    words+=(--build-arg "BASE=$BASE" --build-arg "SNAPSHOT=${SNAPSHOT-}" --build-arg "SOURCE_DATE_EPOCH=$(epoch)"
+        "${line[@]}")
     note "$(reference "$1")"
     docker build "${words[@]}" -t "$(reference "$1")" "$context" >"$CACHE/docker/build-$1.log" 2>&1 || {
         tail -n 20 "$CACHE/docker/build-$1.log" >&2

@@ -55,13 +55,13 @@ def identifier(*parts):
 def debian(fields):
     name, version, arch = fields["Package"], fields["Version"], fields.get("Architecture", "all")
     source = (fields.get("Source") or name).split(" ")[0]
+    purl = f"pkg:deb/debian/{name}@{version.replace('+', '%2B')}?arch={arch}&distro=debian-13"
     return {
         "name": name, "SPDXID": identifier("deb", name, arch), "versionInfo": version,
         "supplier": "Organization: Debian", "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
         "sourceInfo": f"built from source package {source}", "copyrightText": "NOASSERTION",
         "licenseConcluded": "NOASSERTION", "licenseDeclared": "NOASSERTION",
-        "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl",
-                          "referenceLocator": f"pkg:deb/debian/{name}@{version.replace('+', '%2B')}?arch={arch}&distro=debian-13"}],
+        "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}],
     }
 
 
