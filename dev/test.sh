@@ -2,6 +2,7 @@
 # make test: every suite, against a system of its own (.run/test, free ports) that is gone afterwards.
 #   SUITES="units sql t t-asan e2e logs fuzz"   some of them, also t-hup, t-leak; logs in build/test
 #   S3=minio|versitygw                          the S3 of that system
+#   UNITS=asan|release                          the build whose units are run
 set -euo pipefail
 export MEDIA_RUN
 MEDIA_RUN=$(cd "$(dirname "$0")/.." && pwd -P)/.run/test
@@ -14,6 +15,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 . "$ROOT/dev/nginx-asan.sh"
 . "$ROOT/dev/tally.sh"
 
+UNITS=${UNITS:-asan}
 SUITES=${SUITES:-units sql t t-asan e2e logs fuzz}
 TEST_LOG=$ROOT/build/test
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
@@ -49,7 +51,7 @@ system_up() {
 # ---- suites ----
 
 export LSAN_OPTIONS=suppressions=$ROOT/dev/lsan.supp
-units() { ctest --test-dir "$ROOT/build/asan" -V --timeout "${UNIT_SECONDS:-240}" -j"$(nproc)" --no-tests=ignore; }
+units() { ctest --test-dir "$ROOT/build/$UNITS" -V --timeout "${UNIT_SECONDS:-240}" -j"$(nproc)" --no-tests=ignore; }
 
 sql() { [ ! -x sql/test/run.sh ] || sql/test/run.sh; }
 
@@ -108,7 +110,7 @@ cd "$ROOT"
 mkdir -p "$TEST_LOG"
 "$ROOT/dev/deps.sh" go s3 run test
 "$ROOT/dev/build.sh"
-if wanted units || wanted t-asan || wanted t-leak; then
+if { wanted units && [ "$UNITS" = asan ]; } || wanted t-asan || wanted t-leak; then
     PRESET=asan "$ROOT/dev/build.sh"
 fi
 if wanted units; then
