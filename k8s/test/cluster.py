@@ -78,6 +78,10 @@ class Cluster:
         if self.is_up():
             subprocess.run([KUBE, "down"], check=True, env=self.env)
 
+    def nodes(self):
+        """How many the cluster that is up has."""
+        return len(self.json("get", "nodes")["items"]) if self.is_up() else 0
+
     def is_up(self):
         return (KUBE_RUN / "pid").exists()
 
