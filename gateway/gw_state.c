@@ -61,6 +61,9 @@ int gw_state_init(gw_state_t *gw, media_err_t *ei)
     if (rc == 0) {
         rc = gw_nginx_version(&gw->conf, &gw->machine.nginx_version, ei);
     }
+    if (rc != 0) {
+        gw_state_free(gw);
+    }
     return rc;
 }
 

@@ -21,7 +21,7 @@ typedef struct {
     pid_t nginx;               /* 0: not started */
 } gw_state_t;
 
-/* Reads what stays as it is; 0, or what is wrong in *ei. [thread] */
+/* Reads what stays as it is; 0, or what is wrong in *ei, and nothing is held then. [thread] */
 int gw_state_init(gw_state_t *gw, media_err_t *ei);
 void gw_state_free(gw_state_t *gw);
 
