@@ -16,7 +16,7 @@
 /* kinds of detectors: name in params, in argv and in reports */
 #define AN_KINDS(X)                                                                                \
     X(YUNET, "yunet")                 /* faces, cv::dnn */                                         \
-    X(YUNET_2022MAR, "yunet_2022mar") /* faces, cv::FaceDetectorYN */                              \
+    X(YUNET_2022MAR, "yunet_2022mar") /* faces, cv::dnn */                                         \
     X(HAAR, "haar")                   /* faces, cascades of opencv-data */                         \
     X(DNN, "dnn")                     /* what its names file says, YOLO family */                  \
     X(HOG, "hog")                     /* persons, built into OpenCV */                             \

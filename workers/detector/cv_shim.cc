@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <opencv2/core.hpp>
@@ -16,7 +17,6 @@
 #include <opencv2/dnn.hpp>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/objdetect.hpp>
-#include <opencv2/objdetect/face.hpp>
 
 extern "C" {
 #include "cv_shim.h"
@@ -88,10 +88,13 @@ cv::Mat pad(const cv::Mat &bgr)
     return out;
 }
 
-class Yunet : public cv_shim_s
+/* A network of convolutions for pictures of any size. One that changes its size allocates all its
+ * layers anew: the sizes of a video's passes have one each. */
+class FaceNet : public cv_shim_s
 {
   public:
-    explicit Yunet(const cv_shim_file_t &model) : bytes(model.bytes, model.len)
+    FaceNet(const cv_shim_file_t &model, std::vector<cv::String> names)
+        : bytes(model.bytes, model.len), outputs(std::move(names))
     {
     }
 
@@ -103,11 +106,8 @@ class Yunet : public cv_shim_s
 
         cv::dnn::Net &net = net_of(in.size());
         net.setInput(cv::dnn::blobFromImage(in));
-        net.forward(out, {"cls_8", "obj_8", "bbox_8", "cls_16", "obj_16", "bbox_16", "cls_32",
-                          "obj_32", "bbox_32"});
-        for (int i = 0; i < 3; i++) {
-            decode(out, i, in.size(), scale, hits);
-        }
+        net.forward(out, outputs);
+        decode(out, in.size(), scale, hits);
     }
 
     std::vector<cv::Size> sizes() const override
@@ -115,9 +115,22 @@ class Yunet : public cv_shim_s
         return {cv::Size(WARM_SIDE, WARM_SIDE), cv::Size(320, 320)};
     }
 
+  protected:
+    virtual void decode(const std::vector<cv::Mat> &out, cv::Size in, float scale, Hits &hits) = 0;
+
+    /* NaN stays what it is, and is no score below the least: it fails the picture */
+    static float mean(float a, float b)
+    {
+        return std::sqrt(std::min(std::max(a, 0.f), 1.f) * std::min(std::max(b, 0.f), 1.f));
+    }
+
+    static void add(float cx, float cy, float w, float h, float scale, float score, Hits &hits)
+    {
+        hits.push_back(hit_of((cx - w / 2) / scale, (cy - h / 2) / scale, w / scale, h / scale,
+                              score, AN_FACE));
+    }
+
   private:
-    /* A network that changes its size allocates all its layers anew: the sizes of a video's passes
-     * have one each. */
     cv::dnn::Net &net_of(cv::Size size)
     {
         auto key = std::make_pair(size.width, size.height);
@@ -134,57 +147,99 @@ class Yunet : public cv_shim_s
         return net;
     }
 
-    static void decode(const std::vector<cv::Mat> &out, int i, cv::Size in, float scale, Hits &hits)
-    {
-        int stride = 8 << i, cols = in.width / stride, n = cols * (in.height / stride);
-        const cv::Mat &cls = out[3 * i], &obj = out[3 * i + 1], &box = out[3 * i + 2];
-
-        if ((int)cls.total() != n || (int)obj.total() != n || (int)box.total() != 4 * n) {
-            broken("its outputs are not those of YuNet");
-        }
-        const float *c = cls.ptr<float>(), *o = obj.ptr<float>(), *b = box.ptr<float>();
-        for (int k = 0; k < n; k++, b += 4) {
-            float score =
-                std::sqrt(std::min(std::max(c[k], 0.f), 1.f) * std::min(std::max(o[k], 0.f), 1.f));
-            if (score < SCORE_MIN) {
-                continue;
-            }
-            float w = std::exp(b[2]) * (float)stride, h = std::exp(b[3]) * (float)stride;
-            float x = ((float)(k % cols) + b[0]) * (float)stride - w / 2;
-            float y = ((float)(k / cols) + b[1]) * (float)stride - h / 2;
-            hits.push_back(hit_of(x / scale, y / scale, w / scale, h / scale, score, AN_FACE));
-        }
-    }
-
     std::string bytes;
+    std::vector<cv::String> outputs;
     std::map<std::pair<int, int>, cv::dnn::Net> nets;
 };
 
-class Yunet2022 : public cv_shim_s
+class Yunet : public FaceNet
 {
   public:
-    explicit Yunet2022(const cv_shim_file_t &model)
-        : yn(cv::FaceDetectorYN::create(model.path, "", cv::Size(WARM_SIDE, WARM_SIDE), SCORE_MIN,
-                                        FACE_IOU))
+    explicit Yunet(const cv_shim_file_t &model)
+        : FaceNet(model, {"cls_8", "obj_8", "bbox_8", "cls_16", "obj_16", "bbox_16", "cls_32",
+                          "obj_32", "bbox_32"})
     {
     }
 
-    void find(const cv::Mat &bgr, Hits &hits) override
+  protected:
+    void decode(const std::vector<cv::Mat> &out, cv::Size in, float scale, Hits &hits) override
     {
-        float scale;
-        cv::Mat in = pad(fit(bgr, SIDE_MAX, &scale)), faces;
-
-        yn->setInputSize(in.size());
-        yn->detect(in, faces);
-        for (int i = 0; i < faces.rows; i++) {
-            const float *f = faces.ptr<float>(i);
-            hits.push_back(
-                hit_of(f[0] / scale, f[1] / scale, f[2] / scale, f[3] / scale, f[14], AN_FACE));
+        for (int i = 0; i < 3; i++) {
+            decode_stride(&out[3 * i], 8 << i, in, scale, hits);
         }
     }
 
   private:
-    cv::Ptr<cv::FaceDetectorYN> yn;
+    static void decode_stride(const cv::Mat *out, int stride, cv::Size in, float scale, Hits &hits)
+    {
+        int cols = in.width / stride, n = cols * (in.height / stride);
+
+        if ((int)out[0].total() != n || (int)out[1].total() != n || (int)out[2].total() != 4 * n) {
+            broken("its outputs are not those of YuNet");
+        }
+        const float *c = out[0].ptr<float>(), *o = out[1].ptr<float>(), *b = out[2].ptr<float>();
+        for (int k = 0; k < n; k++, b += 4) {
+            float score = mean(c[k], o[k]), s = (float)stride;
+            if (!(score < SCORE_MIN)) {
+                add(((float)(k % cols) + b[0]) * s, ((float)(k / cols) + b[1]) * s,
+                    std::exp(b[2]) * s, std::exp(b[3]) * s, scale, score, hits);
+            }
+        }
+    }
+};
+
+/* Boxes are offsets from priors, squares of a few sizes around each cell. (OpenCV 4.10 does not
+ * read this network as cv::FaceDetectorYN of 4.6 did.) */
+class Yunet2022 : public FaceNet
+{
+  public:
+    explicit Yunet2022(const cv_shim_file_t &model) : FaceNet(model, {"loc", "conf", "iou"})
+    {
+    }
+
+  protected:
+    void decode(const std::vector<cv::Mat> &out, cv::Size in, float scale, Hits &hits) override
+    {
+        static const std::vector<float> sides[] = {
+            {10, 16, 24}, {32, 48}, {64, 96}, {128, 192, 256}};
+        std::vector<cv::Rect2f> priors;
+
+        for (int i = 0; i < 4; i++) {
+            add_priors(priors, in, 8 << i, sides[i]);
+        }
+        if (out[0].total() != 14 * priors.size() || out[1].total() != 2 * priors.size() ||
+            out[2].total() != priors.size()) {
+            broken("its outputs are not those of YuNet of March 2022");
+        }
+        const float *box = out[0].ptr<float>(), *conf = out[1].ptr<float>();
+        const float *iou = out[2].ptr<float>();
+        for (const cv::Rect2f &p : priors) { /* behind a box: five landmarks */
+            float score = mean(conf[1], *iou);
+            if (!(score < SCORE_MIN)) {
+                add(p.x + box[0] * 0.1f * p.width, p.y + box[1] * 0.1f * p.height,
+                    p.width * std::exp(box[2] * 0.1f), p.height * std::exp(box[3] * 0.2f), scale,
+                    score, hits);
+            }
+            box += 14;
+            conf += 2;
+            iou++;
+        }
+    }
+
+  private:
+    /* by their centres */
+    static void add_priors(std::vector<cv::Rect2f> &priors, cv::Size in, int stride,
+                           const std::vector<float> &sides)
+    {
+        for (int y = 0; y < in.height / stride; y++) {
+            for (int x = 0; x < in.width / stride; x++) {
+                for (float side : sides) {
+                    priors.emplace_back(((float)x + 0.5f) * (float)stride,
+                                        ((float)y + 0.5f) * (float)stride, side, side);
+                }
+            }
+        }
+    }
 };
 
 /* ---- cascades ---- */

@@ -10,8 +10,8 @@
 
 typedef struct cv_shim_s cv_shim_t;
 
-/* A model's file, read already; `path` is for what OpenCV 4.6 opens by a path alone
- * (FaceDetectorYN). Both stay the caller's; not needed after cv_shim_open. */
+/* A model's file, read already; `path` is for what OpenCV opens by a path alone (cascades of
+ * OpenCV 1). Both stay the caller's; not needed after cv_shim_open. */
 typedef struct {
     const char *path;
     const char *bytes;
