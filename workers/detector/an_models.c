@@ -14,6 +14,8 @@
 #define YUNET_REPO GITHUB "ShiqiYu/libfacedetection.train/"
 #define YUNET_N YUNET_REPO "0047ac24afb1a50a0c6105001c89d1b5b805dbf1/"
 #define YUNET_2022 YUNET_REPO "1688402dbd9b9fc4a3a6793810f558b7407ff384/"
+#define PLATES_RUS "haarcascade_licence_plate_rus_16stages.xml"
+#define PLATES_RUS_4_10 "haarcascade_license_plate_rus_16stages.xml" /* of OpenCV 4.10 */
 #define YOLO_FASTEST GITHUB "dog-qiuqiu/Yolo-Fastest/96a2900d163196c396e73f3fdab04ca4dd9a2f70/"
 
 /* clang-format off */
@@ -59,7 +61,7 @@ static const an_model_t models[] = {
      "Apache-2.0", NULL, "persons; built into OpenCV"},
     {"plate", AN_KIND_PLATES,
      {{"haarcascade_russian_plate_number.xml", NULL, NULL},
-      {"haarcascade_licence_plate_rus_16stages.xml", NULL, NULL}},
+      {PLATES_RUS, NULL, NULL}},
      "Intel License Agreement (BSD-like)", NULL,
      "number plates. Debian package opencv-data"},
 };
@@ -181,6 +183,9 @@ static int load_one(const an_file_t *file, const char *dir, an_loaded_t *f, medi
 {
     int cause = place(dir, file->name, f->path, sizeof(f->path));
 
+    if (cause == ENOENT && strcmp(file->name, PLATES_RUS) == 0) {
+        cause = place(dir, PLATES_RUS_4_10, f->path, sizeof(f->path));
+    }
     if (cause != 0) {
         return media_err_set(ei, MEDIA_E_GONE, "The model file %s cannot be opened: %s.",
                              file->name, strerror(cause));
