@@ -13,6 +13,9 @@
     "loas,wav,w64,aiff,amr,caf,au,ac3,eac3,dts,dtshd,truehd,mlp,wv,tta,ivf,h264,"                  \
     "hevc,m4v,obu,dv"
 #define SCORE_SURE (AVPROBE_SCORE_MAX / 2) /* of a demuxer's guess, less may be chance */
+/* FFmpeg 7.1 knows a playlist by its content only where its name is one; no other kind has such a
+ * name, so nothing else is taken for one. A playlist is to be refused as what it is. */
+#define PLAYLIST_NAME "unnamed.m3u8"
 #define NOTHING_READABLE "The file is no video or sound that can be read here."
 
 static int no_open(AVFormatContext *s, AVIOContext **pb, const char *url, int flags,
@@ -37,7 +40,7 @@ static int is_picture(const char *demuxer)
 /* Finds the demuxer by the first bytes. */
 static int probe_format(vd_io_t *io, const AVInputFormat **fmt, tc_fail_t *f)
 {
-    int rc = av_probe_input_buffer2(io->pb, fmt, "", NULL, 0, 0);
+    int rc = av_probe_input_buffer2(io->pb, fmt, PLAYLIST_NAME, NULL, 0, 0);
 
     if (io->lost) {
         return tc_fail(f, "internal", "The file could not be read.");
