@@ -194,6 +194,11 @@ static inline bytes_t encode(const make_t *m, AVFrame *const *frames, int n)
     if (m->loop_option != NULL) {
         av_dict_set_int(&options, m->loop_option, m->loop, 0);
     }
+    if (n > 1 && strcmp(m->muxer, "gif") == 0) {
+        /* FFmpeg 7.1 shows the last frame for 10 ms else */
+        av_dict_set_int(&options, "final_delay", av_rescale(100, m->frame_s.num, m->frame_s.den),
+                        0);
+    }
     if (avformat_write_header(s, &options) < 0) {
         die(m->muxer);
     }
@@ -278,7 +283,7 @@ static inline bytes_t encode_avif(const AVFrame *f, int n)
     uint8_t *p;
 
     if (heif_context_get_encoder_for_format(c, heif_compression_AV1, &e).code != heif_error_Ok) {
-        die("AV1");
+        die("AV1 (Debian 13: libheif-plugin-aomenc)");
     }
     heif_encoder_set_lossy_quality(e, 95);
     heif_image_create(f->width, f->height, heif_colorspace_RGB, heif_chroma_interleaved_RGBA,
