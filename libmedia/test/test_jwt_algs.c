@@ -293,8 +293,8 @@ static void test_jwt_libjwt_takes_what_it_can(void)
     for (size_t i = 0; i < ALGS; i++) {
         jwt_alg_t alg = jwt_str_alg(algs[i].name);
         jwt_t *jwt = NULL;
-        if (alg == JWT_ALG_INVAL) {
-            continue;
+        if (alg == JWT_ALG_INVAL || algs[i].salt != 0) {
+            continue; /* PS*: 1.10 has none of it, 1.17 refuses it with an RSA key */
         }
         char *pem = (char *)(uintptr_t)LONG_SECRET;
         long n = (long)strlen(pem);
@@ -305,8 +305,10 @@ static void test_jwt_libjwt_takes_what_it_can(void)
             n = BIO_get_mem_data(bio, &pem) - 1;
         }
         CHECK_INT(jwt_decode(&jwt, issue(signers[i]), (unsigned char *)pem, (int)n), 0);
-        CHECK_STR(jwt_get_grant(jwt, "sub"), "u1");
-        CHECK_INT(jwt_get_alg(jwt), alg);
+        if (jwt != NULL) {
+            CHECK_STR(jwt_get_grant(jwt, "sub"), "u1");
+            CHECK_INT(jwt_get_alg(jwt), alg);
+        }
         jwt_free(jwt);
         BIO_free(bio);
     }

@@ -324,7 +324,7 @@ static void test_vd_index_broken_files_have_a_cause(void)
         const char *name, *code, *words;
     } cases[] = {
         {"amp_60_audio_tracks.mkv", "no_video", "no video track"},
-        {"ax_sample_vvc.mp4", "unsupported_codec", "vvc1"},
+        {"ax_sample_vvc.mp4", "unsupported_codec", "vvc"},
         {"ax_invalid-bitstream.webm", "unreadable_media", "damaged"},
         {"polyglot_mp4_html.mp4", "unreadable_media", "damaged"},
         {"truncated_half_mdat.mp4", "truncated_media", "406213 of at least 812426"},

@@ -43,7 +43,18 @@ static void test_stores_output_has_what_the_input_has(void)
     reset();
     in = wk_conf_store(&conf, MEDIA_STORE_INPUT);
     out = wk_conf_store(&conf, MEDIA_STORE_OUTPUT);
-    CHECK(memcmp(&in, &out, sizeof(in)) == 0);
+    CHECK_STR(out.access_key, in.access_key);
+    CHECK_STR(out.secret_key, in.secret_key);
+    CHECK_STR(out.session_token, in.session_token);
+    CHECK_STR(out.region, in.region);
+    CHECK_STR(out.endpoint, in.endpoint);
+    CHECK_STR(out.bucket, in.bucket);
+    CHECK_STR(out.addressing, in.addressing);
+    CHECK_STR(out.checksum, in.checksum);
+    CHECK_STR(out.sse, in.sse);
+    CHECK_STR(out.sse_key, in.sse_key);
+    CHECK_INT(out.sse_bucket_key, in.sse_bucket_key);
+    CHECK(out.prefix == NULL && out.credentials == NULL);
     CHECK(!wk_conf_output_keys(&conf));
 }
 
