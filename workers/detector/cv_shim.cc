@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <opencv2/core.hpp>
@@ -52,9 +51,9 @@ namespace
     throw std::runtime_error(why);
 }
 
-an_hit_t hit_of(float x, float y, float w, float h, float score, int label)
+an_hit_t hit_of(const cv::Rect2f &r, float scale, float score, int label)
 {
-    return an_hit_t{x, y, w, h, score, label};
+    return an_hit_t{r.x / scale, r.y / scale, r.width / scale, r.height / scale, score, label};
 }
 
 /* At most `most` high and wide; the factor it was made smaller by. */
@@ -116,8 +115,6 @@ class FaceNet : public cv_shim_s
     }
 
   protected:
-    virtual void decode(const std::vector<cv::Mat> &out, cv::Size in, float scale, Hits &hits) = 0;
-
     /* NaN stays what it is, and is no score below the least: it fails the picture */
     static float mean(float a, float b)
     {
@@ -126,11 +123,12 @@ class FaceNet : public cv_shim_s
 
     static void add(float cx, float cy, float w, float h, float scale, float score, Hits &hits)
     {
-        hits.push_back(hit_of((cx - w / 2) / scale, (cy - h / 2) / scale, w / scale, h / scale,
-                              score, AN_FACE));
+        hits.push_back(hit_of({cx - w / 2, cy - h / 2, w, h}, scale, score, AN_FACE));
     }
 
   private:
+    virtual void decode(const std::vector<cv::Mat> &out, cv::Size in, float scale, Hits &hits) = 0;
+
     cv::dnn::Net &net_of(cv::Size size)
     {
         auto key = std::make_pair(size.width, size.height);
@@ -161,7 +159,7 @@ class Yunet : public FaceNet
     {
     }
 
-  protected:
+  private:
     void decode(const std::vector<cv::Mat> &out, cv::Size in, float scale, Hits &hits) override
     {
         for (int i = 0; i < 3; i++) {
@@ -169,7 +167,6 @@ class Yunet : public FaceNet
         }
     }
 
-  private:
     static void decode_stride(const cv::Mat *out, int stride, cv::Size in, float scale, Hits &hits)
     {
         int cols = in.width / stride, n = cols * (in.height / stride);
@@ -188,8 +185,8 @@ class Yunet : public FaceNet
     }
 };
 
-/* Boxes are offsets from priors, squares of a few sizes around each cell. (OpenCV 4.10 does not
- * read this network as cv::FaceDetectorYN of 4.6 did.) */
+/* Boxes are offsets from priors, squares of a few sizes on the centre of each cell. (OpenCV 4.10
+ * does not read this network as cv::FaceDetectorYN of 4.6 did.) */
 class Yunet2022 : public FaceNet
 {
   public:
@@ -197,46 +194,41 @@ class Yunet2022 : public FaceNet
     {
     }
 
-  protected:
+  private:
     void decode(const std::vector<cv::Mat> &out, cv::Size in, float scale, Hits &hits) override
     {
-        static const std::vector<float> sides[] = {
-            {10, 16, 24}, {32, 48}, {64, 96}, {128, 192, 256}};
+        static const std::vector<float> by[] = {{10, 16, 24}, {32, 48}, {64, 96}, {128, 192, 256}};
         std::vector<cv::Rect2f> priors;
 
         for (int i = 0; i < 4; i++) {
-            add_priors(priors, in, 8 << i, sides[i]);
+            add_priors(priors, in, 8 << i, by[i]);
         }
         if (out[0].total() != 14 * priors.size() || out[1].total() != 2 * priors.size() ||
             out[2].total() != priors.size()) {
             broken("its outputs are not those of YuNet of March 2022");
         }
-        const float *box = out[0].ptr<float>(), *conf = out[1].ptr<float>();
-        const float *iou = out[2].ptr<float>();
+        const float *b = out[0].ptr<float>(), *c = out[1].ptr<float>(), *o = out[2].ptr<float>();
         for (const cv::Rect2f &p : priors) { /* behind a box: five landmarks */
-            float score = mean(conf[1], *iou);
+            float score = mean(c[1], *o++);
             if (!(score < SCORE_MIN)) {
-                add(p.x + box[0] * 0.1f * p.width, p.y + box[1] * 0.1f * p.height,
-                    p.width * std::exp(box[2] * 0.1f), p.height * std::exp(box[3] * 0.2f), scale,
-                    score, hits);
+                add(p.x + b[0] * 0.1f * p.width, p.y + b[1] * 0.1f * p.height,
+                    p.width * std::exp(b[2] * 0.1f), p.height * std::exp(b[3] * 0.2f), scale, score,
+                    hits);
             }
-            box += 14;
-            conf += 2;
-            iou++;
+            b += 14;
+            c += 2;
         }
     }
 
-  private:
-    /* by their centres */
     static void add_priors(std::vector<cv::Rect2f> &priors, cv::Size in, int stride,
                            const std::vector<float> &sides)
     {
-        for (int y = 0; y < in.height / stride; y++) {
-            for (int x = 0; x < in.width / stride; x++) {
-                for (float side : sides) {
-                    priors.emplace_back(((float)x + 0.5f) * (float)stride,
-                                        ((float)y + 0.5f) * (float)stride, side, side);
-                }
+        int cols = in.width / stride, n = cols * (in.height / stride);
+
+        for (int k = 0; k < n; k++) {
+            for (float side : sides) {
+                priors.emplace_back(((float)(k % cols) + 0.5f) * (float)stride,
+                                    ((float)(k / cols) + 0.5f) * (float)stride, side, side);
             }
         }
     }
@@ -284,12 +276,11 @@ class Cascades : public cv_shim_s
 
         c.detectMultiScale(gray, boxes, seen, 1.1, 3, 0, smallest);
         for (size_t i = 0; i < boxes.size(); i++) {
-            const cv::Rect &r = boxes[i];
-            float x = (float)(mirror ? gray.cols - r.x - r.width : r.x);
+            cv::Rect &r = boxes[i];
+            r.x = mirror ? gray.cols - r.x - r.width : r.x;
             /* how many neighbouring windows agreed is all that a cascade says: 3 -> 0.75 */
             float score = (float)seen[i] / (float)(seen[i] + 1);
-            hits.push_back(hit_of(x / scale, (float)r.y / scale, (float)r.width / scale,
-                                  (float)r.height / scale, score, label));
+            hits.push_back(hit_of(r, scale, score, label));
         }
     }
 
@@ -320,10 +311,8 @@ class Hog : public cv_shim_s
         }
         hog.detectMultiScale(in, boxes, weights, 0, cv::Size(8, 8), cv::Size(16, 16), 1.05, 2);
         for (size_t i = 0; i < boxes.size(); i++) {
-            const cv::Rect &r = boxes[i];
             float score = 1 - std::exp(-(float)std::max(weights[i], 0.0));
-            hits.push_back(hit_of((float)r.x / scale, (float)r.y / scale, (float)r.width / scale,
-                                  (float)r.height / scale, score, AN_PERSON));
+            hits.push_back(hit_of(boxes[i], scale, score, AN_PERSON));
         }
     }
 
@@ -490,8 +479,8 @@ class Yolo : public cv_shim_s
             }
             for (int c = 0; c < AN_CLASS_COUNT; c++) {
                 if (!(best[c] < SCORE_MIN)) {
-                    hits.push_back(hit_of((p[0] - p[2] / 2) / sx, (p[1] - p[3] / 2) / sy, p[2] / sx,
-                                          p[3] / sy, std::min(best[c], 1.f), c));
+                    hits.push_back(an_hit_t{(p[0] - p[2] / 2) / sx, (p[1] - p[3] / 2) / sy,
+                                            p[2] / sx, p[3] / sy, std::min(best[c], 1.f), c});
                 }
             }
         }
