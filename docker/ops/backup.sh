@@ -34,8 +34,15 @@ SELECT format('ALTER %s SET %s TO %L;', CASE WHEN s.setrole = 0 THEN 'DATABASE :
 \pset fieldsep '\t'
 \o live.tsv
 SELECT CASE WHEN o.object_key LIKE '%/original' THEN 'input' ELSE 'output' END, o.object_key,
-       coalesce(m.size_bytes, u.size_bytes, -1), coalesce(m.sha256, u.sha256, '-')
-  FROM media.objects o LEFT JOIN media.media m USING (object_key) LEFT JOIN media.outputs u USING (object_key)
+       coalesce(d.size_bytes, -1), coalesce(d.sha256, '-')
+  FROM media.objects o LEFT JOIN (
+       SELECT DISTINCT ON (a.object_key) a.* FROM (
+         SELECT object_key, size_bytes, sha256 FROM media.media
+         UNION ALL SELECT object_key, size_bytes, sha256 FROM media.outputs
+         UNION ALL SELECT object_key, size_bytes, sha256 FROM media.segments
+         UNION ALL SELECT k ->> 'object_key', (k ->> 'size')::bigint, k ->> 'sha256'
+                     FROM media.jobs j, jsonb_array_elements(j.result -> 'keep') k) a
+        WHERE a.object_key IS NOT NULL ORDER BY a.object_key) d USING (object_key)
  WHERE o.state = 'live' ORDER BY 2;
 \o
 COMMIT;
