@@ -272,7 +272,8 @@ static size_t reply_bytes(wk_host_run_t *r, char *copy, const char **p)
         return n < left ? (size_t)n : (size_t)left;
     }
     if (n == MEDIA_E_GONE) {
-        wk_host_over(r, WK_REJECT, "input_missing", "The uploaded file does not exist any more.");
+        /* its row says that it is there, and a store that has just lost members may deny it */
+        wk_host_over(r, WK_RETRY, "input_missing", "The uploaded file does not exist any more.");
     } else if (n != MEDIA_E_AGAIN) {
         wk_host_over(r, WK_RETRY, "storage_unavailable", "The file could not be read: %s", ei.text);
     }

@@ -513,7 +513,7 @@ static void test_wk_child_storage_failure_is_ours(void)
         int read_rc, output_rc, end;
         const char *code;
     } cases[] = {{MEDIA_E_RETRY, 0, WK_RETRY, "storage_unavailable"},
-                 {MEDIA_E_GONE, 0, WK_REJECT, "input_missing"},
+                 {MEDIA_E_GONE, 0, WK_RETRY, "input_missing"},
                  {0, MEDIA_E_RETRY, WK_RETRY, "storage_unavailable"},
                  {0, MEDIA_E_GONE, WK_LOST, ""}};
     file_host_t h;
