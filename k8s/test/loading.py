@@ -1,5 +1,6 @@
 """The load of a scenario: accounts, load.py in the background, events beside its log, and what check.py says afterwards."""
 
+import collections
 import contextlib
 import json
 import os
@@ -91,6 +92,9 @@ class Load:
             self.figures(report, json.loads(told.read_text()))
 
     def figures(self, report, found):
+        broken = collections.Counter(f["invariant"] for f in found["findings"])
+        report.figure(self.scenario, self.part + "verdict", "every invariant holds" if found["ok"] else
+                      "broken: " + ", ".join(f"{invariant} {n}" for invariant, n in broken.items()), "every invariant holds")
         for key, value in found["facts"].items():
             if key != "runs":
                 report.figure(self.scenario, self.part + key.replace("_", " "),
