@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/s3cred.h"
-#include "media/s3req.h"
+#include "media/envcheck.h"
+#include "media/str.h"
 
 #define PROG "media-gateway"
 
@@ -62,32 +62,6 @@ static const char *check_http_url(const char *v)
         return want;
     }
     return gw_conf_is_word(v) ? NULL : want;
-}
-
-static const char *check_amqp_url(const char *v)
-{
-    return strncmp(v, "amqp://", 7) == 0 && v[7] != '\0' ? NULL
-                                                         : "amqp://user:pass@host:port/vhost";
-}
-
-static const char *check_source(const char *v)
-{
-    return media_s3_source_parse(media_str(v)) < 0 ? "env, file, web_identity, ecs or imds" : NULL;
-}
-
-static const char *check_addressing(const char *v)
-{
-    return strcmp(v, "path") == 0 || strcmp(v, "virtual") == 0 ? NULL : "path or virtual";
-}
-
-static const char *check_checksum(const char *v)
-{
-    return media_s3_sum_parse(media_str(v)) < 0 ? "sha256, crc64nvme or none" : NULL;
-}
-
-static const char *check_sse(const char *v)
-{
-    return media_s3_sse_parse(media_str(v)) < 0 ? "AES256 or aws:kms" : NULL;
 }
 
 /* A size as nginx reads it. */
@@ -206,18 +180,18 @@ static const conf_entry_t conf_table[] = {
               "S3 endpoint (over AWS_ENDPOINT_URL)"),
     STR_ENTRY("AWS_REGION", s3_region, "us-east-1", check_word, CONF_PLAIN, "S3 region"),
     STR_ENTRY("MEDIA_S3_BUCKET", s3_bucket, "media", check_word, CONF_PLAIN, "S3 bucket"),
-    STR_ENTRY("MEDIA_S3_CREDENTIALS", s3_credentials, NULL, check_source, CONF_PLAIN,
+    STR_ENTRY("MEDIA_S3_CREDENTIALS", s3_credentials, NULL, media_envcheck_s3_source, CONF_PLAIN,
               "env, file, web_identity, ecs or imds; default: what the environment has"),
     STR_ENTRY("AWS_SHARED_CREDENTIALS_FILE", s3_credentials_file, NULL, check_path, CONF_PLAIN,
               "S3 keys; read again when it changes"),
     STR_ENTRY("AWS_PROFILE", s3_profile, NULL, check_word, CONF_PLAIN, "its section"),
     STR_ENTRY("AWS_CA_BUNDLE", s3_ca, NULL, check_path, CONF_PLAIN,
               "PEM file of the CAs that S3 and STS are trusted by"),
-    STR_ENTRY("MEDIA_S3_ADDRESSING", s3_addressing, NULL, check_addressing, CONF_PLAIN,
+    STR_ENTRY("MEDIA_S3_ADDRESSING", s3_addressing, NULL, media_envcheck_s3_addressing, CONF_PLAIN,
               "path or virtual (the bucket in the host name)"),
-    STR_ENTRY("MEDIA_S3_CHECKSUM", s3_checksum, NULL, check_checksum, CONF_PLAIN,
+    STR_ENTRY("MEDIA_S3_CHECKSUM", s3_checksum, NULL, media_envcheck_s3_sum, CONF_PLAIN,
               "what S3 checks and keeps: sha256, crc64nvme or none"),
-    STR_ENTRY("MEDIA_S3_SSE", s3_sse, NULL, check_sse, CONF_PLAIN,
+    STR_ENTRY("MEDIA_S3_SSE", s3_sse, NULL, media_envcheck_s3_sse, CONF_PLAIN,
               "encryption at rest: AES256 or aws:kms"),
     STR_ENTRY("MEDIA_S3_SSE_KEY", s3_sse_key, NULL, check_word, CONF_PLAIN,
               "with aws:kms: the id of its key"),
@@ -229,13 +203,16 @@ static const conf_entry_t conf_table[] = {
               "S3 region of outputs"),
     STR_ENTRY("MEDIA_S3_OUTPUT_BUCKET", s3_out_bucket, NULL, check_word, CONF_PLAIN,
               "S3 bucket of outputs"),
-    STR_ENTRY("MEDIA_S3_OUTPUT_CREDENTIALS", s3_out_credentials, NULL, check_source, CONF_PLAIN,
+    STR_ENTRY("MEDIA_S3_OUTPUT_CREDENTIALS", s3_out_credentials, NULL,
+              media_envcheck_s3_source, CONF_PLAIN,
               "env, file, web_identity, ecs or imds"),
-    STR_ENTRY("MEDIA_S3_OUTPUT_ADDRESSING", s3_out_addressing, NULL, check_addressing, CONF_PLAIN,
+    STR_ENTRY("MEDIA_S3_OUTPUT_ADDRESSING", s3_out_addressing, NULL,
+              media_envcheck_s3_addressing, CONF_PLAIN,
               "path or virtual"),
     STR_ENTRY("AMQP_URL_FILE", amqp_url_file, NULL, check_path, CONF_PLAIN,
               "file that holds the URL of RabbitMQ"),
-    STR_ENTRY("AMQP_URL", amqp_url, NULL, check_amqp_url, CONF_SECRET, "the same by environment"),
+    STR_ENTRY("AMQP_URL", amqp_url, NULL,
+              media_envcheck_amqp_url, CONF_SECRET, "the same by environment"),
     STR_ENTRY("MEDIA_JWT_DIR", jwt_dir, NULL, check_path, CONF_NEEDED,
               "keys named ALG.kid: the last by name signs, all verify; or jwt-key, of HS256"),
     INT_ENTRY("MEDIA_JWT_SETTLE_S", jwt_settle_s, "120", 0, 86400,

@@ -9,9 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "media/envcheck.h"
 #include "media/log.h"
-#include "media/s3cred.h"
-#include "media/s3req.h"
 #include "wk_probe.h"
 
 enum conf_type { CONF_STR, CONF_INT, CONF_SWITCH };
@@ -42,11 +41,6 @@ static const char *check_http_url(const char *v)
     return ok ? NULL : "http://host:port or https://host:port";
 }
 
-static const char *check_amqp_url(const char *v)
-{
-    return has_prefix(v, "amqp://") && v[7] != '\0' ? NULL : "amqp://user:pass@host:port/vhost";
-}
-
 static const char *check_smtp_url(const char *v)
 {
     static const char *const schemes[] = {"smtp://", "smtps://", "smtp+starttls://"};
@@ -62,26 +56,6 @@ static const char *check_smtp_url(const char *v)
 static const char *check_level(const char *v)
 {
     return media_log_level_parse(media_str(v)) < 0 ? "debug, info, warn or error" : NULL;
-}
-
-static const char *check_source(const char *v)
-{
-    return media_s3_source_parse(media_str(v)) < 0 ? "env, file, web_identity, ecs or imds" : NULL;
-}
-
-static const char *check_addressing(const char *v)
-{
-    return strcmp(v, "path") == 0 || strcmp(v, "virtual") == 0 ? NULL : "path or virtual";
-}
-
-static const char *check_checksum(const char *v)
-{
-    return media_s3_sum_parse(media_str(v)) < 0 ? "sha256, crc64nvme or none" : NULL;
-}
-
-static const char *check_sse(const char *v)
-{
-    return media_s3_sse_parse(media_str(v)) < 0 ? "AES256 or aws:kms" : NULL;
 }
 
 static const char *check_prefix(const char *v)
@@ -158,13 +132,15 @@ static const conf_entry_t conf_table[] = {
     STR_ENTRY("AWS_SESSION_TOKEN", NULL, S3_IN.session_token, NULL, NULL, "S3 session token"),
     STR_ENTRY("AWS_REGION", "s3-region", S3_IN.region, "us-east-1", check_line, "S3 region"),
     STR_ENTRY("MEDIA_S3_BUCKET", "s3-bucket", S3_IN.bucket, "media", check_line, "S3 bucket"),
-    STR_ENTRY("MEDIA_S3_CREDENTIALS", "s3-credentials", S3_IN.credentials, NULL, check_source,
+    STR_ENTRY("MEDIA_S3_CREDENTIALS", "s3-credentials", S3_IN.credentials, NULL,
+              media_envcheck_s3_source,
               "env, file, web_identity, ecs or imds; default: what the environment has"),
-    STR_ENTRY("MEDIA_S3_ADDRESSING", "s3-addressing", S3_IN.addressing, "path", check_addressing,
+    STR_ENTRY("MEDIA_S3_ADDRESSING", "s3-addressing", S3_IN.addressing, "path",
+              media_envcheck_s3_addressing,
               "path or virtual (the bucket in the host name)"),
-    STR_ENTRY("MEDIA_S3_CHECKSUM", "s3-checksum", S3_IN.checksum, "sha256", check_checksum,
+    STR_ENTRY("MEDIA_S3_CHECKSUM", "s3-checksum", S3_IN.checksum, "sha256", media_envcheck_s3_sum,
               "what S3 checks and keeps: sha256, crc64nvme or none"),
-    STR_ENTRY("MEDIA_S3_SSE", "s3-sse", S3_IN.sse, NULL, check_sse,
+    STR_ENTRY("MEDIA_S3_SSE", "s3-sse", S3_IN.sse, NULL, media_envcheck_s3_sse,
               "encryption at rest: AES256 or aws:kms"),
     STR_ENTRY("MEDIA_S3_SSE_KEY", "s3-sse-key", S3_IN.sse_key, NULL, check_line,
               "with aws:kms: the id of its key"),
@@ -186,12 +162,12 @@ static const conf_entry_t conf_table[] = {
     STR_ENTRY("MEDIA_S3_OUTPUT_PREFIX", "s3-output-prefix", S3_OUT.prefix, NULL, check_prefix,
               "in front of the keys of outputs, \"derived/\""),
     STR_ENTRY("MEDIA_S3_OUTPUT_CREDENTIALS", "s3-output-credentials", S3_OUT.credentials, NULL,
-              check_source, "env, file, web_identity, ecs or imds"),
+              media_envcheck_s3_source, "env, file, web_identity, ecs or imds"),
     STR_ENTRY("MEDIA_S3_OUTPUT_ADDRESSING", "s3-output-addressing", S3_OUT.addressing, NULL,
-              check_addressing, "path or virtual"),
+              media_envcheck_s3_addressing, "path or virtual"),
     STR_ENTRY("MEDIA_S3_OUTPUT_CHECKSUM", "s3-output-checksum", S3_OUT.checksum, NULL,
-              check_checksum, "sha256, crc64nvme or none"),
-    STR_ENTRY("MEDIA_S3_OUTPUT_SSE", "s3-output-sse", S3_OUT.sse, NULL, check_sse,
+              media_envcheck_s3_sum, "sha256, crc64nvme or none"),
+    STR_ENTRY("MEDIA_S3_OUTPUT_SSE", "s3-output-sse", S3_OUT.sse, NULL, media_envcheck_s3_sse,
               "AES256 or aws:kms"),
     STR_ENTRY("MEDIA_S3_OUTPUT_SSE_KEY", "s3-output-sse-key", S3_OUT.sse_key, NULL, check_line,
               "with aws:kms: the id of its key"),
@@ -199,7 +175,7 @@ static const conf_entry_t conf_table[] = {
               S3_OUT.sse_bucket_key, "0", 0, 1, "with aws:kms: 1 for a key per bucket"),
     STR_ENTRY("AWS_CA_BUNDLE", "s3-ca", s3_ca, NULL, check_path,
               "PEM file of the CAs that S3 and STS are trusted by"),
-    STR_ENTRY("AMQP_URL", NULL, amqp_url.value, NULL, check_amqp_url, "RabbitMQ"),
+    STR_ENTRY("AMQP_URL", NULL, amqp_url.value, NULL, media_envcheck_amqp_url, "RabbitMQ"),
     STR_ENTRY("AMQP_URL_FILE", "amqp-url-file", amqp_url.file, NULL, check_path,
               "instead: a file with it, read at each connection"),
     STR_ENTRY("MEDIA_LOG_LEVEL", "log-level", log_level, "info", check_level,
@@ -413,7 +389,7 @@ static const char *default_name(void)
 void wk_conf_load(wk_conf_t *conf, const char *prog, int argc, char **argv)
 {
     memset(conf, 0, sizeof(*conf));
-    conf->amqp_url = (wk_secret_t){.name = "AMQP_URL", .check = check_amqp_url};
+    conf->amqp_url = (wk_secret_t){.name = "AMQP_URL", .check = media_envcheck_amqp_url};
     conf->smtp_url = (wk_secret_t){.name = "MEDIA_SMTP_URL", .check = check_smtp_url};
     conf->worker_name = default_name();
     for (size_t i = 0; i < CONF_COUNT; i++) {
