@@ -10,7 +10,6 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import time
 
@@ -20,7 +19,7 @@ KUBE_CACHE = pathlib.Path(os.environ.get("KUBE_CACHE") or pathlib.Path.home() / 
 KUBE_RUN = pathlib.Path(os.environ.get("KUBE_RUN") or "/tmp/kube")
 NODE = "10.99.0.{}"
 PODS = "10.244.0.0/16"
-HTTP_PORT, HTTPS_PORT = 30080, 30443
+HTTPS_PORT = 30443
 
 
 class Failed(Exception):
@@ -204,17 +203,6 @@ def deleting(pod):
 
 def pod_ready(pod):
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
-
-
-def restarts(pod):
-    return sum(c.get("restartCount", 0) for c in pod.get("status", {}).get("containerStatuses", []))
-
-
-def port_open(host, port):
-    with contextlib.suppress(OSError):
-        socket.create_connection((host, port), 2).close()
-        return True
-    return False
 
 
 def need_tools():

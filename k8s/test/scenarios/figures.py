@@ -1,14 +1,12 @@
 """Rules and dashboard ask for figures that these servers show: each is scraped as Prometheus would, on the port that its
 PodMonitor names. kube-state-metrics is no part of the test cluster."""
 
-import pathlib
 import sys
 import urllib.request
 
-from cluster import name
+from cluster import ROOT, name
 from fresh import started
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "k8s/components/monitoring/test"))
 import metrics  # noqa: E402
 
