@@ -6,47 +6,14 @@
 set -euo pipefail
 export MEDIA_RUN
 MEDIA_RUN=$(cd "$(dirname "$0")/.." && pwd -P)/.run/test
-# another system's keys and addresses are not for the tests
-unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
-. "$(dirname "$0")/lib.sh"
-. "$ROOT/dev/proc.sh"
-. "$ROOT/dev/ports.sh"
-. "$ROOT/dev/clip.sh"
+. "$(dirname "$0")/testsystem.sh"
 . "$ROOT/dev/nginx-asan.sh"
 . "$ROOT/dev/tally.sh"
 
 UNITS=${UNITS:-asan}
 SUITES=${SUITES:-units sql t t-asan e2e logs fuzz}
-TEST_LOG=$ROOT/build/test
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 wanted() { [[ " $SUITES " = *" $1 "* ]]; }
-
-finish() {
-    local rc=$?
-    trap - EXIT
-    trap '' INT TERM HUP
-    if [ -d "$RUN/log" ]; then
-        rm -rf "$TEST_LOG/log"
-        cp -r "$RUN/log" "$TEST_LOG/log"
-    fi
-    PURGE=1 STOP_LIMIT=10 "$ROOT/dev/down.sh" >/dev/null
-    rmdir "$ROOT/.run" 2>/dev/null || true
-    exit "$rc"
-}
-
-system_up() {
-    # of a run that was killed
-    [ ! -d "$RUN" ] || PURGE=1 STOP_LIMIT=10 "$ROOT/dev/down.sh" >/dev/null
-    mkdir -p "$RUN"
-    WORKERS=4 "$ROOT/dev/up.sh" >"$TEST_LOG/up.log" 2>&1 || {
-        tail -n 30 "$TEST_LOG/up.log" >&2
-        die "the system for the tests did not start"
-    }
-    # shellcheck disable=SC1091
-    . "$RUN/env"
-    clip_fetch
-    export MEDIA_CLIP=$CLIP MEDIA_SECRETS=$RUN/secrets MEDIA_CACHE=$CACHE
-}
 
 # ---- suites ----
 
@@ -89,20 +56,19 @@ test_nginx() ( # release|asan [hup|leaks]
     exit "$rc"
 )
 
-# What the system's own programs wrote while they were tested: no [alert], [crit], [emerg] of nginx, no process
-# that died of a signal nobody sent it, nothing of a sanitizer. SIGKILL is what the tests of outages send.
-logs() {
-    local found
-    found=$(grep -nE '\[(alert|crit|emerg)\]|Sanitizer|runtime error:' "$RUN"/log/*.log |
-        grep -vE '\[alert\].* exited on signal 9' || true)
-    if [ -n "$found" ]; then
-        printf 'not ok 1 - the logs of the system are clean\n%s\n' "$found"
-        return 1
-    fi
-    printf 'ok 1 - the logs of the system are clean\n'
-}
-
-e2e() { [ ! -x e2e/run.sh ] || e2e/run.sh; }
+# Its files wait more than they work: two systems take them from one list.
+e2e() (
+    list=$RUN/tmp/e2e.files
+    beside=$RUN/tmp/e2e.beside
+    rc=0
+    e2e/run.sh --list >"$list"
+    dev/beside.sh "$RUN-beside" e2e/run.sh --from "$list" >"$beside" 2>&1 &
+    trap 'kill $! 2>/dev/null; wait' EXIT
+    e2e/run.sh --from "$list" || rc=1
+    wait $! || rc=1
+    cat "$beside"
+    exit "$rc"
+)
 
 fuzz() { SECONDS_EACH=$FUZZ_SECONDS "$ROOT/dev/fuzz.sh"; }
 
@@ -117,13 +83,7 @@ if wanted units; then
     suite units tally_units units
 fi
 if wanted sql || wanted t || wanted t-asan || wanted t-hup || wanted t-leak || wanted e2e; then
-    trap finish EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    trap 'exit 129' HUP
-    free_ports
-    export MEDIA_H2C_PORT=$((TEST_NGINX_PORT + 60))
-    system_up
+    testsystem_up
 fi
 if wanted sql; then
     suite sql tally_tap sql
@@ -144,7 +104,7 @@ if wanted e2e; then
     suite e2e tally_tap e2e
 fi
 if wanted logs; then
-    suite logs tally_tap logs
+    suite logs tally_tap testsystem_logs
 fi
 if wanted fuzz; then
     suite fuzz tally_tap fuzz
