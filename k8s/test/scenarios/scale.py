@@ -10,8 +10,8 @@ from cluster import KUBE, ROOT, deleting, pod_ready, wait
 from fresh import MEDIA, started
 from loading import Load
 
-SECONDS = 60
-AUDIO = ("--mix", "audio=1", "--rate", "20", "--concurrency", "8", "--big", "0")
+SECONDS = 20
+AUDIO = ("--mix", "audio=1", "--rate", "200", "--concurrency", "12", "--big", "0")
 FILM = MEDIA / "video/sign_480p30_faststart.mp4"
 FILMS = 6
 
@@ -47,7 +47,7 @@ def broker(cluster, report, members):
             cluster.ready(300)
         load.stop()
         began = time.monotonic()
-        wait("everything is done", lambda: not due(cluster), 600)
+        wait("everything is done", lambda: not due(cluster), 900)
         report.figure("scale", f"{part}: backlog of the load done", f"{time.monotonic() - began:.0f} s")
     report.figure("scale", f"{part}: uploads answered 201 per second", f"{load.uploaded(SECONDS):.2f}")
     load.check(report)
