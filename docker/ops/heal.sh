@@ -81,15 +81,16 @@ help_out() {
 # Until all is healed; fails when the member is away
 heal() {
     local began=$SEEN delay=1
-    s3_login "$SECRETS/media-s3-root/credentials" default
     ! empty || return 0
     while [ $((SEEN - began)) -lt "$SETTLE_S" ]; do
         pass 1 || return 1
     done
     until heal_once; do
-        # what no two members have is not this one's to wait for
-        [ -n "$WHY" ] || [ "$LEFT" != 0 ] || [ "$delay" -lt "$REPEAT_S" ] || break
         stays || return 1
+        if [ -z "$WHY" ] && [ "$LEFT" = 0 ] && [ "$delay" = "$REPEAT_S" ]; then
+            say "too little is left of $LOST, such as $UNHEALED: nothing that this member could wait for"
+            break
+        fi
         say "not healed: ${WHY:-$((LEFT + LOST)) of $ITEMS, such as $UNHEALED}; again in $delay s"
         wait_s "$delay" || return 1
         delay=$((delay * 2 < REPEAT_S ? delay * 2 : REPEAT_S))
@@ -104,13 +105,16 @@ wait_s() { # SECONDS
     done
 }
 
+as_root() { s3_login "$SECRETS/media-s3-root/credentials" default; }
+
 # An installation begins: there is no bucket yet.
-empty() { [ "$(s3_request GET /)" = 200 ] && ! grep -q '<Bucket>' "$S3_TMP/s3-answer"; }
+empty() { as_root && [ "$(s3_request GET /)" = 200 ] && ! grep -q '<Bucket>' "$S3_TMP/s3-answer"; }
 
 # Every bucket and object, and what MinIO keeps of users; counts them, or says WHY not
 heal_once() {
     local token
     ITEMS=0 MISSED=0 LEFT=0 LOST=0 WHY=''
+    as_root
     printf '{"recursive":true,"scanMode":1}' >"$WORK/heal"
     ask "?forceStart=true" "$WORK/heal" || return 1
     token=$(jq -r '.clientToken | @uri' "$S3_TMP/s3-answer")
@@ -125,6 +129,7 @@ heal_once() {
 
 ask() { # QUERY [FILE]
     local status
+    : >"$S3_TMP/s3-answer"
     status=$(s3_request POST "$HEAL$1" "${@:2}") || status='no answer'
     [ "$status" = 200 ] && return 0
     WHY="$status: $(s3_answer)"
