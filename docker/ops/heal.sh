@@ -24,16 +24,16 @@ LAPSE_S=20
 # longest pause between two attempts
 REPEAT_S=60
 
-# Results of a heal: the summary, how many buckets and objects, how many lacked something here, how many still do, of
+# Results of a heal: the summary, how many buckets and objects, how many got what they lacked here, how many did not, of
 # how many too little was found anywhere; then why it stopped, and one that is not healed. What is gone lacks nothing.
 # shellcheck disable=SC2016
 RESULTS='def ours: [.drives[]? | select(.endpoint | contains("://\($member)/")) | .state];
     [.Items[]? | select(.detail | test("^(Object|Version|Bucket) not found") | not)
         | . + {was: (.before | ours), is: (.after | ours)}] as $all
     | [$all[] | select(.detail | startswith("Storage resources are insufficient for the read"))] as $lost
-    | [($all - $lost)[] | select(any(.was[]; . != "ok"))] as $missed
     | [($all - $lost)[] | select(.detail != "" or .is == [] or any(.is[]; . != "ok"))] as $left
-    | "\(.Summary) \($all | length) \($missed | length) \($left | length) \($lost | length)", .Detail // "",
+    | [($all - $lost - $left)[] | select(any(.was[]; . != "ok"))] as $mended
+    | "\(.Summary) \($all | length) \($mended | length) \($left | length) \($lost | length)", .Detail // "",
         "\($left + $lost | .[0] // {} | [.bucket, .object, .detail, .is] | map(tostring) | join(" "))"'
 
 # ---- the member ----
@@ -81,6 +81,7 @@ help_out() {
 # Until all is healed; fails when the member is away
 heal() {
     local began=$SEEN delay=1
+    MENDED=0
     ! empty || return 0
     while [ $((SEEN - began)) -lt "$SETTLE_S" ]; do
         pass 1 || return 1
@@ -95,7 +96,7 @@ heal() {
         wait_s "$delay" || return 1
         delay=$((delay * 2 < REPEAT_S ? delay * 2 : REPEAT_S))
     done
-    say "healed: $ITEMS objects and buckets, $MISSED missed; $(($(uptime_s) - began)) s after it came"
+    say "healed: $ITEMS objects and buckets, $MENDED of them had been missed; $(($(uptime_s) - began)) s after it came"
 }
 
 wait_s() { # SECONDS
@@ -113,7 +114,7 @@ empty() { as_root && [ "$(s3_request GET /)" = 200 ] && ! grep -q '<Bucket>' "$S
 # Every bucket and object, and what MinIO keeps of users; counts them, or says WHY not
 heal_once() {
     local token
-    ITEMS=0 MISSED=0 LEFT=0 LOST=0 WHY=''
+    ITEMS=0 LEFT=0 LOST=0 WHY=''
     as_root
     printf '{"recursive":true,"scanMode":1}' >"$WORK/heal"
     ask "?forceStart=true" "$WORK/heal" || return 1
@@ -138,7 +139,7 @@ ask() { # QUERY [FILE]
 
 # Adds what has come in; fails until that was all
 results() { # TOKEN
-    local summary items missed left lost detail name
+    local summary items mended left lost detail name
     ask "?clientToken=$1" || return 1
     # to MinIO, a heal that it does not know has finished, and began in the year 1
     if jq -e '.StartTime | startswith("0001-")' "$S3_TMP/s3-answer" >/dev/null; then
@@ -146,11 +147,11 @@ results() { # TOKEN
         return 1
     fi
     {
-        read -r summary items missed left lost
+        read -r summary items mended left lost
         IFS= read -r detail
         IFS= read -r name
     } < <(jq -r --arg member "$MEMBER" "$RESULTS" "$S3_TMP/s3-answer")
-    : $((ITEMS += items)) $((MISSED += missed)) $((LEFT += left)) $((LOST += lost))
+    : $((ITEMS += items)) $((MENDED += mended)) $((LEFT += left)) $((LOST += lost))
     [ $((left + lost)) = 0 ] || UNHEALED=$name
     [ "$summary" != stopped ] || WHY=$detail
     [ "$summary" = finished ]
