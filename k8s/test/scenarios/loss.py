@@ -47,7 +47,7 @@ def deletions(cluster, load):
             uid = pod["metadata"]["uid"]
             cluster.delete_pod(name(pod))
             wait(f"{name(pod)} gone", lambda: gone(cluster, name(pod), uid), 700)
-            cluster.ready(300)
+            cluster.ready(600)
 
 
 def exists(cluster, pod):
