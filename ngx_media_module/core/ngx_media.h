@@ -190,6 +190,7 @@ typedef struct {
     unsigned                    asked:1;    /* no cache may without asking */
     unsigned                    jump:1;     /* authorised: the next pass of the
                                                access phase lets it through */
+    unsigned                    failed:1;   /* S3 did, and that was said */
     void                      **loc_conf;   /* where that pass was: what comes
                                                from there is the object */
 } ngx_media_object_t;

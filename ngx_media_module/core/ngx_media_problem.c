@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_media.h"
+#include "ngx_media_object.h"
 #include "ngx_media_request.h"
 
 
@@ -265,10 +265,8 @@ ngx_media_problem_handler(ngx_http_request_t *r)
         return ngx_media_send_problem(r, ctx->denied, NULL);
     }
 
-    if (ctx->object && r->upstream && status != NGX_HTTP_NOT_FOUND) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "media: object store answered a download with status="
-                      "%ui req=%V", status, &ctx->request_id);
+    if (ctx->object && r->upstream) {
+        ngx_media_object_failed(r, ctx->object, "no object", status);
 
         return ngx_media_send_problem(r, MEDIA_PROBLEM_STORAGE_UNAVAILABLE,
                                       NULL);

@@ -153,9 +153,7 @@ ngx_media_filter_slice(ngx_http_request_t *r)
     }
 
     if (fault) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "media: a slice is not of the object, it has %s req=%V",
-                      fault, &ctx->request_id);
+        ngx_media_object_failed(r, object, fault, r->headers_out.status);
         return NGX_ERROR;
     }
 
@@ -170,27 +168,12 @@ ngx_media_filter_slice(ngx_http_request_t *r)
 static ngx_int_t
 ngx_media_filter_object(ngx_http_request_t *r, ngx_media_object_t *object)
 {
-    ngx_int_t    rc;
     const char  *fault;
 
-    rc = NGX_OK;
+    fault = ngx_media_filter_fault(r, object);
 
-    if (r->headers_out.status == NGX_HTTP_NOT_FOUND) {
-        /* deleted between the look at its row and now */
-        rc = NGX_HTTP_NOT_FOUND;
-
-    } else {
-        fault = ngx_media_filter_fault(r, object);
-
-        if (fault) {
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "media: what the object store sent is not the "
-                          "object, it has %s", fault);
-            rc = NGX_HTTP_BAD_GATEWAY;
-        }
-    }
-
-    if (rc != NGX_OK) {
+    if (fault) {
+        ngx_media_object_failed(r, object, fault, r->headers_out.status);
 
         /* no XML of S3's for the client. What is sent instead comes through
          * here, too. What is no HTTP proxy_pass takes for HTTP/0.9. */
@@ -201,7 +184,8 @@ ngx_media_filter_object(ngx_http_request_t *r, ngx_media_object_t *object)
             r->http_version = object->http_version;
         }
 
-        return ngx_http_filter_finalize_request(r, &ngx_http_media_module, rc);
+        return ngx_http_filter_finalize_request(r, &ngx_http_media_module,
+                                                NGX_HTTP_SERVICE_UNAVAILABLE);
     }
 
     ngx_media_filter_strip(r);

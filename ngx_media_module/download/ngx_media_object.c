@@ -424,6 +424,28 @@ ngx_media_object_headers(ngx_http_request_t *r, ngx_media_object_t *object)
 }
 
 
+void
+ngx_media_object_failed(ngx_http_request_t *r, ngx_media_object_t *object,
+    const char *cause, ngx_uint_t status)
+{
+    ngx_str_t  id;
+
+    if (object->failed) {
+        return;
+    }
+
+    object->failed = 1;
+    ngx_media_count(NGX_MEDIA_C_S3_ERRORS, 1);
+
+    ngx_str_null(&id);
+    (void) ngx_media_request_id(r, &id);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "media s3 failed: download key=%V status=%ui cause=\"%s\" "
+                  "req=%V", &object->key, status, cause, &id);
+}
+
+
 /* A segment is the same for ever; a playlist leads to more of them once another
  * rung is done, and is asked for again when a player comes back. What is masked
  * may have to be masked better: nobody shows it without asking. */

@@ -41,6 +41,12 @@ ngx_int_t ngx_media_content_range(ngx_str_t *value, off_t *first, off_t *last,
 ngx_int_t ngx_media_object_headers(ngx_http_request_t *r,
     ngx_media_object_t *object);
 
+/* S3 has not sent what a live row promises: logged and counted, once for a
+ * download. The client gets 503, whatever S3's status: also a 404, which would
+ * tell it, and caches, that there is no such object. [loop] */
+void ngx_media_object_failed(ngx_http_request_t *r,
+    ngx_media_object_t *object, const char *cause, ngx_uint_t status);
+
 /* A slice of the object has answered: from now on its end is watched, and the
  * slices before it give back what they hold. [loop] */
 void ngx_media_slice_begin(ngx_http_request_t *sr,

@@ -73,6 +73,7 @@ ngx_media_slice_begin(ngx_http_request_t *sr, ngx_media_object_t *object)
 static ngx_int_t
 ngx_media_slice_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
+    ngx_media_ctx_t      *ctx;
     ngx_http_upstream_t  *u;
 
     u = sr->upstream;
@@ -86,8 +87,10 @@ ngx_media_slice_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         return rc;
     }
 
-    ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
-                  "media: the object store broke off a slice");
+    ctx = ngx_http_get_module_ctx(sr->main, ngx_http_media_module);
+
+    ngx_media_object_failed(sr, ctx->object, "a slice was broken off",
+                            sr->headers_out.status);
 
     return NGX_ERROR;
 }

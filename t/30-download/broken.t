@@ -31,7 +31,11 @@ sub begun {
 # What S3 does with a request for the slice from $at on: the name says what; then what the client gets when it
 # is the first slice
 my @scripts = (
-    ['404', 404, sub { $_[0]->error(404, 'NoSuchKey') }],
+    ['404', 503, sub { $_[0]->error(404, 'NoSuchKey') }],
+    ['404 of the bucket', 503, sub { $_[0]->error(404, 'NoSuchBucket') }],
+    ['404 of a version', 503, sub { $_[0]->error(404, 'NoSuchVersion') }],
+    ['404 of a delete marker', 503, sub { $_[0]->error(404, 'NoSuchKey', 'x-amz-delete-marker: true', 'Cache-Control: max-age=600') }],
+    ['404 without a body', 503, sub { $_[0]->reply(404, '') }],
     ['403', 503, sub { $_[0]->error(403, 'AccessDenied') }],
     ['400', 503, sub { $_[0]->error(400, 'ExpiredToken') }],
     ['410', 503, sub { $_[0]->error(410, 'Gone') }],
@@ -78,12 +82,10 @@ sub get {
 
 # A problem and nothing of S3's
 sub problem_is {
-    my ($answer, $status, $name) = @_;
-    my $code = { 404 => 'not_found', 503 => 'storage_unavailable' }->{$status};
-    is($answer->{status}, $status, "$name: $status");
-    is($answer->{json}{code}, $code, "$name: $code");
+    my ($answer, $name) = @_;
+    is("$answer->{status} $answer->{json}{code}", '503 storage_unavailable', "$name: 503");
     unlike("$answer->{head}\n$answer->{body}", qr/secret|NoSuchKey|x-amz|<|ETag/i, "$name: nothing of S3's");
-    is($answer->{headers}{'retry-after'}, $status == 503 ? 5 : undef, "$name: Retry-After");
+    is("$answer->{headers}{'retry-after'} $answer->{headers}{'cache-control'}", '5 no-store', "$name: Retry-After");
     return;
 }
 
@@ -103,17 +105,21 @@ sub suite {
     for (@scripts) {
         my ($name, $status) = @$_;
         my $media = $store->media($SIZE);
+        my $failures = $nginx->metric('s3_errors_total');
         $store->mode("first:$name");
         my ($client, $answer) = get($nginx, $media);
         if ($status == 200) {
             beginning_is($client, $answer, "$what, at first $name");
         } else {
-            problem_is($answer, $status, "$what, at first $name");
+            problem_is($answer, "$what, at first $name");
+            is($nginx->metric('s3_errors_total'), ++$failures, "$what, at first $name: counted once");
         }
         if ($what =~ /slices/) {
             $store->mode("later:$name");
             ($client, $answer) = get($nginx, $media);
             beginning_is($client, $answer, "$what, later $name");
+            $failures++ if $name ne 'another slice';    # nginx's slice module sees that itself
+            is($nginx->metric('s3_errors_total'), $failures, "$what, later $name: counted once");
         }
         $store->mode('');
         ($client, $answer) = get($nginx, $media);

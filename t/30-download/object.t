@@ -137,14 +137,21 @@ WWW-Authenticate: Bearer realm="ngx_media"
 
 
 
-=== TEST 11: the object is gone from S3: 404 of ours, no XML
+=== TEST 11: S3 denies the object of a live row: a failure of ours, no XML
 --- request eval: sub { my $id = media('anna'); sql("UPDATE media SET object_key = object_key || 'x' WHERE id = '$id'"); "GET /media/$id/original" }->()
 --- more_headers eval: bearer('anna')
---- error_code: 404
+--- error_code: 503
 --- response_headers
 Content-Type: application/problem+json
+Retry-After: 5
+Cache-Control: no-store
 ! Repr-Digest
---- response_body_like: "code":"not_found"
+--- response_body_like: "code":"storage_unavailable"
+--- error_log eval: qr{\[error\] .*media s3 failed: download key=media/[0-9a-f-]{36}/originalx status=404 }
+--- no_error_log
+[alert]
+[crit]
+[emerg]
 
 
 
@@ -160,7 +167,7 @@ location @media_object {
 }
 --- request eval: sub { my $id = media('anna'); sql("UPDATE media SET object_key = object_key || 'x' WHERE id = '$id'"); "GET /media/$id/original" }->()
 --- more_headers eval: bearer('anna')
---- error_code: 404
+--- error_code: 503
 --- response_body_unlike: Key
 
 

@@ -184,10 +184,29 @@ $nginx = start('media_cors_origin *; media_auth on;');
 problem(get("/media/$film/$segment", 'nobody'), 401, 'token_missing', 'media_auth on - a token is asked for');
 is_allowed(ask('OPTIONS', "/media/$film/$segment", $question), '*', 'media_auth on - not by a preflight, which has none');
 
+$nginx->stop('media_auth on');
+
+# ---- denied by S3, their rows live: players come again, caches keep nothing ----
+
+$nginx = start('media_cors_origin *;');
+my %denied = map { split /\|/ } split /\n/, sql("SELECT object_key, etag FROM outputs WHERE media_id = '$film'"
+    . " UNION SELECT object_key, etag FROM segments WHERE media_id = '$film'");
+is(scalar keys %denied, scalar keys %types, 'denied - all that is played');
+s3_curl($_, qw(-f -X DELETE)) for keys %denied;
+for my $path (sort keys %types) {
+    for (["/media/$film/$path", 'anna'], ["$link/$path", 'nobody']) {
+        my $answer = get(@$_);
+        problem($answer, 503, 'storage_unavailable', "denied, $path, $_->[1]");
+        my %h = %{ $answer->{headers} };
+        is("$h{'retry-after'} $h{'cache-control'} $h{'access-control-allow-origin'}", '5 no-store *', "denied, $path, $_->[1] - come again");
+        problem(get($_->[0], $_->[1], "Range: bytes=0-1\n"), 503, 'storage_unavailable', "denied, $path, $_->[1], a range");
+    }
+}
+
 # ---- with its media it goes ----
 
 is(ask('DELETE', "/media/$film", $who{anna})->{status}, 204, 'deleted');
 problem(get("/media/$film/$_", 'anna'), 404, 'not_found', "deleted, $_") for sort keys %types;
-$nginx->stop('media_auth on');
+$nginx->stop('a store that denies');
 
 done_testing();
