@@ -113,6 +113,8 @@ int media_s3_verdict(int status, const media_s3_error_t *e)
         {"NoSuchUpload", MEDIA_E_GONE},
         {"NoSuchKey", MEDIA_E_GONE},
         {"AccessDenied", MEDIA_E_AUTH},
+        /* no word about the object: nothing is known of what is in another bucket */
+        {"NoSuchBucket", MEDIA_E_AUTH},
         {"NotImplemented", MEDIA_E_REJECT},
     };
     int has_code = e != NULL && e->code[0] != '\0';

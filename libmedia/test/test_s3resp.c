@@ -139,6 +139,7 @@ static void test_s3resp_verdicts(void)
         {429, "", MEDIA_E_RETRY},
         {404, "", MEDIA_E_GONE},
         {404, "NoSuchUpload", MEDIA_E_GONE},
+        {404, "NoSuchBucket", MEDIA_E_AUTH},
         {403, "", MEDIA_E_AUTH},
         {403, "SignatureDoesNotMatch", MEDIA_E_AUTH},
         {400, "InvalidPart", MEDIA_E_REJECT},
