@@ -19,8 +19,8 @@ typedef struct {
 int media_s3_error_parse(media_str_t body, media_s3_error_t *out);
 /* What an HTTP status and an error code ask the caller to do: 0 success, MEDIA_E_RETRY (5xx,
  * SlowDown, RequestTimeout, 408, 429, damage on the way: BadDigest and its like), MEDIA_E_GONE
- * (404, NoSuchUpload, NoSuchKey), MEDIA_E_AUTH (401, 403, NoSuchBucket), MEDIA_E_REJECT (NotImplemented, other
- * faults of ours). `e` may be NULL. [any]
+ * (404, NoSuchUpload, NoSuchKey), MEDIA_E_AUTH (401, 403, NoSuchBucket), MEDIA_E_REJECT
+ * (NotImplemented, other faults of ours). `e` may be NULL. [any]
  */
 int media_s3_verdict(int status, const media_s3_error_t *e);
 
