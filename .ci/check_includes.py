@@ -27,6 +27,7 @@ RULES = [
     (r"workers/test/", [NGX, CV]),
     (r"workers/detector/cv_shim\.cc", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT]),
     (r"workers/(av|transcoder|anonymizer)/", [PQ, AMQP, CURL, NGX, SECCOMP, CRYPT, CV]),
+    (r"workers/objects/", [PQ, AMQP, AV, NGX, SECCOMP, CRYPT, CV]),
     (r"workers/notifier/", [PQ, AMQP, AV, NGX, SECCOMP, CRYPT, CV]),
     (r"workers/mediactl/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CV]),
     (r"gateway/", [PQ, AMQP, CURL, AV, NGX, SECCOMP, CRYPT, CV]),
@@ -34,7 +35,8 @@ RULES = [
 ]
 
 WORKERS = ["workers/" + d for d in ("test", "common", "av", "av/video", "transcoder", "anonymizer", "anonymizer/mask",
-                                    "anonymizer/image", "anonymizer/video", "detector", "notifier", "janitor", "mediactl")]
+                                    "anonymizer/image", "anonymizer/video", "detector", "notifier", "janitor", "objects",
+                                    "mediactl")]
 AV_ROOMS = ["workers/av", "workers/av/video"]
 ROOMS = ["ngx_media_module/" + d for d in ("core", "auth", "http", "s3", "pg", "amqp", "upload", "download", "media")]
 # "quoted" includes: where a file's own project headers may lie

@@ -18,7 +18,7 @@ transcoder_own=(usr/bin/media-transcoder)
 anonymizer_own=(usr/bin/media-anonymizer usr/bin/media-picture usr/bin/media-detector usr/share/ngx_media/models)
 notifier_own=(usr/bin/media-notifier)
 janitor_own=(usr/bin/media-janitor usr/bin/mediactl usr/share/ngx_media/sql)
-ops_own=(usr/bin/mediactl usr/share/ngx_media/{sql,ops})
+ops_own=(usr/bin/mediactl usr/bin/media-objects usr/share/ngx_media/{sql,ops})
 # ... and of Debian's, besides the libraries that these link. glibc opens libgcc_s by itself, libheif its plugins.
 common_debian=(/etc/ssl/openssl.cnf /etc/ssl/certs/ca-certificates.crt /usr/lib/ssl/{cert.pem,certs,openssl.cnf}
     "$LIBDIR/libgcc_s.so.1")

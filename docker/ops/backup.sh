@@ -7,7 +7,6 @@
 # exit status is 1; what is there is in the set all the same.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/stores.sh"
 . "$(dirname "$0")/sets.sh"
 
 KEEP=${MEDIA_BACKUP_KEEP:-7}
@@ -53,13 +52,12 @@ SQL
 
 # live.tsv -> manifest.tsv, missing.tsv
 copy_objects() {
-    s3_use backup
-    s3_list objects/ >../have.tsv
+    media-objects list objects/ >../have.tsv
     # what is there with the right size is complete: S3 shows an object when it has all of it
     awk -F '\t' -v todo=../todo.tsv 'FILENAME == ARGV[1] { have[$1] = $2; next }
         $4 != "-" && have[$2] == $3 { print; next } { print >todo }' ../have.tsv live.tsv >manifest.tsv
     touch ../todo.tsv
-    each_object backup ../todo.tsv >../done.tsv || die "objects could not be copied"
+    media-objects backup <../todo.tsv >../done.tsv || die "objects could not be copied"
     sed -n 's/^missing\t//p' ../done.tsv >missing.tsv
     grep -v '^missing' ../done.tsv >>manifest.tsv || true
     LC_ALL=C sort -t $'\t' -k 2,2 -o manifest.tsv manifest.tsv
@@ -69,44 +67,38 @@ copy_objects() {
 
 # Whether what S3 does not have was deleted while we were at it: then the dump tells of more than there was to copy.
 overtaken() {
-    local key
-    while IFS=$'\t' read -r _ key _; do
-        if [ "$(pg owner psql -X -A -t -v key="$key" -f - \
-            <<<"SELECT count(*) FROM media.objects WHERE object_key = :'key' AND state = 'live'")" = 0 ]; then
-            return 0
-        fi
-    done <missing.tsv
-    return 1
+    local gone
+    gone=$(pg owner psql -X -q -A -t -v ON_ERROR_STOP=1 -f - <<'SQL'
+CREATE TEMP TABLE missing (store text, object_key text, size text, sha256 text);
+\copy missing FROM missing.tsv
+SELECT count(*) FROM missing m
+ WHERE NOT EXISTS (SELECT FROM media.objects o WHERE o.object_key = m.object_key AND o.state = 'live');
+SQL
+    ) || die "the database does not say what is still live"
+    [ "$gone" -gt 0 ]
 }
 
 prune() {
-    local time file
+    local time
+    sets >"$WORK/sets"
     while read -r time; do
-        for file in SHA256SUMS "${SET_FILES[@]}"; do
-            remove "sets/$time/$file"
-        done
+        # no longer complete, then gone
+        media-objects remove <<<"sets/$time/SHA256SUMS"
+        printf "sets/$time/%s\n" "${SET_FILES[@]}" | media-objects remove
         say "set $time: removed"
-    done < <(sets | tail -n +$((KEEP + 1)))
+    done < <(tail -n +$((KEEP + 1)) "$WORK/sets")
     mkdir -p "$WORK/kept"
     while read -r time; do
-        s3_get_file "sets/$time/manifest.tsv" "$WORK/kept/$time"
-    done < <(sets)
-    s3_list objects/ | cut -f 1 | LC_ALL=C sort >"$WORK/have"
+        media-objects get "sets/$time/manifest.tsv" "$WORK/kept/$time"
+    done < <(head -n "$KEEP" "$WORK/sets")
+    media-objects list objects/ | cut -f 1 | LC_ALL=C sort >"$WORK/have"
     cut -f 2 "$WORK"/kept/* | LC_ALL=C sort -u >"$WORK/wanted"
-    while read -r file; do
-        remove "objects/$file"
-    done < <(LC_ALL=C comm -23 "$WORK/have" "$WORK/wanted")
-}
-
-remove() { # KEY
-    local status
-    status=$(s3_request DELETE "$(s3_path "$1")")
-    [ "$status" = 204 ] || die "s3: cannot remove $1: status $status"
+    LC_ALL=C comm -23 "$WORK/have" "$WORK/wanted" | sed 's|^|objects/|' | media-objects remove
 }
 
 backup() {
     local time file tries=3
-    time=$(date -u +%Y%m%dT%H%M%SZ)
+    time=$(date -u +%Y%m%dT%H%M%S.%3NZ)
     mkdir "$WORK/set"
     cd "$WORK/set"
     while :; do
@@ -119,9 +111,8 @@ backup() {
         rm -f "$WORK"/*.tsv
     done
     sha256sum "${SET_FILES[@]}" >SHA256SUMS
-    s3_use backup
     for file in "${SET_FILES[@]}" SHA256SUMS; do
-        s3_put_file "sets/$time/$file" "$file"
+        media-objects put "sets/$time/$file" "$file"
     done
     say "set $time: complete, dump of $(stat -c %s media.dump) bytes"
     prune
@@ -137,23 +128,21 @@ verify() { # [--read] [SET]
     time=${1:-$(sets | head -n 1)}
     [ -n "$time" ] || die "there is no set"
     set_fetch "$time" "$WORK/set"
-    s3_use backup
-    s3_list objects/ >"$WORK/have"
+    media-objects list objects/ >"$WORK/have"
     awk -F '\t' 'FILENAME == ARGV[1] { have[$1] = $2; next } have[$2] != $3 { print $2 }' \
         "$WORK/have" "$WORK/set/manifest.tsv" >"$WORK/lost"
     [ ! -s "$WORK/lost" ] || die "set $time: lacks $(wc -l <"$WORK/lost") objects: $(some "$WORK/lost" 1)"
     if [ "$reads" = 1 ]; then
-        each_object check "$WORK/set/manifest.tsv" || die "set $time: objects are damaged"
+        media-objects check <"$WORK/set/manifest.tsv" || die "set $time: objects are damaged"
     fi
     say "set $time: whole, $(wc -l <"$WORK/set/manifest.tsv") objects"
 }
 
 work_dir
-S3_TMP=$WORK
-await_store backup
+media-objects await backup
 case ${1:-backup} in
 backup)
-    await_store input
+    media-objects await live
     await_database owner
     backup
     ;;

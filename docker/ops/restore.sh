@@ -5,7 +5,6 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/roles.sh"
-. "$(dirname "$0")/stores.sh"
 . "$(dirname "$0")/sets.sh"
 
 SQL_DIR=${MEDIA_SQL_DIR:-/usr/share/ngx_media/sql}
@@ -49,16 +48,15 @@ database() { # in the set's directory
 }
 
 work_dir
-S3_TMP=$WORK
-await_store backup
-await_store input
+media-objects await backup
+media-objects await live
 await_database superuser
 set_time=${MEDIA_RESTORE_SET:-$(sets | head -n 1)}
-[ -n "$set_time" ] || die "there is no set in $(s3_store_bucket backup)"
+[ -n "$set_time" ] || die "there is no set in ${MEDIA_BACKUP_BUCKET:-media-backup}"
 set_fetch "$set_time" "$WORK/set"
 cd "$WORK/set"
 refuse_if_used
-each_object restore manifest.tsv || die "objects could not be restored"
+media-objects restore <manifest.tsv || die "objects could not be restored"
 say "set $set_time: $(wc -l <manifest.tsv) objects are there, by digest"
 database
 say "set $set_time: restored"

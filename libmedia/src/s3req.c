@@ -170,6 +170,7 @@ static void out_path(out_t *o, const media_s3_target_t *t, const media_s3_req_t 
 static void out_query(out_t *o, const media_s3_req_t *req)
 {
     const char *q = ops[req->op].query, *pct;
+    int prefix_next = is_list(req->op);
     char num[16];
 
     while ((pct = strchr(q, '%')) != NULL) {
@@ -178,7 +179,8 @@ static void out_query(out_t *o, const media_s3_req_t *req)
             snprintf(num, sizeof(num), "%d", req->part_number);
             out_cstr(o, num);
         } else {
-            out_pct(o, is_list(req->op) ? req->key : req->upload_id, 0);
+            out_pct(o, prefix_next ? req->key : req->upload_id, 0);
+            prefix_next = 0;
         }
         q = pct + 2;
     }

@@ -191,7 +191,7 @@ ssize_t media_s3_complete_parse(media_str_t body, char *dst, size_t cap, media_s
 /* The listings that are read, and what their entries are called. */
 static const struct listing {
     const char *root, *entry, *other, *id;
-} listings[] = {{"ListBucketResult", "Contents", "Contents", NULL},
+} listings[] = {{"ListBucketResult", "Contents", "Contents", "Size"},
                 {"ListMultipartUploadsResult", "Upload", "Upload", "UploadId"},
                 {"ListVersionsResult", "Version", "DeleteMarker", "VersionId"}};
 
@@ -221,7 +221,7 @@ static int list_entry(list_t *l)
 {
     int rc;
 
-    if (l->key_len <= 0 || (l->of->id != NULL && l->id_len <= 0)) {
+    if (l->key_len <= 0 || l->id_len <= 0) {
         return MEDIA_E_REJECT;
     }
     l->count++;
@@ -246,7 +246,7 @@ static int list_close(void *data, const xml_t *x, media_str_t raw)
     }
     if (x->depth == 2 && raw.p != NULL && is(x->stack[2], "Key")) {
         l->key_len = xml_decode(raw, l->key, sizeof(l->key));
-    } else if (x->depth == 2 && raw.p != NULL && l->of->id != NULL && is(x->stack[2], l->of->id)) {
+    } else if (x->depth == 2 && raw.p != NULL && is(x->stack[2], l->of->id)) {
         l->id_len = xml_decode(raw, l->id, sizeof(l->id));
     }
     return 0;

@@ -50,9 +50,9 @@ static void test_s3req_uri_of_every_operation(void)
     r.op = MEDIA_S3_LIST_MULTIPART;
     check_uri(r, "/media?prefix=media%2F1%2Foriginal&uploads=");
     r.op = MEDIA_S3_LIST_OBJECTS;
-    check_uri(r, "/media?list-type=2&prefix=media%2F1%2Foriginal");
-    r.key = MEDIA_STR("");
-    check_uri(r, "/media?list-type=2&prefix=");
+    check_uri(r, "/media?list-type=2&prefix=media%2F1%2Foriginal&start-after=up%2Fload%2Bid%3D");
+    r.key = r.upload_id = MEDIA_STR("");
+    check_uri(r, "/media?list-type=2&prefix=&start-after=");
     r.op = MEDIA_S3_CREATE_BUCKET;
     check_uri(r, "/media");
     r.op = MEDIA_S3_HEAD_BUCKET;

@@ -237,9 +237,9 @@ static void test_s3resp_listings_are_walked(void)
              "<Upload><UploadId>2</UploadId><Key>c</Key></Upload></ListMultipartUploadsResult>");
     media_str_t objects = MEDIA_STR(
         "<ListBucketResult><Name>b</Name><Contents><Key>x y</Key><ETag>&quot;e&quot;</ETag>"
-        "<Owner><Key>no</Key></Owner>"
+        "<Size>7</Size><Owner><Key>no</Key></Owner>"
         "</Contents><CommonPrefixes><Key>no</Key></CommonPrefixes>"
-        "<Contents><Key>z</Key></Contents></ListBucketResult>");
+        "<Contents><Size>0</Size><Key>z</Key></Contents></ListBucketResult>");
     media_str_t versions = MEDIA_STR(
         DECL
         "<ListVersionsResult" NS "><Name>b</Name><Prefix>a</Prefix><KeyMarker></KeyMarker>"
@@ -254,10 +254,10 @@ static void test_s3resp_listings_are_walked(void)
     CHECK_STR(s.text, "a&b=1;c=2;");
     memset(&s, 0, sizeof(s));
     CHECK_INT(media_s3_list_parse(objects, see, &s, &ei), 2);
-    CHECK_STR(s.text, "x y=;z=;");
+    CHECK_STR(s.text, "x y=7;z=0;");
     s = (seen_t){.stop_after = 1, .rc = 1};
     CHECK_INT(media_s3_list_parse(objects, see, &s, &ei), 1);
-    CHECK_STR(s.text, "x y=;");
+    CHECK_STR(s.text, "x y=7;");
     s = (seen_t){.stop_after = 1, .rc = MEDIA_E_NOMEM};
     CHECK_INT(media_s3_list_parse(objects, see, &s, &ei), MEDIA_E_NOMEM);
     CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListBucketResult/>"), see, &s, &ei), 0);
@@ -274,6 +274,10 @@ static void test_s3resp_bad_listings_are_rejected(void)
     CHECK_INT(media_s3_list_parse(MEDIA_STR("<Error><Code>x</Code></Error>"), see, &s, &ei),
               MEDIA_E_REJECT);
     CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListBucketResult><Contents></Contents>"
+                                            "</ListBucketResult>"),
+                                  see, &s, &ei),
+              MEDIA_E_REJECT);
+    CHECK_INT(media_s3_list_parse(MEDIA_STR("<ListBucketResult><Contents><Key>a</Key></Contents>"
                                             "</ListBucketResult>"),
                                   see, &s, &ei),
               MEDIA_E_REJECT);

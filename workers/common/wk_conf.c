@@ -173,6 +173,22 @@ static const conf_entry_t conf_table[] = {
               "with aws:kms: the id of its key"),
     INT_ENTRY("MEDIA_S3_OUTPUT_SSE_BUCKET_KEY", "s3-output-sse-bucket-key",
               S3_OUT.sse_bucket_key, "0", 0, 1, "with aws:kms: 1 for a key per bucket"),
+    /* where backups lie */
+    STR_ENTRY("MEDIA_BACKUP_ENDPOINT_URL", "backup-endpoint", s3_backup.endpoint, NULL,
+              check_http_url, "S3 endpoint of backups; default: that of the input store"),
+    STR_ENTRY("MEDIA_BACKUP_REGION", "backup-region", s3_backup.region, NULL, check_line,
+              "S3 region of backups; default: that of the input store"),
+    STR_ENTRY("MEDIA_BACKUP_BUCKET", "backup-bucket", s3_backup.bucket, "media-backup", check_line,
+              "S3 bucket of backups"),
+    STR_ENTRY("MEDIA_BACKUP_CREDENTIALS_FILE", "backup-credentials-file",
+              s3_backup.credentials_file, NULL, check_path,
+              "with a profile \"backup\"; default: AWS_SHARED_CREDENTIALS_FILE"),
+    INT_ENTRY("MEDIA_BACKUP_PARALLEL", "backup-parallel", backup_parallel, "4", 1, 64,
+              "objects that are copied at once"),
+    INT_ENTRY("MEDIA_BACKUP_PIECE", "backup-piece", backup_piece, "16777216", 5242880, 1073741824,
+              "bytes of an object that are in memory at once"),
+    INT_ENTRY("MEDIA_AWAIT_S", "await-s", await_s, "300", 1, 86400,
+              "how long a server of a backup or a restore may be away"),
     STR_ENTRY("AWS_CA_BUNDLE", "s3-ca", s3_ca, NULL, check_path,
               "PEM file of the CAs that S3 and STS are trusted by"),
     STR_ENTRY("AMQP_URL", NULL, amqp_url.value, NULL, media_envcheck_amqp_url, "RabbitMQ"),
@@ -454,4 +470,26 @@ wk_store_conf_t wk_conf_store(const wk_conf_t *conf, enum media_store which)
     s.addressing = or_else(s.addressing, in->addressing);
     s.checksum = or_else(s.checksum, in->checksum);
     return s;
+}
+
+wk_conf_t wk_conf_backup(const wk_conf_t *conf)
+{
+    const wk_store_conf_t *in = &conf->S3_IN;
+    wk_store_conf_t s = conf->s3_backup;
+    wk_conf_t out = *conf;
+
+    if (s.endpoint == NULL) {
+        s.addressing = in->addressing;
+        s.checksum = in->checksum;
+    }
+    s.endpoint = or_else(s.endpoint, in->endpoint);
+    s.region = or_else(s.region, in->region);
+    s.credentials = "file";
+    s.profile = "backup";
+    if (s.credentials_file != NULL && access(s.credentials_file, F_OK) != 0) {
+        s.credentials_file = NULL;
+    }
+    memset(out.s3, 0, sizeof(out.s3));
+    out.S3_IN = s;
+    return out;
 }

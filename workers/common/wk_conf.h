@@ -17,11 +17,13 @@ typedef struct {
     const char *session_token;
     const char *region;
     const char *bucket;
-    const char *prefix;      /* of what is written there; output store only */
-    const char *credentials; /* a word of MEDIA_S3_SOURCES; NULL: what the environment has */
-    const char *addressing;  /* path, virtual */
-    const char *checksum;    /* a word of MEDIA_S3_SUMS */
-    const char *sse;         /* a word of MEDIA_S3_SSES; NULL: as the bucket says */
+    const char *prefix;           /* of what is written there; output store only */
+    const char *credentials;      /* a word of MEDIA_S3_SOURCES; NULL: what the environment has */
+    const char *credentials_file; /* NULL: AWS_SHARED_CREDENTIALS_FILE */
+    const char *profile;          /* of it; NULL: AWS_PROFILE */
+    const char *addressing;       /* path, virtual */
+    const char *checksum;         /* a word of MEDIA_S3_SUMS */
+    const char *sse;              /* a word of MEDIA_S3_SSES; NULL: as the bucket says */
     const char *sse_key;
     int sse_bucket_key;
 } wk_store_conf_t;
@@ -29,6 +31,10 @@ typedef struct {
 typedef struct {
     wk_store_conf_t s3[MEDIA_STORE_COUNT]; /* as configured; see wk_conf_store() */
     const char *s3_ca;                     /* PEM file; NULL: the system's */
+    wk_store_conf_t s3_backup;             /* as configured; see wk_conf_backup() */
+    int backup_parallel;                   /* objects that are copied at once */
+    int backup_piece;                      /* bytes of an object in memory */
+    int await_s;                           /* MEDIA_AWAIT_S: how long a server may be away */
     wk_secret_t amqp_url;
     const char *log_level;
     const char *health_addr;
@@ -79,6 +85,10 @@ enum media_queue wk_conf_queue(const wk_conf_t *conf, enum media_queue of_second
 /* A store's settings, strings borrowed from conf. What the output store has none of its own is the
  * input's; encryption is one setting, and so are keys and their source. [any] */
 wk_store_conf_t wk_conf_store(const wk_conf_t *conf, enum media_store which);
+/* The configuration of a program that has no store but the backup: keys by the profile "backup" of
+ * its own credentials file if that is there, else of the other stores'; the endpoint may be theirs.
+ * Strings are borrowed from conf. [thread] */
+wk_conf_t wk_conf_backup(const wk_conf_t *conf);
 /* 1 when the output store has other credentials than the input store. [any] */
 int wk_conf_output_keys(const wk_conf_t *conf);
 

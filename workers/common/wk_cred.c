@@ -66,6 +66,8 @@ static int load_source(wk_cred_t *c)
         return from_conf(c, &c->now, &c->source_ei);
     }
     c->ask_at_s = 1;
+    c->source.file = media_str(conf->credentials_file);
+    c->source.profile = media_str(conf->profile);
     return media_s3_source_load(&c->source, kind, media_str(conf->region), c->env, &c->source_ei);
 }
 

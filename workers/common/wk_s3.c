@@ -5,16 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
 #include "wk_log.h"
 #include "wk_s3_call.h"
 
-#define S3_PUT_MAX (64ll << 20) /* larger files go in parts */
-#define S3_PART_SIZE (16ll << 20)
-#define S3_PARTS_MAX 10000
-#define S3_COMPLETE_MAX (4u << 20) /* S3_PARTS_MAX times one part's XML */
 #define S3_SWEEPS_MAX 16
+#define S3_LISTING_MAX (4u << 20) /* a page has up to 1000 entries */
 
 /* "http://host:port/" -> base without the slash, host as it goes into the Host header. */
 static int endpoint_parse(wk_s3_store_t *s, const char *endpoint)
@@ -131,6 +126,11 @@ void wk_s3_free(wk_s3_t *s)
     }
 }
 
+void wk_s3_patience(wk_s3_t *s, int64_t ms)
+{
+    s->patience_ms = ms;
+}
+
 void wk_s3_on_tick(wk_s3_t *s, wk_s3_tick_pt tick, void *data)
 {
     s->tick = tick;
@@ -165,241 +165,19 @@ ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, vo
     return rc;
 }
 
-/* What is said of a body before it is sent. */
-typedef struct {
-    char sha256[65]; /* hex */
-    char sum[MEDIA_S3_SUM_TEXT];
-    uint64_t crc;
-} window_sums_t;
-
-/* The sums of a window of fd, `alg` besides SHA-256. */
-static int window_sums(int fd, int64_t off, int64_t len, enum media_s3_sum_alg alg,
-                       window_sums_t *out)
-{
-    static const size_t chunk = 256 * 1024;
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    char *buf = malloc(chunk);
-    unsigned char digest[32];
-    int rc = MEDIA_E_NOMEM;
-
-    memset(out, 0, sizeof(*out));
-    if (md == NULL || buf == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1) {
-        goto done;
-    }
-    while (len > 0) {
-        ssize_t n = pread(fd, buf, len < (int64_t)chunk ? (size_t)len : chunk, off);
-        if (n <= 0) {
-            rc = MEDIA_E_RETRY;
-            goto done;
-        }
-        if (EVP_DigestUpdate(md, buf, (size_t)n) != 1) {
-            goto done;
-        }
-        if (alg == MEDIA_S3_SUM_CRC64NVME) {
-            out->crc = media_crc64nvme(out->crc, buf, (size_t)n);
-        }
-        off += n;
-        len -= n;
-    }
-    if (EVP_DigestFinal_ex(md, digest, NULL) != 1) {
-        goto done;
-    }
-    (void)media_hex_encode(digest, sizeof(digest), out->sha256, sizeof(out->sha256));
-    if (alg == MEDIA_S3_SUM_SHA256) {
-        media_s3_sum_sha256_text(digest, out->sum);
-    } else if (alg == MEDIA_S3_SUM_CRC64NVME) {
-        media_s3_sum_crc_text(out->crc, out->sum);
-    }
-    rc = 0;
-done:
-    EVP_MD_CTX_free(md);
-    free(buf);
-    return rc;
-}
-
-/* Sends a window of fd by the prepared call; its sums are left in `sums`. */
-static int send_window(wk_s3_t *s, wk_s3_call_t *c, int fd, int64_t off, int64_t len,
-                       window_sums_t *sums, media_err_t *ei)
-{
-    if (window_sums(fd, off, len, media_s3_op_sum(&wk_s3_store(s, c->req.key)->target, c->req.op),
-                    sums) != 0) {
-        return media_err_set(ei, MEDIA_E_RETRY, "the temporary file cannot be read");
-    }
-    c->req.payload_hash = media_str(sums->sha256);
-    c->req.sum = media_str(sums->sum);
-    c->req.content_length = len;
-    c->fd = fd;
-    c->body_off = off;
-    c->body_len = len;
-    return wk_s3_call(s, c, ei);
-}
-
-static int put_whole(wk_s3_t *s, const char *key, const char *content_type, int fd, int64_t size,
-                     char *etag_out, size_t etag_cap, media_err_t *ei)
-{
-    wk_s3_call_t c;
-    window_sums_t sums;
-    int rc;
-
-    wk_s3_call_init(&c, MEDIA_S3_PUT, key);
-    c.req.content_type = media_str(content_type);
-    rc = send_window(s, &c, fd, 0, size, &sums, ei);
-    if (rc == 0) {
-        (void)wk_fmt(etag_out, etag_cap, "%s", c.etag);
-    }
-    wk_s3_call_free(&c);
-    return rc;
-}
-
-static int multipart_create(wk_s3_t *s, const char *key, const char *content_type, char *id,
-                            size_t cap, media_err_t *ei)
-{
-    wk_s3_call_t c;
-    int rc;
-
-    wk_s3_call_init(&c, MEDIA_S3_CREATE_MULTIPART, key);
-    c.req.content_type = media_str(content_type);
-    c.req.content_length = 0;
-    /* a repeated create would leave an upload nobody knows: one try */
-    c.tries = 1;
-    rc = wk_s3_call(s, &c, ei);
-    if (rc == 0 && media_s3_create_parse(media_buf_view(&c.answer), id, cap, ei) < 0) {
-        rc = MEDIA_E_RETRY;
-    }
-    wk_s3_call_free(&c);
-    return rc;
-}
-
-/* The parts sent so far, as Complete lists them. */
-typedef struct {
-    const char *key;
-    const char *id;
-    media_buf_t xml;
-    uint64_t crc; /* of all parts in a row, if the target has CRC64NVME */
-} parts_t;
-
-static int multipart_part(wk_s3_t *s, parts_t *p, int part, int fd, int64_t off, int64_t len,
-                          media_err_t *ei)
-{
-    enum media_s3_sum_alg alg = wk_s3_store(s, media_str(p->key))->target.sum;
-    window_sums_t sums;
-    wk_s3_call_t c;
-    char text[320];
-    ssize_t n;
-    int rc;
-
-    wk_s3_call_init(&c, MEDIA_S3_UPLOAD_PART, p->key);
-    c.req.upload_id = media_str(p->id);
-    c.req.part_number = part;
-    rc = send_window(s, &c, fd, off, len, &sums, ei);
-    if (rc == 0) {
-        p->crc = media_crc64nvme_combine(p->crc, sums.crc, len);
-        n = media_s3_complete_part(part, media_str(c.etag), alg, sums.sum, text, sizeof(text));
-        if (n < 0 || media_buf_add(&p->xml, text, (size_t)n) != 0) {
-            rc = media_err_set(ei, MEDIA_E_RETRY, "object store: no usable etag of a part");
-        }
-    }
-    wk_s3_call_free(&c);
-    return rc;
-}
-
-/* 0 when the object stands complete under its key (a completion whose answer was lost). */
-static int object_stands(wk_s3_t *s, const char *key, char *etag_out, size_t etag_cap)
+int wk_s3_head(wk_s3_t *s, const char *key, int64_t *size, media_err_t *ei)
 {
     wk_s3_call_t c;
     int rc;
 
     wk_s3_call_init(&c, MEDIA_S3_HEAD, key);
-    rc = wk_s3_call(s, &c, NULL);
-    if (rc == 0) {
-        (void)wk_fmt(etag_out, etag_cap, "%s", c.etag);
-    }
-    wk_s3_call_free(&c);
-    return rc;
-}
-
-static int multipart_complete(wk_s3_t *s, const parts_t *p, char *etag_out, size_t etag_cap,
-                              media_err_t *ei)
-{
-    const media_buf_t *xml = &p->xml;
-    wk_s3_call_t c;
-    unsigned char digest[32];
-    char hash[65], sum[MEDIA_S3_SUM_TEXT];
-    int rc;
-
-    if (EVP_Digest(xml->p, xml->len, digest, NULL, EVP_sha256(), NULL) != 1) {
-        return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
-    }
-    (void)media_hex_encode(digest, sizeof(digest), hash, sizeof(hash));
-    wk_s3_call_init(&c, MEDIA_S3_COMPLETE_MULTIPART, p->key);
-    c.req.upload_id = media_str(p->id);
-    if (wk_s3_store(s, c.req.key)->target.sum == MEDIA_S3_SUM_CRC64NVME) {
-        media_s3_sum_crc_text(p->crc, sum);
-        c.req.sum = media_str(sum);
-    }
-    c.req.payload_hash = media_str(hash);
-    c.req.content_length = (int64_t)xml->len;
-    c.mem = xml->p;
-    c.body_len = (int64_t)xml->len;
     rc = wk_s3_call(s, &c, ei);
-    if (rc == 0 &&
-        media_s3_complete_parse(media_buf_view(&c.answer), etag_out, etag_cap, &c.error, ei) < 0) {
-        rc = MEDIA_E_RETRY; /* a 200 that carries an <Error> */
-    }
-    if ((rc == MEDIA_E_GONE || rc == MEDIA_E_RETRY) && s->tick_rc == 0) {
-        /* the key is used by this attempt only: if something stands there, it is ours */
-        rc = object_stands(s, p->key, etag_out, etag_cap) == 0 ? 0 : MEDIA_E_RETRY;
+    *size = c.length;
+    if (rc == 0 && c.length < 0) {
+        rc = media_err_set(ei, MEDIA_E_RETRY, "object store: no length of an object");
     }
     wk_s3_call_free(&c);
     return rc;
-}
-
-static int put_parts(wk_s3_t *s, const char *key, const char *content_type, int fd, int64_t size,
-                     wk_s3_upload_id_pt on_upload_id, void *data, char *etag_out, size_t etag_cap,
-                     media_err_t *ei)
-{
-    int64_t part_size = S3_PART_SIZE;
-    char id[1024];
-    parts_t p = {.key = key, .id = id};
-    int rc;
-
-    while (size / part_size >= S3_PARTS_MAX) {
-        part_size *= 2;
-    }
-    rc = multipart_create(s, key, content_type, id, sizeof(id), ei);
-    if (rc != 0) {
-        return rc;
-    }
-    media_buf_init(&p.xml, S3_COMPLETE_MAX);
-    (void)media_buf_cstr(&p.xml, MEDIA_S3_COMPLETE_OPEN);
-    if (on_upload_id != NULL) {
-        rc = on_upload_id(data, key, id);
-    }
-    for (int64_t off = 0, part = 1; rc == 0 && off < size; off += part_size, part++) {
-        int64_t len = size - off < part_size ? size - off : part_size;
-        rc = multipart_part(s, &p, (int)part, fd, off, len, ei);
-    }
-    if (rc == 0) {
-        rc = media_buf_cstr(&p.xml, MEDIA_S3_COMPLETE_CLOSE);
-    }
-    if (rc == 0) {
-        rc = multipart_complete(s, &p, etag_out, etag_cap, ei);
-    }
-    if (rc != 0 && s->tick_rc == 0) {
-        (void)wk_s3_abort(s, key, id, NULL); /* else the janitor does it */
-    }
-    media_buf_free(&p.xml);
-    return rc;
-}
-
-int wk_s3_put_fd(wk_s3_t *s, const char *key, const char *content_type, int fd, int64_t size,
-                 wk_s3_upload_id_pt on_upload_id, void *data, char *etag_out, size_t etag_cap,
-                 media_err_t *ei)
-{
-    if (size <= S3_PUT_MAX) {
-        return put_whole(s, key, content_type, fd, size, etag_out, etag_cap, ei);
-    }
-    return put_parts(s, key, content_type, fd, size, on_upload_id, data, etag_out, etag_cap, ei);
 }
 
 int wk_s3_delete(wk_s3_t *s, const char *key, media_err_t *ei)
@@ -463,7 +241,7 @@ static int remove_page(remove_each_t *r, enum media_s3_op list)
 
     wk_s3_call_init(&c, list, r->key);
     media_buf_free(&c.answer);
-    media_buf_init(&c.answer, 4u << 20); /* a page lists up to 1000 entries */
+    media_buf_init(&c.answer, S3_LISTING_MAX);
     r->rc = wk_s3_call(r->s3, &c, r->ei);
     r->removed = 0;
     if (r->rc == MEDIA_E_REJECT && strcmp(c.error.code, "NotImplemented") == 0) {
@@ -501,6 +279,56 @@ int wk_s3_delete_versions(wk_s3_t *s, const char *key, media_err_t *ei)
     int rc = remove_listed(&r, MEDIA_S3_LIST_VERSIONS);
 
     return rc == MEDIA_E_GONE ? wk_s3_delete(s, key, ei) : rc;
+}
+
+typedef struct {
+    wk_s3_each_pt each;
+    void *data;
+    char last[1024]; /* key of the page */
+} list_each_t;
+
+static int list_each(void *data, media_str_t key, media_str_t size_text)
+{
+    list_each_t *l = data;
+    int64_t size;
+
+    if (key.len >= sizeof(l->last) || media_str_to_i64(size_text, &size) != 0) {
+        return MEDIA_E_REJECT;
+    }
+    memcpy(l->last, key.p, key.len);
+    l->last[key.len] = '\0';
+    return l->each(l->data, key, size);
+}
+
+/* What comes after l->last, a page of it; the count. */
+static int list_page(wk_s3_t *s, const char *prefix, list_each_t *l, media_err_t *ei)
+{
+    char after[sizeof(l->last)];
+    wk_s3_call_t c;
+    int rc;
+
+    wk_s3_call_init(&c, MEDIA_S3_LIST_OBJECTS, prefix);
+    media_buf_free(&c.answer);
+    media_buf_init(&c.answer, S3_LISTING_MAX);
+    memcpy(after, l->last, sizeof(after));
+    c.req.upload_id = media_str(after);
+    rc = wk_s3_call(s, &c, ei);
+    if (rc == 0) {
+        rc = media_s3_list_parse(media_buf_view(&c.answer), list_each, l, ei);
+    }
+    wk_s3_call_free(&c);
+    return rc;
+}
+
+int wk_s3_list(wk_s3_t *s, const char *prefix, wk_s3_each_pt each, void *data, media_err_t *ei)
+{
+    list_each_t l = {.each = each, .data = data};
+    int rc;
+
+    do {
+        rc = list_page(s, prefix, &l, ei);
+    } while (rc > 0);
+    return rc;
 }
 
 /* 1 when both stores are the same bucket under the same keys. */

@@ -17,6 +17,7 @@
 #define S3_STALL_S 30L
 #define S3_TRIES 3
 #define S3_BACKOFF_MS 200
+#define S3_BACKOFF_MAX_MS 3200
 #define S3_TICK_MS 250
 #define S3_URI_MAX 8192
 
@@ -311,6 +312,7 @@ static int call_perform(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
 
     code = curl_easy_perform(s->curl);
     (void)curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &c->status);
+    (void)curl_easy_getinfo(s->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &c->length);
     if (s->tick_rc != 0) {
         rc = media_err_set(ei, s->tick_rc, "object store: the request was given up");
     } else if (code != CURLE_OK && c->status < 300) {
@@ -332,6 +334,7 @@ static int call_once(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
     media_buf_reset(&c->answer);
     c->dst_len = 0;
     c->status = 0;
+    c->length = -1;
     c->sent = 0;
     c->etag[0] = '\0';
     c->sse[0] = '\0';
@@ -367,9 +370,18 @@ wk_s3_store_t *wk_s3_store(wk_s3_t *s, media_str_t key)
     return &s->store[media_objkey_store(key)];
 }
 
+/* 1 after the last of `tries`. */
+static int call_enough(const wk_s3_t *s, const wk_s3_call_t *c, int tries, int64_t began_ms)
+{
+    if (c->tries == 0 && s->patience_ms > 0) {
+        return wk_mono_ms() - began_ms >= s->patience_ms;
+    }
+    return tries >= (c->tries > 0 ? c->tries : S3_TRIES);
+}
+
 int wk_s3_call(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
 {
-    int tries = c->tries > 0 ? c->tries : S3_TRIES;
+    int64_t began_ms = wk_mono_ms();
     int64_t pause_ms = S3_BACKOFF_MS;
     int rc;
 
@@ -380,13 +392,13 @@ int wk_s3_call(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
     s->tick_rc = 0;
     for (int i = 1;; i++) {
         rc = call_once(s, c, ei);
-        if (rc != MEDIA_E_RETRY || s->tick_rc != 0 || i >= tries) {
+        if (rc != MEDIA_E_RETRY || s->tick_rc != 0 || call_enough(s, c, i, began_ms)) {
             return rc;
         }
         rc = call_pause(s, pause_ms);
         if (rc != 0) {
             return media_err_set(ei, rc, "object store: the request was given up");
         }
-        pause_ms *= 4;
+        pause_ms = pause_ms * 4 < S3_BACKOFF_MAX_MS ? pause_ms * 4 : S3_BACKOFF_MAX_MS;
     }
 }

@@ -22,8 +22,9 @@ struct wk_s3_s {
     wk_s3_store_t store[MEDIA_STORE_COUNT]; /* that of a request is told by its key */
     wk_s3_tick_pt tick;
     void *tick_data;
-    int64_t ticked_ms; /* monotonic */
-    int tick_rc;       /* why the running request was ended by us; 0: it was not */
+    int64_t ticked_ms;   /* monotonic */
+    int64_t patience_ms; /* 0: three tries */
+    int tick_rc;         /* why the running request was ended by us; 0: it was not */
 };
 
 /* A request and its answer. The body to send is either `mem` or a window of `fd`; it can be read
@@ -34,13 +35,14 @@ typedef struct {
     int fd;
     int64_t body_off;
     int64_t body_len; /* -1: no body */
-    int tries;        /* 0: the usual three */
+    int tries;        /* 0: three, or as the patience says */
 
     char *dst; /* where the bytes of a 2xx answer go; NULL: into `answer` */
     size_t dst_cap;
     size_t dst_len;
     media_buf_t answer; /* XML */
     long status;
+    int64_t length; /* as the answer's head says; -1: it does not */
     char etag[128];
     char sse[16]; /* what the answer says of encryption */
     media_s3_error_t error;

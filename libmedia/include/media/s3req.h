@@ -7,7 +7,8 @@
 #include "media/s3sum.h"
 #include "media/sigv4.h"
 
-/* name, method, query template (%s upload or version id, or a prefix; %d part) */
+/* name, method, query template (%s upload or version id; of a listing the prefix, then where it
+ * goes on; %d part) */
 #define MEDIA_S3_OPS(X)                                                                            \
     X(PUT, "PUT", "")                                                                              \
     X(GET, "GET", "")                                                                              \
@@ -18,11 +19,11 @@
     X(COMPLETE_MULTIPART, "POST", "uploadId=%s")                                                   \
     X(ABORT_MULTIPART, "DELETE", "uploadId=%s")                                                    \
     X(DELETE_VERSION, "DELETE", "versionId=%s")                                                    \
-    X(LIST_MULTIPART, "GET", "prefix=%s&uploads=")  /* on the bucket; prefix = the exact key */    \
-    X(LIST_OBJECTS, "GET", "list-type=2&prefix=%s") /* on the bucket */                            \
-    X(LIST_VERSIONS, "GET", "prefix=%s&versions=")  /* on the bucket */                            \
-    X(CREATE_BUCKET, "PUT", "")                     /* on the bucket */                            \
-    X(HEAD_BUCKET, "HEAD", "")                      /* on the bucket */
+    X(LIST_MULTIPART, "GET", "prefix=%s&uploads=") /* on the bucket; prefix = the exact key */     \
+    X(LIST_OBJECTS, "GET", "list-type=2&prefix=%s&start-after=%s") /* on the bucket */             \
+    X(LIST_VERSIONS, "GET", "prefix=%s&versions=")                 /* on the bucket */             \
+    X(CREATE_BUCKET, "PUT", "")                                    /* on the bucket */             \
+    X(HEAD_BUCKET, "HEAD", "")                                     /* on the bucket */
 
 enum media_s3_op {
 #define X(name, method, query) MEDIA_S3_##name,
@@ -75,7 +76,8 @@ enum media_s3_sum_alg media_s3_op_sum(const media_s3_target_t *t, enum media_s3_
 typedef struct {
     enum media_s3_op op;
     media_str_t key;        /* raw (not encoded) object key; empty for bucket operations */
-    media_str_t upload_id;  /* raw; of DELETE_VERSION the version's */
+    media_str_t upload_id;  /* raw; of DELETE_VERSION the version's; LIST_OBJECTS lists what comes
+                               after this key, or from the first one if it is empty */
     int part_number;        /* 1..10000 */
     int64_t content_length; /* of the body as the CALLER counts it (decoded); -1: no body header */
     media_str_t content_type;

@@ -33,9 +33,9 @@ ssize_t media_s3_complete_parse(media_str_t body, char *dst, size_t cap, media_s
                                 media_err_t *ei);
 /* Calls `each` for every <Upload> (key, upload id) of a ListMultipartUploadsResult, for every
  * <Version> and <DeleteMarker> (key, version id) of a ListVersionsResult, for every <Contents>
- * (key,
- * "") of a ListBucketResult; `each` returns 0 to go on, a positive value to stop, a negative one to
- * fail with. Returns the count or negative. The views are valid during the call. [any] */
+ * (key, size) of a ListBucketResult; `each` returns 0 to go on, a positive value to stop, a
+ * negative one to fail with. Returns the count or negative. The views are valid during the call.
+ * [any] */
 typedef int (*media_s3_each_pt)(void *data, media_str_t key, media_str_t id);
 int media_s3_list_parse(media_str_t body, media_s3_each_pt each, void *data, media_err_t *ei);
 
