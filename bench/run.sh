@@ -17,7 +17,7 @@ unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_K
 . "$ROOT/bench/lib/results.sh"
 
 # in the order of RESULTS.md
-ALL=(upload form tusd small memory download auth transcode conversions ladder scaling firstplay moviepy video-quality
+ALL=(upload form tusd small memory download auth backup transcode conversions ladder scaling firstplay moviepy video-quality
     faces
     anonymize deface reidentify)
 OUT=$ROOT/build/bench

@@ -138,16 +138,14 @@ void wk_s3_on_tick(wk_s3_t *s, wk_s3_tick_pt tick, void *data)
     s->ticked_ms = wk_mono_ms();
 }
 
-ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, void *dst,
-                        media_err_t *ei)
+/* The size of the object is left in *size, -1 if the answer does not say it. */
+static ssize_t get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, void *dst,
+                         int64_t *size, media_err_t *ei)
 {
     wk_s3_call_t c;
     char range[64];
     ssize_t rc;
 
-    if (len == 0 || off < 0) {
-        return len == 0 ? 0 : media_err_set(ei, MEDIA_E_BUG, "object store: negative offset");
-    }
     wk_s3_call_init(&c, MEDIA_S3_GET, key);
     c.req.range = media_str(wk_fmt(range, sizeof(range), "bytes=%lld-%lld", (long long)off,
                                    (long long)(off + (int64_t)len - 1)));
@@ -161,8 +159,30 @@ ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, vo
     } else if (c.status == 416) {
         rc = 0; /* at or behind the end */
     }
+    *size = c.status == 416 && off == 0 ? 0 : c.length;
     wk_s3_call_free(&c);
     return rc;
+}
+
+ssize_t wk_s3_get_range(wk_s3_t *s, const char *key, int64_t off, size_t len, void *dst,
+                        media_err_t *ei)
+{
+    int64_t size;
+
+    if (len == 0 || off < 0) {
+        return len == 0 ? 0 : media_err_set(ei, MEDIA_E_BUG, "object store: negative offset");
+    }
+    return get_range(s, key, off, len, dst, &size, ei);
+}
+
+ssize_t wk_s3_get_first(wk_s3_t *s, const char *key, size_t len, void *dst, int64_t *size,
+                        media_err_t *ei)
+{
+    ssize_t n = get_range(s, key, 0, len, dst, size, ei);
+
+    return n < 0 || *size >= n
+               ? n
+               : media_err_set(ei, MEDIA_E_RETRY, "object store: no size of an object");
 }
 
 int wk_s3_head(wk_s3_t *s, const char *key, int64_t *size, media_err_t *ei)

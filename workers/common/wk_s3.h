@@ -49,6 +49,11 @@ int wk_s3_put_fd(wk_s3_t *s, const char *key, const char *content_type, int fd, 
                  wk_s3_upload_id_pt on_upload_id, void *data, char *etag_out, size_t etag_cap,
                  media_err_t *ei);
 
+/* Its first `len` bytes (more than 0), fewer only if it has no more, and its size. As
+ * wk_s3_get_range(). */
+ssize_t wk_s3_get_first(wk_s3_t *s, const char *key, size_t len, void *dst, int64_t *size,
+                        media_err_t *ei);
+
 /* Stores the bytes as `key` by one PUT. */
 int wk_s3_put_mem(wk_s3_t *s, const char *key, const char *content_type, const void *p, size_t len,
                   media_err_t *ei);

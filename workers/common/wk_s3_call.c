@@ -140,14 +140,31 @@ static void keep(char *dst, size_t cap, media_str_t value)
     }
 }
 
+/* "bytes 0-5/100": 100, else -1 */
+static int64_t range_total(media_str_t value)
+{
+    const char *slash = value.len != 0 ? memchr(value.p, '/', value.len) : NULL;
+    int64_t total = -1;
+
+    if (slash != NULL) {
+        (void)media_str_to_i64((media_str_t){slash + 1, value.len - (size_t)(slash + 1 - value.p)},
+                               &total);
+    }
+    return total;
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *data)
 {
     wk_s3_call_t *c = data;
     media_str_t line = {p, size * n};
     media_str_t etag = header_value(line, "etag");
+    media_str_t range = header_value(line, "content-range");
 
     if (etag.p != NULL) {
         keep(c->etag, sizeof(c->etag), media_s3_etag(etag));
+    }
+    if (range.p != NULL) {
+        c->length = range_total(range);
     }
     keep(c->sse, sizeof(c->sse), header_value(line, MEDIA_S3_SSE_HEADER));
     return line.len;
@@ -312,7 +329,9 @@ static int call_perform(wk_s3_t *s, wk_s3_call_t *c, media_err_t *ei)
 
     code = curl_easy_perform(s->curl);
     (void)curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &c->status);
-    (void)curl_easy_getinfo(s->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &c->length);
+    if (c->status != 206 && c->status != 416) {
+        (void)curl_easy_getinfo(s->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &c->length);
+    }
     if (s->tick_rc != 0) {
         rc = media_err_set(ei, s->tick_rc, "object store: the request was given up");
     } else if (code != CURLE_OK && c->status < 300) {

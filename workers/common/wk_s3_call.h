@@ -42,7 +42,7 @@ typedef struct {
     size_t dst_len;
     media_buf_t answer; /* XML */
     long status;
-    int64_t length; /* as the answer's head says; -1: it does not */
+    int64_t length; /* of the whole object, as the answer's head says; -1: it does not */
     char etag[128];
     char sse[16]; /* what the answer says of encryption */
     media_s3_error_t error;

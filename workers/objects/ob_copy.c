@@ -44,24 +44,6 @@ static const char *copy_key(const ob_line_t *line, char dst[COPY_KEY_MAX])
     return wk_fmt(dst, COPY_KEY_MAX, "objects/%s", line->key);
 }
 
-/* Memory for a piece of an object, and how many of its bytes that takes: fewer than S3's number of
- * parts have to be enough. */
-static int64_t take_piece(ob_t *ob, int64_t size)
-{
-    int64_t n = ob->piece_max;
-
-    while (size / n >= WK_S3_PARTS_MAX) {
-        n *= 2;
-    }
-    n = size < n ? size : n;
-    if ((size_t)n > ob->piece_size) {
-        free(ob->piece);
-        ob->piece = malloc((size_t)n);
-        ob->piece_size = ob->piece != NULL ? (size_t)n : 0;
-    }
-    return ob->piece != NULL || n == 0 ? n : MEDIA_E_NOMEM;
-}
-
 /* ---- reading: piece by piece, hashed ---- */
 
 typedef struct {
@@ -70,19 +52,49 @@ typedef struct {
     const char *key;
     int64_t size, off;
     int64_t piece; /* bytes of all but the last */
+    ssize_t first; /* bytes of the first, which is there already */
     EVP_MD_CTX *md;
 } reader_t;
 
-static int reader_init(reader_t *r, ob_t *ob, wk_s3_t *from, const char *key, int64_t size,
-                       media_err_t *ei)
+/* Memory for pieces of r->piece bytes. */
+static int take_piece(reader_t *r, media_err_t *ei)
 {
-    *r = (reader_t){.ob = ob, .from = from, .key = key, .size = size};
-    r->piece = take_piece(ob, size);
+    ob_t *ob = r->ob;
+
+    if (r->piece > ob->piece_size) {
+        free(ob->piece);
+        ob->piece = malloc((size_t)r->piece);
+        ob->piece_size = ob->piece != NULL ? r->piece : 0;
+    }
+    return ob->piece != NULL ? 0 : media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
+}
+
+/* Larger ones, if the object were too many pieces for S3. */
+static int fit_piece(reader_t *r, media_err_t *ei)
+{
+    while (r->size / r->piece >= WK_S3_PARTS_MAX) {
+        r->piece *= 2;
+        r->first = 0;
+    }
+    return take_piece(r, ei);
+}
+
+/* Reads the first piece, which tells the size. MEDIA_E_GONE: there is no such object. */
+static int reader_init(reader_t *r, ob_t *ob, wk_s3_t *from, const char *key, media_err_t *ei)
+{
+    int rc;
+
+    *r = (reader_t){.ob = ob, .from = from, .key = key, .piece = ob->piece_max};
     r->md = EVP_MD_CTX_new();
-    if (r->piece < 0 || r->md == NULL || EVP_DigestInit_ex(r->md, EVP_sha256(), NULL) != 1) {
+    if (r->md == NULL || EVP_DigestInit_ex(r->md, EVP_sha256(), NULL) != 1) {
         return media_err_set(ei, MEDIA_E_NOMEM, "out of memory");
     }
-    return 0;
+    rc = take_piece(r, ei);
+    if (rc == 0) {
+        r->first = wk_s3_get_first(from, key, (size_t)r->piece, ob->piece, &r->size, ei);
+        rc = r->first < 0 ? (int)r->first : fit_piece(r, ei);
+    }
+    return rc;
 }
 
 static void reader_free(reader_t *r)
@@ -95,10 +107,14 @@ static ssize_t reader_next(reader_t *r, media_err_t *ei)
 {
     int64_t left = r->size - r->off;
     size_t want = (size_t)(left < r->piece ? left : r->piece);
-    ssize_t n = wk_s3_get_range(r->from, r->key, r->off, want, r->ob->piece, ei);
+    ssize_t n = r->first;
 
+    if (n == 0) {
+        n = wk_s3_get_range(r->from, r->key, r->off, want, r->ob->piece, ei);
+    }
+    r->first = 0;
     if (n == MEDIA_E_GONE || (n >= 0 && (size_t)n != want)) {
-        return media_err_set(ei, MEDIA_E_REJECT, "it is not there, or not all of it");
+        return media_err_set(ei, MEDIA_E_REJECT, "not all of it is there");
     }
     if (n > 0) {
         r->off += n;
@@ -115,21 +131,16 @@ static void reader_digest(reader_t *r, char sha256[65])
     (void)media_hex_encode(digest, 32, sha256, 65);
 }
 
-/* Of an object as it is. */
-static int digest_of(ob_t *ob, wk_s3_t *from, const char *key, int64_t size, char sha256[65],
-                     media_err_t *ei)
+/* Of what is left of it. */
+static int digest_of(reader_t *r, char sha256[65], media_err_t *ei)
 {
-    reader_t r;
-    ssize_t n = reader_init(&r, ob, from, key, size, ei);
+    ssize_t n;
 
-    if (n == 0) {
-        while ((n = reader_next(&r, ei)) > 0) {
-        }
+    while ((n = reader_next(r, ei)) > 0) {
     }
     if (n == 0) {
-        reader_digest(&r, sha256);
+        reader_digest(r, sha256);
     }
-    reader_free(&r);
     return (int)n;
 }
 
@@ -197,109 +208,123 @@ static int copy_parts(reader_t *r, target_t *t, media_err_t *ei)
     return verify_size(r, t, ei);
 }
 
-static int copy(ob_t *ob, wk_s3_t *from, const char *from_key, int64_t size, target_t *t,
-                media_err_t *ei)
+static int copy(reader_t *r, target_t *t, media_err_t *ei)
 {
-    reader_t r;
-    int rc = reader_init(&r, ob, from, from_key, size, ei);
+    int rc = r->size <= r->piece ? copy_whole(r, t, ei) : copy_parts(r, t, ei);
 
-    if (rc == 0) {
-        rc = size <= r.piece ? copy_whole(&r, t, ei) : copy_parts(&r, t, ei);
-    }
-    reader_free(&r);
     /* not the object: the upload, or the bucket */
     return rc == MEDIA_E_GONE ? MEDIA_E_RETRY : rc;
 }
 
 /* ---- the three things that are done to an object ---- */
 
-/* The size, -1 if there is none of it. */
-static int size_of(wk_s3_t *s, const char *key, int64_t *size, media_err_t *ei)
+static int fits(const ob_line_t *line, const reader_t *r)
 {
-    int rc = wk_s3_head(s, key, size, ei);
-
-    if (rc == MEDIA_E_GONE) {
-        *size = -1;
-        rc = 0;
-    }
-    return rc;
-}
-
-static int fits(const ob_line_t *line, int64_t size)
-{
-    return size >= 0 && (line->size < 0 || line->size == size);
+    return line->size < 0 || line->size == r->size;
 }
 
 static int copy_new(ob_t *ob, ob_line_t *line, const char *to, media_err_t *ei)
 {
     target_t t = {.to = ob->backup, .key = to, .want = line->sha256};
-    int64_t size;
-    int rc = size_of(ob->live, line->key, &size, ei);
+    reader_t r;
+    int rc = reader_init(&r, ob, ob->live, line->key, ei);
 
-    if (rc == 0 && !fits(line, size)) {
-        return media_err_set(ei, MEDIA_E_GONE, "the store does not have it");
+    if (rc == 0 && !fits(line, &r)) {
+        rc = media_err_set(ei, MEDIA_E_GONE, "it is of another size");
+    } else if (rc == 0) {
+        rc = copy(&r, &t, ei);
     }
     if (rc == 0) {
-        rc = copy(ob, ob->live, line->key, size, &t, ei);
-    }
-    if (rc == 0) {
-        line->size = size;
+        line->size = r.size;
         memcpy(line->sha256, t.got, sizeof(t.got));
     }
+    reader_free(&r);
+    return rc;
+}
+
+/* Size and digest by the copy. MEDIA_E_GONE: there is none, or not of that size. */
+static int learn(ob_t *ob, ob_line_t *line, const char *key, media_err_t *ei)
+{
+    char sha256[65];
+    reader_t r;
+    int rc = reader_init(&r, ob, ob->backup, key, ei);
+
+    if (rc == 0) {
+        rc = fits(line, &r) ? digest_of(&r, sha256, ei) : MEDIA_E_GONE;
+    }
+    if (rc == 0) {
+        line->size = r.size;
+        memcpy(line->sha256, sha256, sizeof(sha256));
+    }
+    reader_free(&r);
     return rc;
 }
 
 int ob_backup(ob_t *ob, ob_line_t *line, media_err_t *ei)
 {
     char to[COPY_KEY_MAX];
-    int64_t size;
-    int rc = size_of(ob->backup, copy_key(line, to), &size, ei);
+    int rc = MEDIA_E_GONE;
 
-    if (rc != 0 || !fits(line, size)) {
-        return rc != 0 ? rc : copy_new(ob, line, to, ei);
+    (void)copy_key(line, to);
+    if (line->size < 0 || line->sha256[0] == '\0') {
+        rc = learn(ob, line, to, ei);
     }
-    if (line->sha256[0] == '\0') {
-        rc = digest_of(ob, ob->backup, to, size, line->sha256, ei);
-    }
-    line->size = size;
-    return rc;
+    return rc == MEDIA_E_GONE ? copy_new(ob, line, to, ei) : rc;
 }
 
-/* Whether an object has the bytes of its line. */
-static int compare(ob_t *ob, wk_s3_t *s, const char *key, const ob_line_t *line, const char *cause,
-                   media_err_t *ei)
+static int compare(reader_t *r, const ob_line_t *line, const char *cause, media_err_t *ei)
 {
     char sha256[65];
-    int rc = digest_of(ob, s, key, line->size, sha256, ei);
+    int rc = digest_of(r, sha256, ei);
 
     return rc != 0 || strcmp(sha256, line->sha256) == 0
                ? rc
                : media_err_set(ei, MEDIA_E_REJECT, "%s", cause);
 }
 
+static int copy_back(ob_t *ob, const ob_line_t *line, media_err_t *ei)
+{
+    target_t t = {.to = ob->live, .key = line->key, .want = line->sha256};
+    char from[COPY_KEY_MAX];
+    reader_t r;
+    int rc = reader_init(&r, ob, ob->backup, copy_key(line, from), ei);
+
+    if (rc == MEDIA_E_GONE || (rc == 0 && !fits(line, &r))) {
+        rc = media_err_set(ei, MEDIA_E_REJECT, "it has no copy of its size");
+    } else if (rc == 0) {
+        rc = copy(&r, &t, ei);
+    }
+    reader_free(&r);
+    return rc;
+}
+
 int ob_restore(ob_t *ob, ob_line_t *line, media_err_t *ei)
 {
-    char from[COPY_KEY_MAX];
-    target_t t = {.to = ob->live, .key = line->key, .want = line->sha256};
-    int64_t size;
-    int rc = size_of(ob->live, line->key, &size, ei);
+    reader_t r;
+    int rc = reader_init(&r, ob, ob->live, line->key, ei);
 
-    if (rc == 0 && size == line->size) {
-        return compare(ob, ob->live, line->key, line, "there with other bytes", ei);
+    if (rc == 0 && fits(line, &r)) {
+        rc = compare(&r, line, "there with other bytes", ei);
+    } else if (rc == 0 || rc == MEDIA_E_GONE) {
+        rc = copy_back(ob, line, ei);
     }
-    return rc != 0 ? rc : copy(ob, ob->backup, copy_key(line, from), line->size, &t, ei);
+    reader_free(&r);
+    return rc;
 }
 
 int ob_check(ob_t *ob, ob_line_t *line, media_err_t *ei)
 {
     char key[COPY_KEY_MAX];
-    int64_t size;
-    int rc = wk_s3_head(ob->backup, copy_key(line, key), &size, ei);
+    reader_t r;
+    int rc = reader_init(&r, ob, ob->backup, copy_key(line, key), ei);
 
-    if (rc == MEDIA_E_GONE || (rc == 0 && size != line->size)) {
-        return media_err_set(ei, MEDIA_E_REJECT, "it has no copy of its size");
+    if (rc == MEDIA_E_GONE || (rc == 0 && !fits(line, &r))) {
+        rc = media_err_set(ei, MEDIA_E_REJECT, "it has no copy of its size");
+    } else if (rc == 0) {
+        rc = compare(&r, line, "its copy has other bytes", ei);
     }
-    return rc != 0 ? rc : compare(ob, ob->backup, key, line, "its copy has other bytes", ei);
+    reader_free(&r);
+    return rc;
 }
 
 static int write_all(int fd, const char *p, size_t len)
@@ -318,15 +343,12 @@ static int write_all(int fd, const char *p, size_t len)
 
 int ob_get_file(ob_t *ob, const char *key, int fd, media_err_t *ei)
 {
-    reader_t r = {.md = NULL};
-    int64_t size;
-    ssize_t n = wk_s3_head(ob->backup, key, &size, ei);
+    reader_t r;
+    ssize_t n = reader_init(&r, ob, ob->backup, key, ei);
 
-    if (n == 0) {
-        n = reader_init(&r, ob, ob->backup, key, size, ei);
-    }
-    while (n >= 0 && (n = reader_next(&r, ei)) > 0) {
-        if (write_all(fd, ob->piece, (size_t)n) != 0) {
+    while (n == 0 && (n = reader_next(&r, ei)) > 0) {
+        n = write_all(fd, ob->piece, (size_t)n);
+        if (n != 0) {
             n = media_err_set(ei, MEDIA_E_REJECT, "the file cannot be written");
         }
     }

@@ -14,7 +14,7 @@ typedef struct {
     wk_s3_tick_pt tick; /* ends what runs */
     int64_t piece_max;
     char *piece; /* owned; grows to what an object needs */
-    size_t piece_size;
+    int64_t piece_size;
 } ob_t;
 
 /* Opens both stores as `like` has them, or by the configurations, borrowed, if that is NULL. 0 or
@@ -24,8 +24,8 @@ void ob_close(ob_t *ob);
 
 /* All [thread]; failures: MEDIA_E_REJECT: this object cannot be had as its line says; another code
  * is one of the stores. */
-/* Copies it unless its copy is there; fills in what the line did not know. MEDIA_E_GONE: the store
- * does not have it, or not of that size. */
+/* Copies it, unless the line does not know all and its copy does; fills that in. MEDIA_E_GONE: the
+ * store does not have it, or not of that size. */
 int ob_backup(ob_t *ob, ob_line_t *line, media_err_t *ei);
 /* Copies it back unless it is there. The line has to know all. */
 int ob_restore(ob_t *ob, ob_line_t *line, media_err_t *ei);
