@@ -10,7 +10,6 @@
 
 #define COPY_KEY_MAX (MEDIA_OBJKEY_MAX + 16)
 #define NO_TYPE "" /* rows know it */
-#define PATIENCE_MS 20000
 
 int ob_open(ob_t *ob, const ob_t *like, const wk_conf_t *live, const wk_conf_t *backup)
 {
@@ -26,8 +25,8 @@ int ob_open(ob_t *ob, const ob_t *like, const wk_conf_t *live, const wk_conf_t *
         wk_s3_on_tick(ob->live, ob->tick, NULL);
         wk_s3_on_tick(ob->backup, ob->tick, NULL);
     }
-    wk_s3_patience(ob->live, PATIENCE_MS);
-    wk_s3_patience(ob->backup, PATIENCE_MS);
+    wk_s3_patience(ob->live, 1000ll * live->await_s / OB_TRIES);
+    wk_s3_patience(ob->backup, 1000ll * live->await_s / OB_TRIES);
     return 0;
 }
 

@@ -7,6 +7,10 @@
 #include "ob_line.h"
 #include "wk_s3.h"
 
+/* How often an object is tried that fails with MEDIA_E_RETRY; each time a store may be away for
+ * that part of MEDIA_AWAIT_S. */
+#define OB_TRIES 3
+
 /* Of one thread. */
 typedef struct {
     wk_s3_t *live;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES 3 /* of an object, each as patient as ob_copy.c is */
 #define PAUSE_MS 1000
 #define THREADS_MAX 64
 
@@ -84,7 +83,7 @@ static int work(run_t *r, ob_t *ob, ob_item_t *item, media_err_t *ei)
 
     for (int i = 1;; i++) {
         rc = r->each(ob, item, ei);
-        if (rc != MEDIA_E_RETRY || i == TRIES || told_to_end) {
+        if (rc != MEDIA_E_RETRY || i == OB_TRIES || told_to_end) {
             return rc;
         }
         (void)poll(NULL, 0, PAUSE_MS);

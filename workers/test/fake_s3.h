@@ -27,7 +27,8 @@ typedef struct {
     pthread_t thread;
     const fake_s3_step_t *script;
     int steps;
-    int requests; /* taken so far; read it after fake_s3_end */
+    _Atomic int requests; /* taken so far; head and body are to be read after fake_s3_end */
+    long total;           /* size of the object that a 206 says; 0: it does not */
     char head[FAKE_S3_STEPS][FAKE_S3_HEAD];
     char *body[FAKE_S3_STEPS];
     long body_len[FAKE_S3_STEPS];
@@ -77,10 +78,24 @@ static inline int fake_s3_take(fake_s3_t *f, int fd, int i)
     return 1;
 }
 
+/* The line that says which bytes of the object a 206 has, or nothing. */
+static inline void fake_s3_range(const fake_s3_t *f, const char *head, int status, size_t len,
+                                 char *dst, size_t cap)
+{
+    const char *range = strstr(head, "Range: bytes=");
+    long first = range != NULL ? strtol(range + 13, NULL, 10) : 0;
+
+    dst[0] = '\0';
+    if (status == 206 && f->total > 0) {
+        (void)snprintf(dst, cap, "Content-Range: bytes %ld-%ld/%ld\r\n", first,
+                       first + (long)len - 1, f->total);
+    }
+}
+
 /* 1: keep the connection. */
 static inline int fake_s3_answer(fake_s3_t *f, int fd, const char *head, const fake_s3_step_t *step)
 {
-    char out[512];
+    char out[512], range[128];
     size_t len = strlen(step->body);
     int head_only = strncmp(head, "HEAD", 4) == 0;
     int n;
@@ -92,9 +107,10 @@ static inline int fake_s3_answer(fake_s3_t *f, int fd, const char *head, const f
     if (step->status == 0) {
         return 0;
     }
+    fake_s3_range(f, head, step->status, len, range, sizeof(range));
     n = snprintf(out, sizeof(out),
-                 "HTTP/1.1 %d X\r\nETag: \"tag%d\"\r\nContent-Length: %ld\r\n\r\n", step->status,
-                 f->requests, (long)len + step->claim);
+                 "HTTP/1.1 %d X\r\nETag: \"tag%d\"\r\n%sContent-Length: %ld\r\n\r\n", step->status,
+                 f->requests, range, (long)len + step->claim);
     if (send(fd, out, (size_t)n, MSG_NOSIGNAL) < 0 ||
         (!head_only && len > 0 && send(fd, step->body, len, MSG_NOSIGNAL) < 0)) {
         return 0;
