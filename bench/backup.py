@@ -18,9 +18,9 @@ OURS, PEER = "media-objects", "rclone"
 
 
 def peak(pid):
-    """Of the process' memory, in MiB; what wait4 tells is also of the one that it was forked from."""
+    """Of a process, in MiB: what wait4 tells is also of the one that it was forked from."""
     try:
-        return bench.peak_rss([pid])
+        return bench.kib(f"/proc/{pid}/status", "VmHWM") / 1024
     except StopIteration:  # it has none any more
         return 0
 
@@ -37,8 +37,8 @@ class Store:
                                 f"aws_secret_access_key = {os.environ['AWS_SECRET_ACCESS_KEY']}\n"
                                 for profile in ("default", "backup")))
         keys.chmod(0o600)
-        self.env = {"PATH": os.environ["PATH"], "RCLONE_CONFIG": os.devnull, "AWS_ENDPOINT_URL": servers.S3, "MEDIA_S3_BUCKET": LIVE,
-                    "MEDIA_BACKUP_BUCKET": COPIES, "AWS_SHARED_CREDENTIALS_FILE": str(keys)}
+        self.env = {"PATH": os.environ["PATH"], "RCLONE_CONFIG": os.devnull, "AWS_ENDPOINT_URL": servers.S3,
+                    "MEDIA_S3_BUCKET": LIVE, "MEDIA_BACKUP_BUCKET": COPIES, "AWS_SHARED_CREDENTIALS_FILE": str(keys)}
         # two remotes: copies between buckets of one would be S3's own work
         for remote in ("LIVE", "MIRROR"):
             self.env.update({f"RCLONE_CONFIG_{remote}_{key}": value for key, value in {
@@ -50,7 +50,8 @@ class Store:
         for bucket in (LIVE, COPIES, MIRROR):
             self.empty(bucket)
         keys = [f"media/{uuid.uuid4()}/original" for _ in range(count)]
-        bodies = {key: os.urandom(size) for key in keys} if size < 1 << 20 else {keys[0]: os.urandom(1 << 20) * (size >> 20)}
+        some = min(size, 1 << 20)
+        bodies = {key: os.urandom(some) * (size // some) for key in keys}
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda key: self.s3.put_object(Bucket=LIVE, Key=key, Body=bodies[key]), keys))
         return "".join(f"input\t{key}\t{size}\t{e2e.sha256(bodies[key])}\n" for key in keys)
