@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests on Debian 13, whatever this machine runs: units (release build) and t/ in a container, which is kept for
-# the next time with what `make deps` installed.
+# the next time with what `make deps` installed. Logs: build/trixie.
 #   SUITES="units t"   as of dev/test.sh
 set -euo pipefail
 . "$(dirname "$0")/../../dev/lib.sh"
@@ -22,10 +22,12 @@ if ! docker image inspect "$IMAGE" >/dev/null 2>&1; then
 fi
 
 # a copy of the tree: build/ is another Debian's
-docker run --rm --init "${mounts[@]}" -e "SUITES=${SUITES:-units t}" -e UNITS=release -e MEDIA_SHARED=/work/shared/media \
-    --cap-add SYS_PTRACE "$IMAGE" bash -euc '
-        mkdir -p /work/tree
-        cd /src
-        git -c safe.directory=* ls-files -co --exclude-standard -z | tar --null -T - -cf - | tar -xf - -C /work/tree
-        cd /work/tree
-        exec dev/test.sh'
+mkdir -p "$ROOT/build/trixie"
+cd "$ROOT"
+git ls-files -co --exclude-standard -z | tar --null -T - -cf - |
+    docker run --rm -i --init "${mounts[@]}" -v "$ROOT/build/trixie:/work/tree/build/test" \
+        -e "SUITES=${SUITES:-units t}" -e UNITS=release -e MEDIA_SHARED=/work/shared/media \
+        --cap-add SYS_PTRACE "$IMAGE" bash -euc '
+            cd /work/tree
+            tar -xf -
+            exec dev/test.sh'
