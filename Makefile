@@ -49,7 +49,7 @@ fuzz: ## every fuzz target for SECONDS_EACH (60), or RUNS=n inputs; TARGETS="jwt
 images: ## container images of all roles, as docker/Dockerfile makes them (docker.io and dockerd)
 	@docker/images.sh build
 
-k8s-test: ## SCENARIOS="fresh network figures restore scale upgrade loss" on a real cluster of this machine (root)
+k8s-test: ## SCENARIOS="fresh network figures routes restore scale upgrade loss" on a real cluster of this machine (root)
 	@k8s/test/run.py $(SCENARIOS)
 
 clean: ## remove build/ (make down PURGE=1 removes the data)

@@ -25,13 +25,14 @@ class Answer:
 class Account:
     """An account of its own at the NodePort of one node."""
 
-    def __init__(self, cluster, ca, node=1):
+    def __init__(self, cluster, ca, node=1, roles=()):
         self.context = ssl.create_default_context(cafile=ca)
         self.context.check_hostname = False  # asked by address; who signed is verified
         self.host, self.port = NODE.format(node), HTTPS_PORT
         self.email, self.password = f"u{uuid.uuid4().hex[:10]}@example.org", uuid.uuid4().hex
         self.token = None
-        cluster.ctl("user", "add", self.email, "--password-stdin", text=self.password)
+        words = [word for role in roles for word in ("--role", role)]
+        cluster.ctl("user", "add", self.email, "--password-stdin", *words, text=self.password)
 
     def request(self, method, path, body=None, headers=None, seconds=60):
         connection = http.client.HTTPSConnection(self.host, self.port, timeout=seconds, context=self.context)

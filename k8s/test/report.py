@@ -13,10 +13,18 @@ class Report:
     def __init__(self):
         self.count = self.failed = 0
         self.rows = []  # (scenario, what, figure, goal)
+        self.points, self.now = {}, [0, 0]  # by scenario: passed, failed
+        self.commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True,
+                                     text=True).stdout.strip()
+
+    def begin(self, scenario):
+        """What is checked from here on belongs to it."""
+        self.points[scenario] = self.now = [0, 0]
 
     def check(self, condition, what, seen=""):
         self.count += 1
         self.failed += not condition
+        self.now[not condition] += 1
         print(f"{'ok' if condition else 'not ok'} {self.count} - {what}", flush=True)
         if not condition:
             print("\n".join(f"# {line}" for line in str(seen)[:4000].splitlines()), flush=True)
@@ -29,13 +37,12 @@ class Report:
     def write(self, scenarios):
         """Replaces the table of each scenario that ran; the others' stay."""
         old = sections(RESULTS.read_text()) if RESULTS.exists() else {}
-        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True,
-                                text=True).stdout
         for scenario in scenarios:
             rows = [r[1:] for r in self.rows if r[0] == scenario]
             old[scenario] = "\n".join([
-                f"{datetime.date.today()}, commit {commit.strip()}, `make k8s-test SCENARIOS={scenario}`", "",
-                "| | seen | goal |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)])
+                f"{datetime.date.today()}, commit {self.commit}, `make k8s-test SCENARIOS={scenario}`", "",
+                "| | seen | goal |", "|---|---|---|", "| points | {} passed, {} failed | |".format(*self.points[scenario]),
+                *(f"| {a} | {b} | {c} |" for a, b, c in rows)])
         text = ["# What `make k8s-test` saw", "",
                 "On the cluster of one machine with 2 cores, all nodes and servers on it; see each scenario's file.", ""]
         for scenario, body in old.items():

@@ -2,7 +2,7 @@
 """make k8s-test: the scenarios on a real cluster of this machine, in order. Those behind `fresh` use its cluster, or one
 that is up already; `loss` has one of its own.
 
-    k8s/test/run.py [SCENARIO...]     fresh network figures restore scale upgrade loss
+    k8s/test/run.py [SCENARIO...]     fresh network figures routes restore scale upgrade loss
     KEEP=1                            leaves the cluster up"""
 
 import importlib
@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE), str(HERE / "scenarios"), str(HERE / "load")]
 from cluster import Cluster, image_dir, need_tools, say  # noqa: E402
 from report import Report  # noqa: E402
 
-SCENARIOS = ("fresh", "network", "figures", "restore", "scale", "upgrade", "loss")
+SCENARIOS = ("fresh", "network", "figures", "routes", "restore", "scale", "upgrade", "loss")
 
 
 def main(wanted):
@@ -31,6 +31,7 @@ def main(wanted):
     try:
         for scenario in wanted or SCENARIOS:
             say(f"---- {scenario}")
+            report.begin(scenario)
             try:
                 importlib.import_module(scenario).run(cluster, report)
                 done.append(scenario)
