@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # make images: builds the images as they are released, keeps each as an archive for `kube load` or `docker load`, and
 # says what is in it.
-#   images.sh build [NAME...]   ours, by role: gateway transcoder anonymizer notifier janitor ops postgres;
-#                               stand-ins for tests: rabbitmq minio pg smtpd echo. All without a name
+#   images.sh build [--pinned] [NAME...]
+#                               ours, by role: gateway transcoder anonymizer notifier janitor ops postgres;
+#                               stand-ins for tests: rabbitmq minio pg smtpd echo. All without a name.
+#                               --pinned, a release: of the base and the packages that are pinned, or not at all
 #   images.sh save DIR [NAME...]   archives of what is there
 #   images.sh sbom [NAME...]    build/images/NAME.spdx.json of what is there
+#   images.sh lock              docker/packages.lock: Debian's packages in ours that are there, with their versions
 #   images.sh sizes             a table of what is there
-# VERSION (that of CMakeLists.txt), MEDIA_IMAGES (where the archives go), MEDIA_MODELS (of the anonymizer's image),
-# BASE (a release: debian@sha256:...), SNAPSHOT (a day of snapshot.debian.org, 20261115T000000Z), BUILD_OPTIONS
-# (more of `docker build`'s)
+# VERSION (that of CMakeLists.txt), MEDIA_REGISTRY (before our names), MEDIA_IMAGES (where the archives go),
+# MEDIA_MODELS (of the anonymizer's image), BASE and SNAPSHOT (those of docker/Dockerfile, which pins them),
+# BUILD_OPTIONS (more of `docker build`'s)
+# Where BASE cannot be pulled docker/test/base.sh makes one of Debian's mirror, and the packages are those of today.
 set -euo pipefail
 . "$(dirname "$0")/../dev/lib.sh"
 . "$ROOT/dev/gotool.sh"
@@ -17,20 +21,46 @@ ROLES=(gateway transcoder anonymizer notifier janitor ops)
 OURS=("${ROLES[@]}" postgres)
 STANDINS=(rabbitmq minio pg smtpd echo)
 VERSION=${VERSION:-$(sed -n 's/^project(ngx_media VERSION \([0-9.]*\).*/\1/p' "$ROOT/CMakeLists.txt")}
-BASE=${BASE:-debian:trixie-slim}
+REGISTRY=${MEDIA_REGISTRY:-docker.io/ngx-media}
+LOCK=docker/packages.lock
 ARCHIVES=${MEDIA_IMAGES:-$CACHE/docker/tars}
 SBOMS=$ROOT/build/images
 MINIO_TAG=$(sed -n 's|.*minio/minio:\(RELEASE[^ ]*\).*|\1|p' "$ROOT/k8s/components/s3/statefulset.yaml" | head -n 1)
 
 reference() { # NAME: as manifests and compose.yaml say it
     case $1 in
-    postgres) printf 'docker.io/ngx-media/postgres:17' ;;
+    postgres) printf '%s/postgres:17' "$REGISTRY" ;;
     rabbitmq) printf 'docker.io/library/rabbitmq:4.0' ;;
     pg) printf 'docker.io/library/postgres:17' ;;
     minio) printf 'docker.io/minio/minio:%s' "$MINIO_TAG" ;;
     smtpd | echo) printf 'docker.io/ngx-media-test/%s:0.1.0' "$1" ;;
-    *) printf 'docker.io/ngx-media/%s:%s' "$1" "$VERSION" ;;
+    *) printf '%s/%s:%s' "$REGISTRY" "$1" "$VERSION" ;;
     esac
+}
+
+pinned() { sed -n "s/^ARG $1=//p" docker/Dockerfile | head -n 1; } # NAME
+
+# Sets BASE and SNAPSHOT
+base() {
+    local must=$PINNED${BASE-}
+    if [ -n "$PINNED" ]; then
+        unset BASE SNAPSHOT
+    fi
+    BASE=${BASE:-$(pinned BASE)}
+    SNAPSHOT=${SNAPSHOT-$(pinned SNAPSHOT)}
+    if docker image inspect "$BASE" >/dev/null 2>&1; then
+        return 0
+    fi
+    # one that was made says that nothing can be pulled here
+    if [ -n "$must" ] || [ ! -f "$CACHE/docker/trixie-slim.tar" ]; then
+        if docker pull -q "$BASE" >/dev/null; then
+            return 0
+        fi
+        [ -z "$must" ] || die "$BASE cannot be pulled"
+    fi
+    docker/test/base.sh
+    BASE=debian:trixie-slim SNAPSHOT=
+    note "no release: of $BASE as docker/test/base.sh made it and the packages of today"
 }
 
 # of the last commit: what is made of it is dated with it
@@ -71,12 +101,12 @@ build() { # NAME
         words+=(--label "$line")
     done < <(labels)
     read -r -a line <<<"${BUILD_OPTIONS-}"
-    words+=(--build-arg "BASE=$BASE" --build-arg "SNAPSHOT=${SNAPSHOT-}" --build-arg "SOURCE_DATE_EPOCH=$(epoch)"
+    words+=(--build-arg "BASE=$BASE" --build-arg "SNAPSHOT=$SNAPSHOT" --build-arg "SOURCE_DATE_EPOCH=$(epoch)"
         "${line[@]}")
     note "$(reference "$1")"
-    docker build "${words[@]}" -t "$(reference "$1")" "$context" >"$CACHE/docker/build-$1.log" 2>&1 || {
-        tail -n 20 "$CACHE/docker/build-$1.log" >&2
-        die "$1: docker build failed ($CACHE/docker/build-$1.log tells more)"
+    docker build "${words[@]}" -t "$(reference "$1")" "$context" >"$ARCHIVES/$1.log" 2>&1 || {
+        tail -n 20 "$ARCHIVES/$1.log" >&2
+        die "$1: docker build failed ($ARCHIVES/$1.log tells more)"
     }
 }
 
@@ -98,10 +128,27 @@ sbom() { # NAME...
     done
 }
 
-# what an upgrade of our programs brings to a machine: the layers without the base and Debian's libraries
+# Debian's packages of images as their documents say: "name version", sorted
+packages_of() { # NAME...
+    jq -r '.packages[] | select(.SPDXID != "SPDXRef-image") | .name + " " + .versionInfo' \
+        "${@/%/.spdx.json}" | LC_ALL=C sort -u
+}
+
+# What is in an image in another version than a release has it, or not at all in one
+locked() { # NAME
+    local differ
+    differ=$(LC_ALL=C comm -13 "$LOCK" <(packages_of "$SBOMS/$1") |
+        awk 'NR == FNR { lock[$1] = $2; next } { print "    " $0 " (" ($1 in lock ? lock[$1] : "none") ")" }' "$LOCK" -)
+    [ -n "$differ" ] || return 0
+    note "$1: not the packages of $LOCK"
+    printf '%s\n' "$differ"
+    [ -z "$PINNED" ] || die "$1 is not what is pinned"
+}
+
+# what an upgrade of our programs brings to a machine: the layers above Debian's
 own_bytes() { # NAME
     docker history --no-trunc --human=false --format '{{.Size}} {{.CreatedBy}}' "$(reference "$1")" |
-        awk '/rootfs\/(own|cache)/ { n += $1 } END { print n + 0 }'
+        awk '/COPY/ { n += $1; lowest = $1 } END { print n - lowest }'
 }
 
 sizes() {
@@ -126,9 +173,12 @@ command -v docker >/dev/null || die "docker is missing (Debian: docker.io)"
 docker info >/dev/null 2>&1 || die "dockerd does not answer"
 command=${1-build}
 [ $# -eq 0 ] || shift
-dir=$ARCHIVES
+dir=$ARCHIVES PINNED=
 if [ "$command" = save ]; then
     dir=${1:?where to}
+    shift
+elif [ "$command" = build ] && [ "${1-}" = --pinned ]; then
+    PINNED=1
     shift
 fi
 known "$@"
@@ -136,12 +186,13 @@ case $command in
 build)
     [ $# -gt 0 ] || set -- "${OURS[@]}" "${STANDINS[@]}"
     mkdir -p "$ARCHIVES"
-    docker image inspect "$BASE" >/dev/null 2>&1 || docker/test/base.sh
+    base
     models
     for name; do
         build "$name"
         save "$dir" "$name"
         sbom "$name"
+        [[ " ${OURS[*]} " != *" $name "* ]] || locked "$name"
     done
     ;;
 save)
@@ -151,6 +202,11 @@ save)
 sbom)
     [ $# -gt 0 ] || set -- "${OURS[@]}"
     sbom "$@"
+    ;;
+lock)
+    sbom "${OURS[@]}"
+    packages_of "${OURS[@]/#/$SBOMS/}" >"$LOCK.new"
+    mv "$LOCK.new" "$LOCK"
     ;;
 sizes) sizes ;;
 *) die "no such command: $command" ;;

@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
-# Builds images twice from nothing, each time in another copy of the tree, and compares the digests of the layers that
-# are ours (all but the base's).
+# Builds our images twice from nothing, each time in another copy of the tree, and compares the digests of their layers.
 #   docker/reproducible.sh [NAME...]
 set -euo pipefail
 . "$(dirname "$0")/../dev/lib.sh"
 
-VERSION=reproducible
-[ $# -gt 0 ] || set -- gateway transcoder anonymizer notifier janitor ops
+[ $# -gt 0 ] || set -- gateway transcoder anonymizer notifier janitor ops postgres
 WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
+REGISTRY=localhost/reproducible-$$
 
-layers() { docker image inspect -f '{{join .RootFS.Layers "\n"}}' "$1"; } # IMAGE
-
-ours() { # IMAGE: without the layers of the base
-    grep -vxF -f <(layers "${BASE:-debian:trixie-slim}") <(layers "$1")
+# also what was built on the way
+remove_images() {
+    local filter
+    for filter in "reference=$REGISTRY/*" "label=ngx-media.attempt=$REGISTRY".{1,2}; do
+        docker images -aq --filter "$filter" | xargs -r docker image rm -f >/dev/null 2>&1 || true
+    done
 }
+
+clean_up() {
+    remove_images
+    rm -rf "$WORK"
+}
+trap clean_up EXIT
 
 # its files are dated now
 copy() { # DIR
@@ -23,15 +29,16 @@ copy() { # DIR
 }
 
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$ROOT" log -1 --format=%ct)}
-export SOURCE_DATE_EPOCH VERSION MEDIA_IMAGES=$WORK/archives
+export SOURCE_DATE_EPOCH VERSION=0 MEDIA_REGISTRY=$REGISTRY MEDIA_IMAGES=$WORK/archives
 for round in 1 2; do
     copy "$WORK/$round"
     # as --no-cache, but the compiler's stage once for all images
-    BUILD_OPTIONS="${BUILD_OPTIONS-} --build-arg ATTEMPT=$$.$round" "$WORK/$round/docker/images.sh" build "$@"
+    BUILD_OPTIONS="${BUILD_OPTIONS-} --build-arg ATTEMPT=$REGISTRY.$round" "$WORK/$round/docker/images.sh" build "$@"
     for name; do
-        ours "ngx-media/$name:$VERSION" >"$WORK/$name.$round"
-        docker image rm "ngx-media/$name:$VERSION" >/dev/null
+        docker image inspect -f '{{join .RootFS.Layers "\n"}}' "$(docker images -q "$REGISTRY/$name")" >"$WORK/$name.$round"
     done
+    remove_images
+    rm -rf "$WORK/archives"
 done
 failed=0
 for name; do
