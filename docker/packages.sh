@@ -2,7 +2,8 @@
 # In a Dockerfile: installs Debian packages and brings those of the base to the same day: SNAPSHOT of
 # snapshot.debian.org, if that is given, else today.
 #   docker/packages.sh PACKAGE...   --build: what this tree is compiled with
-# Its layer is the same whenever it is made of the same packages: no lists, logs and caches, no date of today.
+# What it leaves is the same whenever it is made of the same packages: no lists, logs and caches, no date of today; nor
+# does it leave itself.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -27,7 +28,7 @@ export DEBIAN_FRONTEND=noninteractive
 # what the installation leaves that is of this day, or of this machine alone
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/cache/debconf/* /var/log/* \
     /var/lib/dpkg/*-old /etc/*- /etc/ssl/private/ssl-cert-snakeoil.key
-find /etc/ssl/certs \( -name ssl-cert-snakeoil.pem -o -lname ssl-cert-snakeoil.pem \) -delete
+find /etc -xdev \( -name ssl-cert-snakeoil.pem -o -lname ssl-cert-snakeoil.pem \) -delete
 # the day of a password that nobody has
 sed -i -E 's/^([^:]*:[^:]*:)[0-9]+/\1/' /etc/shadow
 find / -xdev -newer "$work" ! -path '/proc/*' ! -path '/sys/*' ! -path "$work" -print0 | xargs -0r touch -h -d @0
