@@ -63,7 +63,7 @@ base() {
     note "no release: of $BASE as docker/test/base.sh made it and the packages of today"
 }
 
-# of the last commit: what is made of it is dated with it
+# of the last commit: labels and documents have its date, files have none
 epoch() { printf '%s' "${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || printf 0)}"; }
 
 labels() {
@@ -101,8 +101,7 @@ build() { # NAME
         words+=(--label "$line")
     done < <(labels)
     read -r -a line <<<"${BUILD_OPTIONS-}"
-    words+=(--build-arg "BASE=$BASE" --build-arg "SNAPSHOT=$SNAPSHOT" --build-arg "SOURCE_DATE_EPOCH=$(epoch)"
-        "${line[@]}")
+    words+=(--build-arg "BASE=$BASE" --build-arg "SNAPSHOT=$SNAPSHOT" "${line[@]}")
     note "$(reference "$1")"
     docker build "${words[@]}" -t "$(reference "$1")" "$context" >"$ARCHIVES/$1.log" 2>&1 || {
         tail -n 20 "$ARCHIVES/$1.log" >&2

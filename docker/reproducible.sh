@@ -22,18 +22,18 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# its files are dated now
-copy() { # DIR
-    mkdir "$1"
-    (cd "$ROOT" && git ls-files -co --exclude-standard -z | tar --null -T - -cf -) | tar -xmf - -C "$1"
+# Its files are dated now. No stage has another's cache: --no-cache, but the compiler's stage once for all images.
+copy() { # ROUND
+    mkdir "$WORK/$1"
+    (cd "$ROOT" && git ls-files -co --exclude-standard -z | tar --null -T - -cf -) | tar -xmf - -C "$WORK/$1"
+    sed -i "/^FROM /a LABEL ngx-media.attempt=$REGISTRY.$1" "$WORK/$1"/docker/{,postgres/}Dockerfile
 }
 
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$ROOT" log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH VERSION=0 MEDIA_REGISTRY=$REGISTRY MEDIA_IMAGES=$WORK/archives
 for round in 1 2; do
-    copy "$WORK/$round"
-    # as --no-cache, but the compiler's stage once for all images
-    BUILD_OPTIONS="${BUILD_OPTIONS-} --build-arg ATTEMPT=$REGISTRY.$round" "$WORK/$round/docker/images.sh" build "$@"
+    copy "$round"
+    "$WORK/$round/docker/images.sh" build "$@"
     for name; do
         docker image inspect -f '{{join .RootFS.Layers "\n"}}' "$(docker images -q "$REGISTRY/$name")" >"$WORK/$name.$round"
     done

@@ -3,7 +3,7 @@
 # In the Dockerfile: makes the root file system of a role, programs and what they link and nothing else.
 #   docker/rootfs.sh gateway|transcoder|anonymizer|notifier|janitor|ops
 # in:  /out (the installed tree), Debian packages; out: /rootfs/libs (Debian's part), /rootfs/own (ours)
-# Two layers: Debian's does not change with our programs. All dates in it are 0, in ours SOURCE_DATE_EPOCH.
+# Two layers: Debian's does not change with our programs. All dates are 0: a builder's cache looks at contents alone.
 # /var/lib/dpkg/status.d tells scanners which packages the files of a role are from.
 set -euo pipefail
 
@@ -107,9 +107,9 @@ write_etc() {
     cp /etc/debian_version "$LIBS/etc/debian_version"
 }
 
-dated() { # DIR SECONDS: what is in it, and it
+dated() { # DIR: what is in it, and it
     chmod -R u=rwX,go=rX "$1"
-    find "$1" -exec touch -h -d "@$2" {} +
+    find "$1" -exec touch -h -d @0 {} +
 }
 
 role=$1
@@ -134,7 +134,7 @@ if [ "$role" != ops ]; then # which has Debian below it
     take_linked "${elf[@]}"
     write_packages
     write_etc
-    dated "$LIBS" 0
+    dated "$LIBS"
     chmod 1777 "$LIBS/tmp"
 fi
-dated "$OWN" "${SOURCE_DATE_EPOCH:?}"
+dated "$OWN"
