@@ -18,6 +18,8 @@ AGAIN = {408, 429, 502, 503, 504}   # the server is not able to now
 PAUSE_S = (0.2, 1.0)                # between attempts: the first, the longest unless Retry-After says more
 RETRY_AFTER_MAX_S = 10
 USES = 8                            # of a connection, so that new ones are made, too
+CONNECT_S = 3                       # a gateway that takes no connection for so long is passed over
+AWAY_S = 10                         # for so long, as by a load balancer's health check
 STALE_TOKENS = 3                    # refusals of a token, each followed by a login
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -38,13 +40,15 @@ class Unanswered(Failed):
 
 
 class Gateways:
-    """Addresses of one service: all are asked in turn. A name overrides the addresses in Host and for TLS."""
+    """Addresses of one service: all are asked in turn, but those that took no connection, as a load balancer does. A name
+    overrides the addresses in Host and for TLS."""
 
     def __init__(self, urls, ca=None, name=None, timeout_s=30):
         self.urls = [urllib.parse.urlsplit(url) for url in urls]
         self.name = name
         self.timeout_s = timeout_s
         self.turn = itertools.count()
+        self.away = {}
         self.tls = ssl.create_default_context(cafile=ca) if any(u.scheme == "https" for u in self.urls) else None
         self.kept = threading.local()
 
@@ -55,12 +59,26 @@ class Gateways:
                                                      context=self.tls)
         else:
             connection = http.client.HTTPConnection(self.name or url.hostname, port, timeout=self.timeout_s)
-        connection._create_connection = lambda _, *rest: socket.create_connection((url.hostname, port), *rest)
+        connection._create_connection = lambda *_: self.dial(url, port)
         return connection
+
+    def dial(self, url, port):
+        try:
+            made = socket.create_connection((url.hostname, port), CONNECT_S)
+        except OSError:
+            self.away[url.netloc] = time.monotonic() + AWAY_S
+            raise
+        made.settimeout(self.timeout_s)
+        return made
+
+    def choose(self):
+        now = time.monotonic()
+        there = [url for url in self.urls if self.away.get(url.netloc, 0) <= now] or self.urls
+        return there[next(self.turn) % len(there)]
 
     def take(self):
         """(gateway, connection): one that this thread has kept, or a new one."""
-        url = self.urls[next(self.turn) % len(self.urls)]
+        url = self.choose()
         kept = self.kept.__dict__.setdefault("connections", {})
         connection, uses = kept.pop(url.netloc, (None, 0))
         if connection is None:
