@@ -87,8 +87,9 @@ class Cluster:
     # ---- kubectl ----
 
     def kubectl(self, *args, text=None, seconds=120, check=True, ns=None):
-        """stdout of kubectl in our namespace; Failed with stderr."""
-        done = subprocess.run(["kubectl", "-n", ns or self.ns, *map(str, args)], input=text, env=self.env,
+        """stdout of kubectl in our namespace (ns: in another one; empty: in those that the objects say); Failed with stderr."""
+        where = ["-n", self.ns if ns is None else ns] if ns != "" else []
+        done = subprocess.run(["kubectl", *where, *map(str, args)], input=text, env=self.env,
                               capture_output=True, text=True, timeout=seconds)
         if check and done.returncode != 0:
             raise Failed(f"kubectl {' '.join(map(str, args))[:200]}: {done.stderr.strip()[-1500:]}")
@@ -99,7 +100,7 @@ class Cluster:
 
     def apply(self, where, root=ROOT):
         """kubectl apply -k, as an operator would; `where` is a directory of k8s/ of the tree `root`."""
-        return self.kubectl("apply", "-k", root / "k8s" / where, seconds=300)
+        return self.kubectl("apply", "-k", root / "k8s" / where, seconds=300, ns="")
 
     def pods(self, component=None):
         selector = ["-l", f"app.kubernetes.io/component={component}"] if component else []
