@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a command with a test system of its own beside the one under test; the system's logs are judged at the end.
+# Runs a command with a test system of its own, beside others; its logs are judged at the end.
 #   dev/beside.sh DIR COMMAND...
 set -euo pipefail
 if [ -z "${BESIDE-}" ]; then
-    # of the system under test nothing is passed on
+    # of another system nothing is passed on
     keep=(PATH="$PATH" HOME="$HOME" BESIDE=1 MEDIA_RUN="$1")
     for name in LANG PRESET S3 XDG_CACHE_HOME E2E_LONG MEDIA_ALL_CLIPS MANY; do
         [ -z "${!name-}" ] || keep+=("$name=${!name}")

@@ -6,8 +6,8 @@
 #   E2E_LONG=1               also those that encode for minutes (make test-all does)
 set -uo pipefail
 LONG=(test_anonymize_edit.py test_ladder.py test_operator.py test_video_kill.py test_video_reads.py)
-# those that take longest begin first
-FIRST=(test_anonymize_kill.py test_outages.py test_hostile.py test_demo_door.py test_workers.py test_edit.py)
+# what looks at all that is there, then those that take longest
+FIRST=(test_backup.py test_anonymize_kill.py test_outages.py test_hostile.py test_demo_door.py test_workers.py test_edit.py)
 HERE=$(cd "$(dirname "$0")" && pwd -P)
 
 list() {

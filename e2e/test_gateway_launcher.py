@@ -292,7 +292,8 @@ def test_routes():
         answer = get("/open/x", {"Authorization": "Basic eDp5", **SPOOFED})
         seen = {k.lower(): v for k, v in answer.json["headers"]}
         check(not [k for k in seen if k.startswith("x-media-")], "an open route: nobody is claimed", seen)
-        check(answer.headers.get_all("X-Request-Id") == [seen["x-request-id"]], "an open route: one request id, too", answer.headers)
+        check(answer.headers.get_all("X-Request-Id") == [seen["x-request-id"]], "an open route: one request id, too",
+              answer.headers)
         check(seen.get("authorization") == "Basic eDp5", "the service's own login passes", seen)
         check(get("/", {"Host": "app.example.org"}).json["path"] == "/", "by host")
         check(get("/me", {"Host": "gateway.example.org", **bearer(user.token)}).status == 200, "other hosts are ours")

@@ -87,7 +87,7 @@ class Cluster:
     # ---- kubectl ----
 
     def kubectl(self, *args, text=None, seconds=120, check=True, ns=None):
-        """stdout of kubectl in our namespace (ns: in another one; empty: in those that the objects say); Failed with stderr."""
+        """stdout of kubectl in our namespace, in `ns`, or, if that is empty, where objects say; Failed with stderr."""
         where = ["-n", self.ns if ns is None else ns] if ns != "" else []
         done = subprocess.run(["kubectl", *where, *map(str, args)], input=text, env=self.env,
                               capture_output=True, text=True, timeout=seconds)
