@@ -61,7 +61,7 @@ e2e() (
     list=$TEST_LOG/e2e.files
     rc=0
     e2e/run.sh --list >"$list"
-    trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+    trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
     for lane in 1 2; do
         dev/beside.sh "$RUN-e2e-$lane" e2e/run.sh --from "$list" >"$TEST_LOG/e2e-$lane.log" 2>&1 &
         lanes[lane]=$!
