@@ -27,7 +27,10 @@ next() { # LIST: prints and removes its first line
 
 run() { # FILE
     printf '# ---- %s\n' "$1"
-    PYTHONDONTWRITEBYTECODE=1 timeout 900 /usr/bin/python3 "$HERE/$1" || rc=1
+    PYTHONDONTWRITEBYTECODE=1 timeout 900 /usr/bin/python3 "$HERE/$1" || {
+        printf '# %s: exit status %d\n' "$1" $?
+        rc=1
+    }
 }
 
 rc=0
