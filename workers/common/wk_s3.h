@@ -69,6 +69,8 @@ typedef struct {
     media_buf_t xml;
     uint64_t crc; /* of all parts in a row, if the target has CRC64NVME */
 } wk_s3_upload_t;
+/* Bytes of a part, `least` or more, so that an object of `size` bytes is not too many of them. */
+int64_t wk_s3_part_size(int64_t size, int64_t least);
 /* One try: a second one could leave an upload that nobody knows. `key` is borrowed. */
 int wk_s3_upload_begin(wk_s3_t *s, wk_s3_upload_t *u, const char *key, const char *content_type,
                        media_err_t *ei);

@@ -131,6 +131,14 @@ int wk_s3_put_mem(wk_s3_t *s, const char *key, const char *content_type, const v
     return put_whole(s, key, content_type, &w, etag, sizeof(etag), ei);
 }
 
+int64_t wk_s3_part_size(int64_t size, int64_t least)
+{
+    while (size / least >= WK_S3_PARTS_MAX) {
+        least *= 2;
+    }
+    return least;
+}
+
 int wk_s3_upload_begin(wk_s3_t *s, wk_s3_upload_t *u, const char *key, const char *content_type,
                        media_err_t *ei)
 {
@@ -259,13 +267,10 @@ static int put_parts(wk_s3_t *s, const char *key, const char *content_type, int 
                      wk_s3_upload_id_pt on_upload_id, void *data, char *etag_out, size_t etag_cap,
                      media_err_t *ei)
 {
-    int64_t part_size = S3_PART_SIZE;
+    int64_t part_size = wk_s3_part_size(size, S3_PART_SIZE);
     wk_s3_upload_t u;
     int rc;
 
-    while (size / part_size >= WK_S3_PARTS_MAX) {
-        part_size *= 2;
-    }
     rc = wk_s3_upload_begin(s, &u, key, content_type, ei);
     if (rc != 0) {
         return rc;

@@ -36,20 +36,28 @@ static const char help[] =
 
 typedef struct {
     wk_conf_t live, backup;
-    ob_t ob; /* of commands that are not about lines */
+    ob_t ob;
 } program_t;
 
 /* ---- of every line ---- */
 
-typedef int (*on_object_pt)(ob_t *ob, ob_line_t *line, media_err_t *ei);
-
-/* All that a line of a complete set has. */
-static int parse_known(ob_item_t *item, ob_line_t *line, media_err_t *ei)
+static int parse(ob_item_t *item, ob_line_t *line, media_err_t *ei)
 {
     if (ob_line_parse(media_str(item->text), line, ei) != 0) {
         return MEDIA_E_BUG;
     }
     (void)wk_fmt(item->name, sizeof(item->name), "%s", line->key);
+    return 0;
+}
+
+/* All that a line of a complete set has. */
+static int parse_known(ob_item_t *item, ob_line_t *line, media_err_t *ei)
+{
+    int rc = parse(item, line, ei);
+
+    if (rc != 0) {
+        return rc;
+    }
     return line->size >= 0 && line->sha256[0] != '\0'
                ? 0
                : media_err_set(ei, MEDIA_E_BUG, "size and sha256 have to be known");
@@ -58,12 +66,11 @@ static int parse_known(ob_item_t *item, ob_line_t *line, media_err_t *ei)
 static int each_backup(ob_t *ob, ob_item_t *item, media_err_t *ei)
 {
     ob_line_t line;
-    int rc;
+    int rc = parse(item, &line, ei);
 
-    if (ob_line_parse(media_str(item->text), &line, ei) != 0) {
-        return MEDIA_E_BUG;
+    if (rc != 0) {
+        return rc;
     }
-    (void)wk_fmt(item->name, sizeof(item->name), "%s", line.key);
     rc = ob_backup(ob, &line, ei);
     if (rc == MEDIA_E_GONE) {
         (void)wk_fmt(item->out, sizeof(item->out), "missing\t%s\n", item->text);
@@ -97,30 +104,6 @@ static int each_remove(ob_t *ob, ob_item_t *item, media_err_t *ei)
     }
     (void)wk_fmt(item->name, sizeof(item->name), "%s", item->text);
     return wk_s3_delete(ob->backup, item->text, ei);
-}
-
-static int run_backup(program_t *p, char **args)
-{
-    (void)args;
-    return ob_run(&p->live, &p->backup, each_backup);
-}
-
-static int run_restore(program_t *p, char **args)
-{
-    (void)args;
-    return ob_run(&p->live, &p->backup, each_restore);
-}
-
-static int run_check(program_t *p, char **args)
-{
-    (void)args;
-    return ob_run(&p->live, &p->backup, each_check);
-}
-
-static int run_remove(program_t *p, char **args)
-{
-    (void)args;
-    return ob_run(&p->live, &p->backup, each_remove);
 }
 
 /* ---- of the backup store ---- */
@@ -205,10 +188,14 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int args;
-        int (*run)(program_t *p, char **args);
-    } commands[] = {{"backup", 0, run_backup}, {"restore", 0, run_restore}, {"check", 0, run_check},
-                    {"remove", 0, run_remove}, {"list", 1, run_list},       {"put", 2, run_put},
-                    {"get", 2, run_get},       {"await", 1, run_await}};
+        int (*run)(program_t *p, char **args); /* NULL: `each` of every line */
+        ob_each_pt each;
+    } commands[] = {
+        {"backup", 0, NULL, each_backup}, {"restore", 0, NULL, each_restore},
+        {"check", 0, NULL, each_check},   {"remove", 0, NULL, each_remove},
+        {"list", 1, run_list, NULL},      {"put", 2, run_put, NULL},
+        {"get", 2, run_get, NULL},        {"await", 1, run_await, NULL},
+    };
     static program_t p;
     int rc = OB_USAGE;
 
@@ -226,7 +213,8 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(commands[i].name, argv[1]) == 0 && argc - 2 == commands[i].args) {
-            rc = commands[i].run(&p, argv + 2);
+            rc = commands[i].run != NULL ? commands[i].run(&p, argv + 2)
+                                         : ob_run(&p.ob, &p.live, commands[i].each);
             ob_close(&p.ob);
             return rc;
         }

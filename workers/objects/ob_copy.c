@@ -71,8 +71,10 @@ static int take_piece(reader_t *r, media_err_t *ei)
 /* Larger ones, if the object were too many pieces for S3. */
 static int fit_piece(reader_t *r, media_err_t *ei)
 {
-    while (r->size / r->piece >= WK_S3_PARTS_MAX) {
-        r->piece *= 2;
+    int64_t fits = wk_s3_part_size(r->size, r->piece);
+
+    if (fits != r->piece) {
+        r->piece = fits;
         r->first = 0;
     }
     return take_piece(r, ei);
@@ -281,16 +283,25 @@ static int compare(reader_t *r, const ob_line_t *line, const char *cause, media_
                : media_err_set(ei, MEDIA_E_REJECT, "%s", cause);
 }
 
+/* Reads its copy, which has to be there. */
+static int copy_reader_init(reader_t *r, ob_t *ob, const ob_line_t *line, char key[COPY_KEY_MAX],
+                            media_err_t *ei)
+{
+    int rc = reader_init(r, ob, ob->backup, copy_key(line, key), ei);
+
+    return rc == MEDIA_E_GONE || (rc == 0 && !fits(line, r))
+               ? media_err_set(ei, MEDIA_E_REJECT, "it has no copy of its size")
+               : rc;
+}
+
 static int copy_back(ob_t *ob, const ob_line_t *line, media_err_t *ei)
 {
     target_t t = {.to = ob->live, .key = line->key, .want = line->sha256};
     char from[COPY_KEY_MAX];
     reader_t r;
-    int rc = reader_init(&r, ob, ob->backup, copy_key(line, from), ei);
+    int rc = copy_reader_init(&r, ob, line, from, ei);
 
-    if (rc == MEDIA_E_GONE || (rc == 0 && !fits(line, &r))) {
-        rc = media_err_set(ei, MEDIA_E_REJECT, "it has no copy of its size");
-    } else if (rc == 0) {
+    if (rc == 0) {
         rc = copy(&r, &t, ei);
     }
     reader_free(&r);
@@ -315,11 +326,9 @@ int ob_check(ob_t *ob, ob_line_t *line, media_err_t *ei)
 {
     char key[COPY_KEY_MAX];
     reader_t r;
-    int rc = reader_init(&r, ob, ob->backup, copy_key(line, key), ei);
+    int rc = copy_reader_init(&r, ob, line, key, ei);
 
-    if (rc == MEDIA_E_GONE || (rc == 0 && !fits(line, &r))) {
-        rc = media_err_set(ei, MEDIA_E_REJECT, "it has no copy of its size");
-    } else if (rc == 0) {
+    if (rc == 0) {
         rc = compare(&r, line, "its copy has other bytes", ei);
     }
     reader_free(&r);

@@ -18,7 +18,6 @@ typedef struct {
     ob_each_pt each;
     const ob_t *like;
     const wk_conf_t *live;
-    const wk_conf_t *backup;
     unsigned long taken; /* lines */
     int code;            /* enum ob_exit */
     int over;            /* no more lines are taken */
@@ -115,7 +114,7 @@ static void *thread_main(void *data)
     media_err_t ei;
     ob_t ob;
 
-    if (ob_open(&ob, r->like, r->live, r->backup) != 0) {
+    if (ob_open(&ob, r->like, r->live, NULL) != 0) {
         (void)pthread_mutex_lock(&r->lock);
         end_run(r, ob_fail(OB_FAILED, "out of memory"));
         (void)pthread_mutex_unlock(&r->lock);
@@ -145,17 +144,15 @@ static void run_threads(run_t *r, int count)
     }
 }
 
-int ob_run(const wk_conf_t *live, const wk_conf_t *backup, ob_each_pt each)
+int ob_run(ob_t *ob, const wk_conf_t *live, ob_each_pt each)
 {
     struct sigaction sa = {.sa_handler = on_end};
-    run_t r = {.each = each, .live = live, .backup = backup};
-    ob_t ob;
+    run_t r = {.each = each, .like = ob, .live = live};
 
-    if (ob_open(&ob, NULL, live, backup) != 0 || pthread_mutex_init(&r.lock, NULL) != 0) {
-        return ob_fail(OB_FAILED, "out of memory, or no usable endpoint");
+    if (pthread_mutex_init(&r.lock, NULL) != 0) {
+        return ob_fail(OB_FAILED, "out of memory");
     }
-    ob.tick = tick;
-    r.like = &ob;
+    ob->tick = tick;
     (void)sigaction(SIGTERM, &sa, NULL);
     (void)sigaction(SIGINT, &sa, NULL);
     run_threads(&r, live->backup_parallel);
@@ -166,6 +163,5 @@ int ob_run(const wk_conf_t *live, const wk_conf_t *backup, ob_each_pt each)
         r.code = ob_fail(OB_FAILED, "stdout cannot be written: %s", strerror(errno));
     }
     (void)pthread_mutex_destroy(&r.lock);
-    ob_close(&ob);
     return r.code;
 }

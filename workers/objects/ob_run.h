@@ -17,8 +17,9 @@ typedef struct {
 /* 0, MEDIA_E_BUG for a line that is no good, or as ob_copy.h says. [thread] */
 typedef int (*ob_each_pt)(ob_t *ob, ob_item_t *item, media_err_t *ei);
 
-/* Calls `each` in live->backup_parallel threads; an exit code. */
-int ob_run(const wk_conf_t *live, const wk_conf_t *backup, ob_each_pt each);
+/* Calls `each` in live->backup_parallel threads, each with stores as those of `ob`, which is not
+ * used otherwise; an exit code. */
+int ob_run(ob_t *ob, const wk_conf_t *live, ob_each_pt each);
 /* "media-objects: ..." on stderr; an exit code. [any thread] */
 int ob_fail(enum ob_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
