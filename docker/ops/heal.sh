@@ -14,7 +14,7 @@ set -euo pipefail
 MEMBER=${MEDIA_S3_MEMBER:?}
 SERVICE=${MEDIA_S3_SERVICE-}
 SETTLE_S=${MEDIA_HEAL_SETTLE_S:-30}
-S3_URL=${AWS_ENDPOINT_URL:-http://127.0.0.1:9000} S3_REGION=${AWS_REGION:-us-east-1}
+AWS_ENDPOINT_URL=${AWS_ENDPOINT_URL:-http://127.0.0.1:9000}
 READY=${TMPDIR:-/tmp}/ready ALIVE=${TMPDIR:-/tmp}/alive
 HEAL=/minio/admin/v3/heal/
 # MinIO waits 10 s for other members before it says what it has
@@ -41,7 +41,7 @@ RESULTS='def ours: [.drives[]? | select(.endpoint | contains("://\($member)/")) 
 # Whether it answers and has its quorum
 present() {
     touch "$ALIVE"
-    curl -fsS -o /dev/null --max-time "$ANSWER_S" "$S3_URL/minio/health/cluster" 2>/dev/null
+    curl -fsS -o /dev/null --max-time "$ANSWER_S" "$AWS_ENDPOINT_URL/minio/health/cluster" 2>/dev/null
 }
 
 seen() { SEEN=$(uptime_s); }
@@ -106,16 +106,14 @@ wait_s() { # SECONDS
     done
 }
 
-as_root() { s3_login "$SECRETS/media-s3-root/credentials" default; }
-
 # An installation begins: there is no bucket yet.
-empty() { as_root && [ "$(s3_request GET /)" = 200 ] && ! grep -q '<Bucket>' "$S3_TMP/s3-answer"; }
+empty() { s3_as_root && [ "$(s3_request GET /)" = 200 ] && ! grep -q '<Bucket>' "$S3_TMP/s3-answer"; }
 
 # Every bucket and object, and what MinIO keeps of users; counts them, or says WHY not
 heal_once() {
     local token
     ITEMS=0 LEFT=0 LOST=0 WHY=''
-    as_root
+    s3_as_root
     printf '{"recursive":true,"scanMode":1}' >"$WORK/heal"
     ask "?forceStart=true" "$WORK/heal" || return 1
     token=$(jq -r '.clientToken | @uri' "$S3_TMP/s3-answer")

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# S3 by curl: of `make up`, the setup job, backup and restore. Sourced by who has said die(), and set S3_URL,
+# S3 by curl: of `make up`, the setup job and who heals a member. Sourced by who has said die(), and set S3_URL,
 # S3_REGION, S3_KEY, S3_SECRET, and S3_TMP, a directory of its own.
 
 # A signed request, its body from a file; the key goes to curl on stdin. Prints the status; the answer is

@@ -18,8 +18,7 @@ user() { # ROLE STORE...
 
 work_dir
 S3_TMP=$WORK
-AWS_SHARED_CREDENTIALS_FILE=$SECRETS/media-s3-root/credentials
-s3_use
+s3_as_root
 await "S3" s3_ready
 for store in input output backup; do
     s3_bucket "$(s3_store_bucket "$store")"

@@ -16,17 +16,13 @@ s3_field() { # FILE PROFILE NAME
         '/^\[/ { ours = ($0 == section) } ours && $1 == name { print $2; exit }' "$1"
 }
 
-# As the user of a credentials file's profile
-s3_login() { # FILE PROFILE
-    S3_KEY=$(s3_field "$1" "$2" aws_access_key_id)
-    S3_SECRET=$(s3_field "$1" "$2" aws_secret_access_key)
-    if [ -z "$S3_KEY" ] || [ -z "$S3_SECRET" ]; then
-        die "$1 has no keys for \"$2\""
-    fi
-}
-
-# As the user of AWS_SHARED_CREDENTIALS_FILE
-s3_use() {
+# Requests go to AWS_ENDPOINT_URL from here on, with the keys that root has now.
+s3_as_root() {
+    local file=$SECRETS/media-s3-root/credentials
     S3_URL=${AWS_ENDPOINT_URL%/} S3_REGION=${AWS_REGION:-us-east-1}
-    s3_login "$AWS_SHARED_CREDENTIALS_FILE" default
+    S3_KEY=$(s3_field "$file" default aws_access_key_id)
+    S3_SECRET=$(s3_field "$file" default aws_secret_access_key)
+    if [ -z "$S3_KEY" ] || [ -z "$S3_SECRET" ]; then
+        die "$file has no keys for \"default\""
+    fi
 }
