@@ -5,7 +5,7 @@ set -euo pipefail
 if [ -z "${BESIDE-}" ]; then
     # of another system nothing is passed on
     keep=(PATH="$PATH" HOME="$HOME" BESIDE=1 MEDIA_RUN="$1")
-    for name in LANG PRESET S3 XDG_CACHE_HOME E2E_LONG MEDIA_ALL_CLIPS MANY; do
+    for name in LANG PRESET S3 S3_OUTPUT MEDIA_CACHE MEDIA_SHARED XDG_CACHE_HOME E2E_LONG MEDIA_ALL_CLIPS MANY; do
         [ -z "${!name-}" ] || keep+=("$name=${!name}")
     done
     exec env -i "${keep[@]}" "$0" "${@:2}"
